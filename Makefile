@@ -1,0 +1,63 @@
+# Two commands on a fresh machine: `make demo` and `make test`. They need python3 (3.11 or newer) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .demo
+CKA := $(BIN)/cka
+
+.PHONY: demo test test-all lint types smoke bench clean
+
+demo: $(VENV)/installed
+	@mkdir -p $(DEMO)
+	@printf '\n$$ cka inspect sample_data/A.h5\n'
+	@$(CKA) inspect sample_data/A.h5 --format table
+	@printf '\n$$ cka compare sample_data/A.h5 sample_data/B.h5\n'
+	@$(CKA) compare sample_data/A.h5 sample_data/B.h5 --format table
+	@printf '\n$$ cka compare sample_data/A.h5 sample_data/B.h5 -m cka-debiased -k rbf -f -o $(DEMO)/debiased_rbf.csv\n'
+	@$(CKA) compare sample_data/A.h5 sample_data/B.h5 -m cka-debiased -k rbf -f -o $(DEMO)/debiased_rbf.csv
+	@head -3 $(DEMO)/debiased_rbf.csv
+	@printf '\n$$ cka compare sample_data/A.h5 sample_data/B.h5 | cka heatmap --mark-best -f -o $(DEMO)/sim.png\n'
+	@$(CKA) compare sample_data/A.h5 sample_data/B.h5 | $(CKA) heatmap --mark-best -f -o $(DEMO)/sim.png
+	@printf '\n$$ cka heatmap sample_data/A.h5 sample_data/B.h5 sample_data/untrained.h5 -f -o $(DEMO)/trained_and_not.png\n'
+	@$(CKA) heatmap sample_data/A.h5 sample_data/B.h5 sample_data/untrained.h5 -f -o $(DEMO)/trained_and_not.png
+	@printf '\nMade in $(DEMO)/:\n' && ls $(DEMO)
+
+test: lint types
+	$(BIN)/pytest
+
+test-all: lint types
+	$(BIN)/pytest -m ''
+
+lint: $(VENV)/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/tested
+	$(BIN)/mypy
+
+# The wheel as a user gets it: built, installed bare in an environment of its own, and run once.
+smoke: $(VENV)/installed
+	@rm -rf .smoke && mkdir .smoke
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir .smoke .
+	$(PYTHON) -m venv .smoke/venv
+	.smoke/venv/bin/pip install --quiet .smoke/cka_cli-*.whl
+	cd .smoke && venv/bin/cka compare ../sample_data/A.h5 ../sample_data/B.h5 --layers gap --layers logits
+	cd .smoke && venv/bin/cka compare ../sample_data/A.h5 | venv/bin/cka heatmap -o self.png && ls -l self.png
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'cka needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) .smoke dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,39 @@
+"""How similar is what two neural networks have learned? CKA, HSIC, CCA and kin of saved activations.
+
+The command is `cka`; everything it does can be called from Python too:
+
+>>> from cka_cli import compare
+>>> comparison = compare("a.h5", ["b.h5"], measures=["cka"], kernels=["linear"])  # doctest: +SKIP
+>>> comparison.matrices[0].values  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cka_cli.compare import compare as compare
+    from cka_cli.errors import CkaError as CkaError
+    from cka_cli.heatmap import draw_heatmap as draw_heatmap
+    from cka_cli.matrix import Comparison as Comparison
+    from cka_cli.matrix import Matrix as Matrix
+
+__version__ = "0.1.0"
+
+# Public name -> the module that owns it. Loaded on first use, so that `cka --help` never waits for numpy.
+_HOMES = {
+    "compare": "cka_cli.compare",
+    "CkaError": "cka_cli.errors",
+    "draw_heatmap": "cka_cli.heatmap",
+    "Comparison": "cka_cli.matrix",
+    "Matrix": "cka_cli.matrix",
+}
+__all__ = ["CkaError", "Comparison", "Matrix", "__version__", "compare", "draw_heatmap"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cka_cli' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # the submodule of the same name must not shadow the function
+    return value

@@ -1,0 +1,63 @@
+"""One way in for every format: `open_file` looks at the first bytes, never at the name."""
+
+import os
+import stat
+from pathlib import Path
+
+from cka_cli.activations.layer import ActivationFile, reason
+from cka_cli.errors import DataError
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HINTS = {
+    b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
+    b"PK": "a zip archive without NPY arrays in it; save plain arrays with numpy.savez",
+}
+
+
+def open_file(path: str) -> ActivationFile:
+    """Return what the file or folder at `path` holds; only headers are read.
+
+    Raises DataError when there is no such file, it cannot be read, or it is none of HDF5, NPY, NPZ, folder of NPY.
+    """
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):  # one call tells missing, forbidden and folder apart
+            from cka_cli.activations.npy import open_folder
+
+            return open_folder(path)
+        with Path(path).open("rb") as stream:
+            head = stream.read(8)
+            is_hdf5 = head == _HDF5_SIGNATURE or _has_late_signature(stream)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error.strerror or reason(error)})") from error
+    if is_hdf5:
+        from cka_cli.activations.hdf5 import open_hdf5
+
+        return open_hdf5(path)
+    if head.startswith(b"\x93NUMPY"):
+        from cka_cli.activations.npy import open_npy
+
+        return open_npy(path)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        from cka_cli.activations.npz import open_npz
+
+        return open_npz(path)
+    if not head:
+        raise DataError(f"{path}: is empty (0 bytes); was the run that wrote it ended early?")
+    for signature, hint in _HINTS.items():
+        if head.startswith(signature):
+            raise DataError(f"{path}: is {hint}")
+    raise DataError(f"{path}: is not HDF5, NPY or NPZ (it begins with {head!r}); give a file of saved activations")
+
+
+def _has_late_signature(stream: object) -> bool:
+    """Whether an HDF5 signature stands behind a user block: at byte 512, 1024, 2048, ..."""
+    offset = 512
+    while offset <= 1 << 26:
+        stream.seek(offset)  # type: ignore[attr-defined]
+        head = stream.read(8)  # type: ignore[attr-defined]
+        if len(head) < 8:
+            return False
+        if head == _HDF5_SIGNATURE:
+            return True
+        offset *= 2
+    return False

@@ -1,0 +1,115 @@
+"""HDF5 files: datasets of nested groups, in creation order where the file tracks it, else in natural order.
+
+Only hard links and soft links within the file are followed: an external link, an external storage file or a virtual
+dataset would read another file than the one the user gave.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_order, reason, sort_arrays
+from cka_cli.errors import DataError
+
+_TRACKED = h5py.h5p.CRT_ORDER_TRACKED
+_MAX_SOFT_LINKS = 16
+
+
+def open_hdf5(path: str) -> ActivationFile:
+    """Return the datasets of an HDF5 file as layers named by their path; only headers are read."""
+    try:
+        file = h5py.File(path, "r", locking=False)
+        arrays: list[Layer] = []
+        refused: dict[str, str] = {}
+        for name, found in _walk(file, "", set()):
+            if isinstance(found, str):
+                refused[name] = found
+            elif (why := _foreign(found)) is not None:
+                refused[name] = why
+            else:
+                arrays.append(_dataset_layer(path, name, found, refused))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short") from error
+    return sort_arrays(path, "HDF5", [array for array in arrays if array.name not in refused], refused)
+
+
+def _walk(group: h5py.Group, prefix: str, visited: set[int]) -> Iterator[tuple[str, h5py.Dataset | str]]:
+    """Give every dataset below a group with its path, or, for a link that leads nowhere allowed, the reason."""
+    visited = visited | {h5py.h5o.get_info(group.id).addr}
+    for key in _ordered_keys(group):
+        name = prefix + key
+        found = _resolve(group, key)
+        if isinstance(found, h5py.Group):
+            if h5py.h5o.get_info(found.id).addr not in visited:  # a group may contain itself
+                yield from _walk(found, name + "/", visited)
+        elif found is not None:
+            yield name, found
+
+
+def _ordered_keys(group: h5py.Group) -> list[str]:
+    keys = list(group.keys())  # h5py lists in creation order where the group tracks it
+    if group.id.get_create_plist().get_link_creation_order() & _TRACKED:
+        return keys
+    return sorted(keys, key=natural_order)
+
+
+def _resolve(group: h5py.Group, key: str, n_followed: int = 0) -> h5py.Dataset | h5py.Group | str | None:
+    """Return what a link leads to, a reason when it must not or cannot be followed, None for a named datatype."""
+    link = group.get(key, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        return f"external link to {link.filename}, which is never followed; give that file itself"
+    if isinstance(link, h5py.SoftLink):
+        return _resolve_soft(group, link.path, n_followed)
+    try:
+        found = group[key]
+    except (KeyError, OSError, RuntimeError) as error:
+        return f"cannot be opened ({reason(error)})"
+    return found if isinstance(found, h5py.Dataset | h5py.Group) else None
+
+
+def _resolve_soft(group: h5py.Group, path: str, n_followed: int) -> h5py.Dataset | h5py.Group | str | None:
+    """Follow a soft link part by part, so that no part of its path can lead out of the file."""
+    if n_followed >= _MAX_SOFT_LINKS:
+        return "soft links in a circle"
+    place: Any = group.file["/"] if path.startswith("/") else group
+    for part in (part for part in path.split("/") if part not in ("", ".")):
+        if not isinstance(place, h5py.Group) or place.get(part, getlink=True, default=None) is None:
+            return f"dangling link to {path}"
+        place = _resolve(place, part, n_followed + 1)
+        if isinstance(place, str):
+            return place
+    return place
+
+
+def _foreign(dataset: h5py.Dataset) -> str | None:
+    if dataset.external:
+        return f"its values lie in another file ({dataset.external[0][0]}), which is never read"
+    if dataset.is_virtual:
+        return "a virtual dataset over other files, which are never read; copy it into one file"
+    return None
+
+
+def _dataset_layer(path: str, name: str, dataset: h5py.Dataset, refused: dict[str, str]) -> Layer:
+    try:
+        dtype = dataset.dtype
+    except (TypeError, ValueError) as error:
+        refused[name] = f"unsupported HDF5 type ({reason(error)})"
+        dtype = np.dtype("V1")
+    if dataset.shape is None:
+        refused[name] = "an empty dataset without a shape"
+    if (enum := h5py.check_enum_dtype(dtype)) is not None and dtype != np.dtype(bool):
+        refused[name] = f"an enumeration ({', '.join(list(enum)[:3])}, ...)"
+
+    def read_rows(start: int, stop: int) -> Array:
+        return np.asarray(dataset[start:stop])
+
+    return Layer(path, name, tuple(dataset.shape or ()), dtype, _storage(dataset), read_rows)
+
+
+def _storage(dataset: h5py.Dataset) -> str:
+    if dataset.chunks is None:
+        return "contiguous"
+    chunks = "x".join(str(length) for length in dataset.chunks)
+    return f"chunks {chunks}, {dataset.compression}" if dataset.compression else f"chunks {chunks}"

@@ -1,0 +1,77 @@
+"""NPY files and folders of them: the header is read at once, the values are memory-mapped when needed."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_order, reason, refusal, sort_arrays
+from cka_cli.errors import DataError
+
+
+def open_npy(path: str) -> ActivationFile:
+    """Return the one array of an NPY file, named after the file."""
+    return sort_arrays(path, "NPY", [_npy_layer(path, path, Path(path).stem)], {})
+
+
+def open_folder(path: str) -> ActivationFile:
+    """Return the NPY files of a folder as layers, in natural order; other files and subfolders are left alone."""
+    names = sorted((entry.name for entry in Path(path).iterdir() if entry.name.endswith(".npy")), key=natural_order)
+    if not names:
+        raise DataError(f"{path}: is a folder without NPY files; give an HDF5 or NPZ file, or a folder of NPY")
+    arrays = [_npy_layer(path, str(Path(path) / name), name.removesuffix(".npy")) for name in names]
+    return sort_arrays(path, "folder of NPY", arrays, {})
+
+
+def _npy_layer(file: str, path: str, name: str) -> Layer:
+    try:
+        with Path(path).open("rb") as stream:
+            shape, fortran_order, dtype = read_npy_header(stream)
+            offset = stream.tell()
+            available = os.fstat(stream.fileno()).st_size - offset
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: is not a readable NPY file ({reason(error)})") from error
+    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if refusal(dtype) is None and needed > available:
+        raise DataError(
+            f"{path}: is cut short ({available} bytes of values where its header promises {needed}); save it again"
+        )
+
+    def read_rows(start: int, stop: int) -> Array:
+        return map_rows(path, offset, shape, dtype, start, stop, fortran_order=fortran_order)
+
+    return Layer(file, name, shape, dtype, "column order" if fortran_order else "contiguous", read_rows)
+
+
+def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, Fortran order and dtype from the NPY header at the stream's place; the values come next.
+
+    Raises ValueError for a header that is none. Object arrays are told by their dtype, never loaded.
+    """
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        # Version 3 differs from 2 only in the encoding of field names, which no layer has.
+        raise ValueError(f"NPY version {version[0]}.{version[1]} holds no plain numeric array")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
+        shape, fortran_order, dtype = readers[version](stream)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its header promises a shape of {shape}")
+    return tuple(int(length) for length in shape), bool(fortran_order), np.dtype(dtype)
+
+
+def map_rows(
+    path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], start: int, stop: int, *, fortran_order: bool
+) -> Array:
+    """Return rows start to stop of an array stored plainly in a file, copied out of a memory map."""
+    if fortran_order:
+        whole = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F")
+        return np.array(whole[start:stop], order="C")
+    row_bytes = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
+    rows = (stop - start, *shape[1:])
+    if row_bytes == 0 or stop == start:
+        return np.empty(rows, dtype)
+    return np.array(np.memmap(path, dtype=dtype, mode="r", offset=offset + start * row_bytes, shape=rows))

@@ -1,0 +1,101 @@
+"""NPZ archives: stored members are memory-mapped, compressed ones are unpacked front to back, never pickled."""
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_order, reason, sort_arrays
+from cka_cli.activations.npy import map_rows, read_npy_header
+from cka_cli.errors import DataError
+
+_READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error)
+
+
+def open_npz(path: str) -> ActivationFile:
+    """Return the arrays of an NPZ archive, in natural order."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            members.sort(key=lambda info: natural_order(info.filename))
+            if not members:
+                found = ", ".join(archive.namelist()[:3]) or "nothing"
+                raise DataError(f"{path}: is a zip archive without NPY arrays (found {found}); use numpy.savez")
+            arrays = [_member_layer(path, archive, info) for info in members]
+    except _READ_ERRORS as error:
+        raise DataError(f"{path}: is not a readable NPZ archive ({reason(error)}); save it again") from error
+    return sort_arrays(path, "NPZ", arrays, {})
+
+
+def _member_layer(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Layer:
+    name = info.filename.removesuffix(".npy")
+    try:
+        with archive.open(info) as stream:
+            shape, fortran_order, dtype = read_npy_header(stream)
+            header_bytes = stream.tell()
+    except _READ_ERRORS as error:
+        raise DataError(f"{path}::{name}: is not a readable NPY array ({reason(error)})") from error
+    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if not dtype.hasobject and needed > info.file_size - header_bytes:
+        raise DataError(
+            f"{path}::{name}: is cut short ({info.file_size - header_bytes} bytes of values where its header "
+            f"promises {needed}); save it again"
+        )
+    if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
+        offset = _data_offset(path, info) + header_bytes
+
+        def read_mapped(start: int, stop: int) -> Array:
+            return map_rows(path, offset, shape, dtype, start, stop, fortran_order=fortran_order)
+
+        return Layer(path, name, shape, dtype, "contiguous", read_mapped)
+    unpacked = _Unpacker(path, info.filename, shape, dtype, fortran_order=fortran_order)
+    return Layer(path, name, shape, dtype, "compressed", unpacked.read_rows)
+
+
+def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
+    """Return where a member's bytes begin: behind its local header, whose extra field may differ in length."""
+    with Path(path).open("rb") as stream:
+        stream.seek(info.header_offset)
+        header = stream.read(30)
+    name_length, extra_length = struct.unpack("<HH", header[26:30])
+    return int(info.header_offset + 30 + name_length + extra_length)
+
+
+class _Unpacker:
+    """Reads rows of a compressed member; going forward continues where the last read ended."""
+
+    def __init__(self, path: str, member: str, shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran_order: bool):
+        self._path, self._member, self._shape, self._dtype = path, member, shape, dtype
+        self._fortran_order = fortran_order
+        self._stream: IO[bytes] | None = None
+        self._next_row = 0
+
+    def read_rows(self, start: int, stop: int) -> Array:
+        if self._fortran_order:
+            return self._read_whole()[start:stop]
+        row_bytes = int(np.prod(self._shape[1:], dtype=object)) * self._dtype.itemsize
+        if self._stream is None or start < self._next_row:
+            self._rewind()
+        assert self._stream is not None
+        self._stream.read((start - self._next_row) * row_bytes)
+        data = self._stream.read((stop - start) * row_bytes)
+        self._next_row = stop
+        if len(data) < (stop - start) * row_bytes:
+            raise EOFError("the archive ends too early")
+        return np.frombuffer(data, self._dtype).reshape(stop - start, *self._shape[1:])
+
+    def _read_whole(self) -> Array:
+        self._rewind()
+        assert self._stream is not None
+        data = self._stream.read()
+        return np.frombuffer(data, self._dtype, count=int(np.prod(self._shape))).reshape(self._shape, order="F")
+
+    def _rewind(self) -> None:
+        try:
+            self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 - kept open between reads
+        except zipfile.BadZipFile as error:
+            raise OSError(reason(error)) from error
+        read_npy_header(self._stream)
+        self._next_row = 0

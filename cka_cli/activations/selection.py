@@ -1,0 +1,310 @@
+"""Which layers and which rows of the files given, and how their axes become examples × features."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cka_cli.activations.formats import open_file
+from cka_cli.activations.layer import ActivationFile, Array, Layer, refusal
+from cka_cli.errors import DataError, UsageError, nearest
+
+Rows = range | NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What is read of every file.
+
+    layers : shell globs over layer names; empty for all.
+    examples : (start, stop) of the rows, as in a Python slice.
+    sample, seed : how many rows to draw without replacement, and the seed of the draw; order is kept.
+    ids : name of a one-axis array of example ids in every file, by which rows are aligned.
+    pool : how arrays with more than two axes become rows × features: flatten, mean, max or positions.
+    channels : `first` or `last`; None for first on images, and a question back where it cannot be known.
+    nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
+    """
+
+    layers: tuple[str, ...] = ()
+    examples: tuple[int | None, int | None] = (None, None)
+    sample: int | None = None
+    seed: int = 0
+    ids: str | None = None
+    pool: str = "flatten"
+    channels: str | None = None
+    nonfinite: str = "error"
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedLayer:
+    """A layer seen as examples × features: chosen rows, in a chosen order, axes pooled.
+
+    rows : which saved rows stand for examples, in order.
+    n_positions : how many rows each saved row gives; above 1 only with `pool="positions"`.
+    """
+
+    layer: Layer
+    rows: Rows
+    pool: str = "flatten"
+    channels_last: bool = False
+
+    @property
+    def label(self) -> str:
+        """`FILE::LAYER`."""
+        return self.layer.label
+
+    @property
+    def name(self) -> str:
+        """The layer's name in its file."""
+        return self.layer.name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype as saved."""
+        return self.layer.dtype
+
+    @property
+    def _spatial_axes(self) -> tuple[int, ...]:
+        n_axes = len(self.layer.shape)
+        return tuple(range(1, n_axes - 1) if self.channels_last else range(2, n_axes))
+
+    @property
+    def n_positions(self) -> int:
+        """Rows for each saved row: the number of spatial positions with `pool="positions"`, else 1."""
+        if self.pool != "positions":
+            return 1
+        return int(np.prod([self.layer.shape[axis] for axis in self._spatial_axes], dtype=object))
+
+    @property
+    def n_examples(self) -> int:
+        """Rows once pooled."""
+        return len(self.rows) * self.n_positions
+
+    @property
+    def n_features(self) -> int:
+        """Columns once pooled."""
+        shape = self.layer.shape
+        if self.pool == "flatten" or len(shape) <= 2:
+            return int(np.prod(shape[1:], dtype=object))
+        return shape[-1] if self.channels_last else shape[1]
+
+    def with_rows(self, rows: Rows) -> "SelectedLayer":
+        """Return the same layer with other rows."""
+        return replace(self, rows=rows)
+
+    def blocks(self, max_bytes: int = 1 << 25) -> Iterator[tuple[slice | NDArray[np.intp], Array]]:
+        """Give all values once, in the order they lie on disk: where in the selection, and (rows, n_features)."""
+        row_bytes = max(1, self.layer.n_bytes // max(1, self.layer.shape[0]))
+        n_block = max(1, max_bytes // row_bytes)
+        if isinstance(self.rows, range):
+            for start in range(0, len(self.rows), n_block):
+                stop = min(start + n_block, len(self.rows))
+                raw = self.layer.read(self.rows.start + start, self.rows.start + stop)
+                yield slice(start * self.n_positions, stop * self.n_positions), self._pooled(raw)
+            return
+        order = np.argsort(self.rows, kind="stable")
+        saved = self.rows[order]
+        for first in range(0, int(saved[-1]) + 1 if len(saved) else 0, n_block):
+            low, high = np.searchsorted(saved, [first, first + n_block])
+            if low == high:
+                continue
+            start, stop = int(saved[low]), int(saved[high - 1]) + 1
+            raw = self.layer.read(start, stop)[saved[low:high] - start]
+            yield self._expanded(order[low:high]), self._pooled(raw)
+
+    def _expanded(self, examples: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.add.outer(examples * self.n_positions, np.arange(self.n_positions)).ravel()
+
+    def _pooled(self, raw: Array) -> Array:
+        n_rows = len(raw)
+        if raw.dtype == bool:
+            raw = raw.view(np.uint8)
+        if self.pool == "flatten" or raw.ndim <= 2:
+            return raw.reshape(n_rows, self.n_features)
+        if self.pool == "positions":
+            channels_last = raw if self.channels_last else np.moveaxis(raw, 1, -1)
+            return channels_last.reshape(n_rows * self.n_positions, self.n_features)
+        if self.pool == "max":
+            return np.asarray(raw.max(axis=self._spatial_axes))
+        return np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedFile:
+    """A file and those of its layers that are compared."""
+
+    file: ActivationFile
+    layers: tuple[SelectedLayer, ...]
+
+
+def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[SelectedFile]:
+    """Return the layers that the addresses and options choose, with the same examples in every one.
+
+    addresses : `FILE` or `FILE::GLOB`. Raises DataError naming the file and layer when counts or ids do not fit.
+    """
+    chosen = []
+    for address in addresses:
+        path, pattern = split_address(address)
+        file = open_file(path)
+        layers = _matching(file, [pattern] if pattern is not None else [])
+        layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
+        if not layers:
+            raise DataError(_nothing_there(file))
+        chosen.append((file, layers))
+    n_saved = _common_count([layer for _, layers in chosen for layer in layers])
+    rows = _chosen_rows(n_saved, options, chosen[0][1][0].label)
+    orders = _aligned_orders([file for file, _ in chosen], n_saved, options.ids)
+    selected = []
+    for (file, layers), order in zip(chosen, orders, strict=True):
+        file_rows = rows if order is None else order[np.asarray(rows)]
+        selected.append(SelectedFile(file, tuple(_as_examples(layer, file_rows, options) for layer in layers)))
+    _check_positions([layer for file in selected for layer in file.layers])
+    return selected
+
+
+def split_address(address: str) -> tuple[str, str | None]:
+    """Return path and layer glob of `FILE` or `FILE::GLOB`."""
+    if "::" not in address or os.path.exists(address):  # (and not Path.exists, which fails on a NUL)
+        return address, None
+    path, _, pattern = address.partition("::")
+    if not path or not pattern:
+        raise UsageError(f"{address}: a layer is addressed FILE::LAYER (found an empty part)")
+    return path, pattern.strip("/") or pattern
+
+
+def _matching(file: ActivationFile, patterns: list[str], every: ActivationFile | None = None) -> tuple[Layer, ...]:
+    """Return the layers that any of the patterns names; one-axis arrays only when named to the letter."""
+    if not patterns:
+        return file.layers
+    candidates = {layer.name: layer for layer in file.layers}
+    vectors = {vector.name: vector for vector in file.vectors}
+    picked: dict[str, Layer] = {}
+    for pattern in patterns:
+        found = {name: layer for name, layer in candidates.items() if matches(name, pattern)}
+        if not found and pattern in vectors:
+            vector = vectors[pattern]
+            if (why := refusal(vector.dtype)) is not None:
+                raise DataError(f"{vector.label}: cannot be a layer: {why}")
+            found = {pattern: vector}
+        if not found:
+            raise DataError(_no_such_layer(every or file, pattern))
+        picked.update(found)
+    order = {name: place for place, name in enumerate([*candidates, *vectors])}
+    return tuple(picked[name] for name in sorted(picked, key=order.__getitem__))
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a glob names a layer: its whole path, its last part, or a group it lies in."""
+    if name == pattern or name.startswith(pattern + "/") or fnmatchcase(name, pattern):
+        return True
+    return "/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern)
+
+
+def _no_such_layer(file: ActivationFile, pattern: str) -> str:
+    for name, why in file.refused.items():
+        if matches(name, pattern):
+            return f"{file.path}::{name}: cannot be a layer: {why}"
+    names = [layer.name for layer in file.layers]
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "no layers"
+    return f"{file.path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})"
+
+
+def _nothing_there(file: ActivationFile) -> str:
+    found = [f"{name} is {why}" for name, why in list(file.refused.items())[:3]]
+    found += [f"{vector.name} has one axis" for vector in file.vectors[:3]]
+    return (
+        f"{file.path}: holds no layer, that is no real numeric array with at least two axes "
+        f"(found {'; '.join(found) or 'nothing'}); name one-axis arrays with --layers to use them"
+    )
+
+
+def _common_count(layers: list[Layer]) -> int:
+    first = layers[0]
+    for layer in layers[1:]:
+        if layer.shape[0] != first.shape[0]:
+            where = first.name if layer.file == first.file else first.label
+            raise DataError(
+                f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
+                "give layers of the same examples (--layers chooses layers, --examples rows that both have)"
+                if layer.file == first.file
+                else f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
+                "give files of the same examples (--layers leaves out layers that have other rows)"
+            )
+    return first.shape[0]
+
+
+def _chosen_rows(n_saved: int, options: ReadOptions, label: str) -> Rows:
+    start, stop = options.examples
+    for end in (start, stop):
+        if end is not None and abs(end) > n_saved:
+            raise UsageError(f"--examples: {end} is beyond the {n_saved} examples of {label}; give rows within them")
+    rows = range(n_saved)[start:stop]
+    if not rows:
+        raise DataError(f"{label}: no examples (its {n_saved} rows, --examples applied); give a file with rows")
+    if options.sample is None:
+        return rows
+    if options.sample > len(rows):
+        raise UsageError(f"--sample {options.sample}: {label} has {len(rows)} examples to draw from; ask for fewer")
+    drawn = np.random.default_rng(options.seed).choice(len(rows), options.sample, replace=False)
+    return np.sort(drawn).astype(np.intp) + rows.start
+
+
+def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None) -> list[NDArray[np.intp]] | list[None]:
+    """Return for each file the saved row of each example, so that all follow the order of the first file's ids."""
+    if name is None:
+        return [None] * len(files)
+    all_ids = [_read_ids(file, name, n_saved) for file in files]
+    orders: list[NDArray[np.intp]] = []
+    for file, ids in zip(files, all_ids, strict=True):
+        places = {value: row for row, value in enumerate(ids)}
+        if len(places) < len(ids):
+            doubled = next(value for row, value in enumerate(ids) if places[value] != row)
+            raise DataError(f"{file.path}::{name}: id {doubled!r} stands at more than one row; ids must be unique")
+        missing = next((value for value in all_ids[0] if value not in places), None)
+        if missing is not None:
+            raise DataError(
+                f"{file.path}::{name}: id {missing!r} of {files[0].path} is missing; give files of the same examples"
+            )
+        orders.append(np.array([places[value] for value in all_ids[0]], dtype=np.intp))
+    return orders
+
+
+def _read_ids(file: ActivationFile, name: str, n_saved: int) -> list[Any]:
+    vector = next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
+    if vector is None:
+        known = [vector.name for vector in file.vectors]
+        raise DataError(
+            f"{file.path}::{name}: no such one-axis array of ids{nearest(name, known)} "
+            f"(the file has {', '.join(known) or 'none'})"
+        )
+    if vector.shape[0] != n_saved:
+        raise DataError(f"{vector.label}: {vector.shape[0]} ids for {n_saved} examples; give one id for each row")
+    ids = vector.read(0, n_saved).tolist()
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in ids]
+
+
+def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:
+    n_axes = len(layer.shape)
+    if options.pool != "flatten" and n_axes == 3 and options.channels is None:
+        raise UsageError(
+            f"{layer.label}: shape {layer.shape} may be tokens × features or channels × positions; "
+            f"say --channels last or --channels first with --pool {options.pool}"
+        )
+    pool = "flatten" if n_axes <= 2 else options.pool
+    selected = SelectedLayer(layer, rows, pool, options.channels == "last")
+    if selected.n_features == 0 or selected.n_positions == 0:
+        raise DataError(f"{layer.label}: has no features (shape {layer.shape}); leave it out with --layers")
+    return selected
+
+
+def _check_positions(layers: list[SelectedLayer]) -> None:
+    for layer in layers[1:]:
+        if layer.n_positions != layers[0].n_positions:
+            raise DataError(
+                f"{layer.label}: {layer.n_examples} rows when every position is an example, but {layers[0].label} "
+                f"has {layers[0].n_examples}; choose layers of one size with --layers, or --pool mean"
+            )

@@ -1,0 +1,105 @@
+"""What a pair of factors gives: CCA, SVCCA, PWCCA, linear regression and Procrustes similarity.
+
+All follow from M = Ux'Uy, one product per pair. Kornblith, Norouzi, Lee, Hinton (2019), table 1, arXiv 1905.00414.
+Every function returns NaN when either layer is constant (rank 0).
+"""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cka_cli.factors import Factors
+
+Float64 = NDArray[np.float64]
+
+
+class FactorPair:
+    """Two layers' factors and their product, worked out once for all measures of the pair."""
+
+    def __init__(self, x: Factors, y: Factors):
+        self.x, self.y = x, y
+
+    @property
+    def has_value(self) -> bool:
+        """Whether both layers vary at all."""
+        return self.x.rank > 0 and self.y.rank > 0
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether one layer spans every centred vector, so that all canonical correlations are 1."""
+        return self.x.is_saturated or self.y.is_saturated
+
+    @cached_property
+    def products(self) -> Float64:
+        """Ux'Uy, shape (x.rank, y.rank)."""
+        return self.x.basis.T @ self.y.basis
+
+
+def cca_r2(pair: FactorPair) -> float:
+    """Mean squared canonical correlation ‖Qy'Qx‖²/p₁, p₁ the smaller rank; in [0, 1]."""
+    if not pair.has_value:
+        return np.nan
+    return 1.0 if pair.is_saturated else float((pair.products**2).sum() / min(pair.products.shape))
+
+
+def cca_rho(pair: FactorPair) -> float:
+    """Mean canonical correlation ‖Qy'Qx‖_*/p₁, p₁ the smaller rank; in [0, 1]."""
+    if not pair.has_value:
+        return np.nan
+    return 1.0 if pair.is_saturated else float(np.linalg.svd(pair.products, compute_uv=False).mean())
+
+
+def svcca_r2(pair: FactorPair, variance: float) -> float:
+    """`cca_r2` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
+    if not pair.has_value:
+        return np.nan
+    kept = pair.products[: pair.x.n_kept(variance), : pair.y.n_kept(variance)]
+    return float((kept**2).sum() / min(kept.shape))
+
+
+def svcca_rho(pair: FactorPair, variance: float) -> float:
+    """`cca_rho` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
+    if not pair.has_value:
+        return np.nan
+    kept = pair.products[: pair.x.n_kept(variance), : pair.y.n_kept(variance)]
+    return float(np.linalg.svd(kept, compute_uv=False).mean())
+
+
+def pwcca(pair: FactorPair) -> float:
+    """Projection-weighted CCA: Σα_i ρ_i / Σα_i, α_i = Σ_j |⟨h_i, x_j⟩|; in [0, 1].
+
+    h_i are the canonical variates and x_j the columns of the layer with fewer columns; of X when they are equal,
+    so the measure is not symmetric there. Morcos, Raghu, Bengio (2018), arXiv 1806.05759.
+    """
+    if not pair.has_value:
+        return np.nan
+    if pair.is_saturated:
+        return 1.0
+    x_is_narrower = pair.x.features.shape[1] <= pair.y.features.shape[1]
+    narrower, products = (pair.x, pair.products) if x_is_narrower else (pair.y, pair.products.T)
+    directions, correlations, _ = np.linalg.svd(products, full_matrices=False)
+    columns = narrower.singular_values[:, None] * narrower.features
+    weights = np.abs(directions.T @ columns).sum(axis=1)
+    return float(weights @ correlations / weights.sum())
+
+
+def regression_r2(pair: FactorPair) -> float:
+    """Share of the variance of X that a linear map of Y explains, ‖Qy'Xc‖²/‖Xc‖²; in [0, 1], not symmetric."""
+    if not pair.has_value:
+        return np.nan
+    if pair.y.is_saturated:
+        return 1.0
+    variances = pair.x.singular_values**2
+    return float(variances @ (pair.products**2).sum(axis=1) / variances.sum())
+
+
+def procrustes(pair: FactorPair) -> float:
+    """Procrustes similarity ‖Xc'Yc‖_*/(‖Xc‖ ‖Yc‖), also called normalised Bures similarity; in [0, 1].
+
+    1 minus half of the squared Procrustes distance of the layers scaled to unit norm.
+    """
+    if not pair.has_value:
+        return np.nan
+    x, y = (side.singular_values / np.linalg.norm(side.singular_values) for side in (pair.x, pair.y))
+    return float(np.linalg.svd(x[:, None] * pair.products * y, compute_uv=False).sum())

@@ -1,0 +1,86 @@
+"""`cka compare`."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cka_cli.cli.options import (
+    is_terminal,
+    measure_options,
+    output_options,
+    read_options,
+    run_comparison,
+    run_options,
+    talk_options,
+)
+
+if TYPE_CHECKING:
+    from cka_cli.matrix import Comparison
+
+
+@click.command("compare")
+@click.argument("x", metavar="X")
+@click.argument("y", metavar="[Y ...]", nargs=-1)
+@measure_options
+@read_options
+@output_options
+@click.option(
+    "--format", "report_format", type=click.Choice(["csv", "wide", "json", "table"]),
+    help="Tidy CSV, wide CSV, JSON or a table.  [default: table on a terminal, else csv; json for -o *.json]",
+)  # fmt: skip
+@run_options
+@talk_options
+def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
+    """Compare the layers of X with those of Y, or with each other when X is alone.
+
+    \b
+    cka compare a.h5 b.h5                               linear CKA of every pair of layers
+    cka compare a.h5 b.h5 -m cka-debiased -k rbf        debiased, Gaussian kernel
+    cka compare 'a.h5::conv*' b.h5 -m cka -m cca-r2 -o result.csv
+    """
+    from cka_cli.names import parse_kernel, parse_measure
+    from cka_cli.outputs import check_output, write_output
+
+    # A mistyped name or an output in the way is said before anything is read.
+    for text in options["measures"]:
+        parse_measure(text)
+    for text in options["kernels"]:
+        parse_kernel(text)
+    check_output(options["output"], force=options["force"], inputs=(x, *y))
+    comparison = run_comparison((x, *y), options)
+    write_output(options["output"], _report(comparison, options).encode(), force=options["force"])
+
+
+def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
+    report_format = options["report_format"]
+    if report_format is None:
+        is_json = options["output"].endswith(".json")
+        report_format = "table" if is_terminal(options["output"]) else "json" if is_json else "csv"
+    if report_format == "table":
+        return format_for_terminal(comparison, options["output"])
+    from cka_cli import report
+
+    if report_format == "json":
+        return report.format_json(comparison, report.Provenance(["cka", *sys.argv[1:]], plain_options(options)))
+    return report.format_wide(comparison) if report_format == "wide" else report.format_tidy(comparison)
+
+
+def format_for_terminal(comparison: "Comparison", output: str) -> str:
+    """Return the table, in colour and as wide as the screen on a terminal, plain and unbroken elsewhere."""
+    import os
+    import shutil
+
+    from cka_cli.report.terminal import format_table
+
+    on_screen = is_terminal(output)
+    width = shutil.get_terminal_size().columns if on_screen else 100_000
+    colour = on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return format_table(comparison, width=width, colour=colour)
+
+
+def plain_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that decide the values, as JSON takes them."""
+    left_out = {"output", "force", "report_format", "quiet", "threads"}
+    return {name: list(value) if isinstance(value, tuple) else value
+            for name, value in options.items() if name not in left_out}  # fmt: skip

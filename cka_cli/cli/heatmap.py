@@ -1,0 +1,153 @@
+"""`cka heatmap`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cka_cli.cli.options import (
+    is_terminal,
+    measure_options,
+    output_options,
+    read_options,
+    run_comparison,
+    run_options,
+    talk_options,
+)
+from cka_cli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from cka_cli.matrix import Matrix
+
+_FORMATS = ("png", "svg", "pdf")
+_ACTIVATION_OPTIONS = ("layers", "examples", "sample", "ids", "pool", "channels", "nonfinite", "precision", "threads")
+
+
+@click.command("heatmap")
+@click.argument("sources", metavar="[MATRIX | X [Y ...]]", nargs=-1)
+@output_options
+@click.option("--format", "picture_format", type=click.Choice(_FORMATS), help="[default: by the name of --output; png]")
+@click.option("--title", help="A title over the whole picture.")
+@click.option("--cmap", default="magma", show_default=True, metavar="NAME", help="A colour map of matplotlib.")
+@click.option("--vmin", type=float, metavar="VALUE", help="Value of the darkest colour.")
+@click.option("--vmax", type=float, metavar="VALUE", help="Value of the lightest colour.")
+@click.option("--annotate", is_flag=True, help="Write the values in the cells.")
+@click.option("--mark-best", is_flag=True, help="Mark the largest value of each row.")
+@click.option("--flip", is_flag=True, help="First layer at the top, not at the lower left.")
+@click.option("--dpi", type=int, default=200, show_default=True, help="Dots per inch.")
+@click.option("--size", metavar="WxH", help="Size of the picture in inches, as 6x5.")
+@measure_options
+@read_options
+@run_options
+@talk_options
+def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
+    """Draw matrices as a paper prints them: from reports of `cka compare`, or straight from activation files.
+
+    Reads tidy CSV, wide CSV, JSON or any CSV with a name to each row and column; standard input when nothing is named.
+    Several measures or kernels become panels side by side.
+
+    \b
+    cka compare a.h5 b.h5 | cka heatmap -o sim.png
+    cka heatmap a.h5 b.h5 -k rbf:sigma=0.4 --mark-best -o sim.pdf
+    """
+    from cka_cli.outputs import check_output, write_output
+
+    if is_terminal(options["output"]):
+        raise UsageError("standard output is a terminal, which shows no picture; give -o FILE.png, or a pipe")
+    picture_format = options["picture_format"] or format_of(options["output"])
+    style_options = {
+        name: options[name] for name in ("cmap", "vmin", "vmax", "title", "dpi", "annotate", "mark_best", "flip")
+    }
+    size = parse_size(options["size"])
+    check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
+    matrices = _matrices(sources, options)
+    from cka_cli.heatmap import HeatmapStyle, heatmap_bytes
+
+    style: HeatmapStyle = HeatmapStyle(size=size, **style_options)
+    write_output(options["output"], heatmap_bytes(matrices, style, picture_format), force=options["force"])
+
+
+def format_of(output: str) -> str:
+    """Return the picture format that the name of the output stands for; PNG for standard output."""
+    if output == "-":
+        return "png"
+    suffix = Path(output).suffix.lower().removeprefix(".")
+    if suffix not in _FORMATS:
+        raise UsageError(
+            f"{output}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf, or say --format"
+        )
+    return suffix
+
+
+def parse_size(text: str | None) -> tuple[float, float] | None:
+    """Return (width, height) in inches of `WxH`."""
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    try:
+        return float(width), float(height)
+    except ValueError:
+        raise UsageError(f"--size {text}: give width and height in inches, as 6x5 (found '{text}')") from None
+
+
+def _matrices(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
+    if not sources:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
+        sources = ("-",)
+    if holds_activations(sources[0]):
+        return run_comparison(sources, options).matrices
+    context = click.get_current_context()
+    for name in _ACTIVATION_OPTIONS:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name} is for activation files, but {sources[0]} is a report; give it to cka compare")
+    return _of_reports(sources, options)
+
+
+def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
+    """Return the matrices of reports; `--measure` and `--kernel` choose among them."""
+    from cka_cli.names import parse_kernel, parse_measure
+    from cka_cli.report import read_matrices
+
+    matrices = [matrix for source in sources for matrix in read_matrices(_bytes_of(source), _name_of(source))]
+    measures = {str(parse_measure(text)) for text in options["measures"]} or {matrix.measure for matrix in matrices}
+    kernels = {str(parse_kernel(text)) for text in options["kernels"]} | {""}
+    chosen = [matrix for matrix in matrices
+              if matrix.measure in measures and (not options["kernels"] or matrix.kernel in kernels)]  # fmt: skip
+    if not chosen:
+        found = ", ".join(dict.fromkeys(matrix.title for matrix in matrices))
+        raise DataError(f"{_name_of(sources[0])}: holds no such measure and kernel (found {found})")
+    return tuple(chosen)
+
+
+def holds_activations(source: str) -> bool:
+    """Whether a source is an activation file, by its first bytes; reports are text."""
+    if source == "-":
+        return False
+    path = Path(source)
+    try:
+        if path.is_dir() or (not path.exists() and "::" in source):
+            return True
+        with path.open("rb") as stream:
+            head = stream.read(8)
+            return head.startswith((b"\x89HDF", b"\x93NUMPY", b"PK")) or _is_late_hdf5(source, head)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source}: cannot be opened ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _is_late_hdf5(source: str, head: bytes) -> bool:
+    """Whether this is an HDF5 file behind a user block; h5py is asked only when the text is none."""
+    if b"\0" not in head:
+        return False
+    import h5py
+
+    return bool(h5py.is_hdf5(source))
+
+
+def _bytes_of(source: str) -> bytes:
+    return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+
+
+def _name_of(source: str) -> str:
+    return "standard input" if source == "-" else source

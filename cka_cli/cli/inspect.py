@@ -1,0 +1,37 @@
+"""`cka inspect`."""
+
+from typing import Any
+
+import click
+
+from cka_cli.cli.options import is_terminal, output_options, talk_options
+
+
+@click.command("inspect")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--headers", is_flag=True, help="Read headers only: no search for trouble in the values.")
+@output_options
+@click.option(
+    "--format",
+    "report_format",
+    type=click.Choice(["csv", "json", "table"]),
+    help="[default: table on a terminal, else csv]",
+)
+@talk_options
+def inspect_command(files: tuple[str, ...], headers: bool, report_format: str | None, **options: Any) -> None:
+    """List the layers of activation files: shape, dtype, bytes, and trouble seen (NaN, constant features).
+
+    \b
+    cka inspect a.h5
+    cka inspect runs/*.h5 --headers
+    """
+    from cka_cli.inspect import inspect
+    from cka_cli.outputs import check_output, write_output
+    from cka_cli.progress import shown_progress
+    from cka_cli.report.inspection import format_inspection
+
+    check_output(options["output"], force=options["force"], inputs=files)
+    with shown_progress(quiet=options["quiet"]) as progress:
+        arrays = inspect(files, scan=not headers, progress=progress)
+    report_format = report_format or ("table" if is_terminal(options["output"]) else "csv")
+    write_output(options["output"], format_inspection(arrays, report_format).encode(), force=options["force"])

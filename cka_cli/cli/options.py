@@ -1,0 +1,185 @@
+"""Options that commands share, parsed at the edge: what the library gets has its units and types."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cka_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cka_cli.activations import ReadOptions
+    from cka_cli.matrix import Comparison
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _decorate(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def measure_options(command: Command) -> Command:
+    """Add `--measure` and `--kernel`."""
+    return _decorate(
+        command,
+        [
+            click.option(
+                "-m", "--measure", "measures", multiple=True, metavar="NAME",
+                help="What to compute; repeatable.  [default: cka; all: cka measures]",
+            ),
+            click.option(
+                "-k", "--kernel", "kernels", multiple=True, metavar="SPEC",
+                help="Kernel of the Gram matrices, as linear or rbf:sigma=0.4; repeatable.  [default: linear]",
+            ),
+        ],
+    )  # fmt: skip
+
+
+def read_options(command: Command) -> Command:
+    """Add the options that say what is read of every file."""
+    return _decorate(
+        command,
+        [
+            click.option("--layers", multiple=True, metavar="GLOB", help="Layers to take in every file; repeatable."),
+            click.option("--examples", metavar="START:STOP", help="Rows to take, as a Python slice."),
+            click.option("--sample", type=click.IntRange(1), metavar="N", help="Draw N of the rows."),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --sample."),
+            click.option("--ids", metavar="DATASET", help="One-axis array of example ids by which rows are aligned."),
+            click.option(
+                "--pool", type=click.Choice(["flatten", "mean", "max", "positions"]), default="flatten",
+                show_default=True, help="How arrays with more than two axes become rows × features.",
+            ),
+            click.option(
+                "--channels", type=click.Choice(["first", "last"]),
+                help="Which axis holds the channels, for --pool.  [default: first on images]",
+            ),
+            click.option(
+                "--nonfinite", type=click.Choice(["error", "drop"]), default="error", show_default=True,
+                help="NaN and infinite values: an error, or leave those examples out of every layer.",
+            ),
+        ],
+    )  # fmt: skip
+
+
+def run_options(command: Command) -> Command:
+    """Add the options that say how the work is done."""
+    return _decorate(
+        command,
+        [
+            click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]"),
+            click.option(
+                "--precision", type=click.Choice(["auto", "single", "double"]), default="auto", show_default=True,
+                help="Of the products; auto is single for values of up to 32 bits. Sums are double always.",
+            ),
+        ],
+    )  # fmt: skip
+
+
+def talk_options(command: Command) -> Command:
+    """Add `--quiet` and `--verbose`."""
+    return _decorate(
+        command,
+        [
+            click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on standard error."),
+            click.option(
+                "-v", "--verbose", is_flag=True, expose_value=False, callback=_remember_verbose,
+                help="On an error, the traceback too.",
+            ),
+        ],
+    )  # fmt: skip
+
+
+def output_options(command: Command) -> Command:
+    """Add `--output` and `--force`."""
+    return _decorate(
+        command,
+        [
+            click.option(
+                "-o", "--output", default="-", metavar="PATH", help="Where the result goes.  [default: standard output]"
+            ),
+            click.option("-f", "--force", is_flag=True, help="Replace an existing output file."),
+        ],
+    )
+
+
+def _remember_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and isinstance(context.obj, dict):
+        context.obj["verbose"] = True
+
+
+def make_read_options(options: dict[str, Any]) -> "ReadOptions":
+    """Return what is read of every file, from the options as click gives them."""
+    from cka_cli.activations import ReadOptions
+
+    return ReadOptions(
+        layers=options["layers"],
+        examples=parse_examples(options["examples"]),
+        sample=options["sample"],
+        seed=options["seed"],
+        ids=options["ids"],
+        pool=options["pool"],
+        channels=options["channels"],
+        nonfinite=options["nonfinite"],
+    )
+
+
+def parse_examples(text: str | None) -> tuple[int | None, int | None]:
+    """Return (start, stop) of `START:STOP`, either of which may be left out."""
+    if text is None:
+        return None, None
+    start, colon, stop = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(start) if start.strip() else None, int(stop) if stop.strip() else None
+    except ValueError:
+        raise UsageError(f"--examples {text}: rows are given as START:STOP, such as 0:1000 (found '{text}')") from None
+
+
+def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
+    """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
+    use_own_threads()
+    from cka_cli.compare import compare
+    from cka_cli.progress import shown_progress
+
+    with shown_progress(quiet=options["quiet"]) as progress:
+        comparison = compare(
+            sources[0],
+            sources[1:],
+            measures=options["measures"] or ("cka",),
+            kernels=options["kernels"] or ("linear",),
+            read=make_read_options(options),
+            precision=options["precision"],
+            n_threads=options["threads"] or len(os.sched_getaffinity(0)),
+            progress=progress,
+        )
+    if not options["quiet"]:
+        for note in comparison.notes:
+            show_note(note)
+    return comparison
+
+
+def use_own_threads() -> None:
+    """Give each BLAS call one thread, before numpy is imported: the work is divided among threads of our own.
+
+    BLAS threads wait for each other on the short, wide products of tiles, and sums of tiles that are added in a fixed
+    order are the same for any number of threads.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def show_note(text: str) -> None:
+    """Say something a reader of the result must know, on standard error."""
+    from cka_cli.errors import one_line
+
+    click.echo(f"Note: {one_line(text)}", err=True)
+
+
+def is_terminal(output: str) -> bool:
+    """Whether the result goes to a person's screen."""
+    return output == "-" and sys.stdout.isatty()

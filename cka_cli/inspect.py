@@ -1,0 +1,72 @@
+"""The guts of `cka inspect`: what files hold, and trouble that shows before any comparison."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cka_cli.activations import ActivationFile, Layer, SelectedLayer, open_file
+from cka_cli.activations.inspected import Inspected
+from cka_cli.activations.layer import refusal
+from cka_cli.activations.selection import matches, split_address
+from cka_cli.errors import DataError
+
+
+def inspect(
+    addresses: Sequence[str], *, scan: bool = True, progress: Callable[[str, int, int], None]
+) -> list[Inspected]:
+    """Return what each file holds, in network order.
+
+    addresses : `FILE` or `FILE::GLOB`. scan : whether the values are read, a block at a time.
+    """
+    found: list[tuple[ActivationFile, Layer]] = []
+    result: list[Inspected] = []
+    for address in addresses:
+        path, pattern = split_address(address)
+        file = open_file(path)
+        names = [array.name for array in (*file.layers, *file.vectors)] + list(file.refused)
+        if pattern is not None and not any(matches(name, pattern) for name in names):
+            raise DataError(f"{path}::{pattern}: no such layer (the file has {', '.join(names[:6]) or 'nothing'})")
+        wanted = [name for name in names if pattern is None or matches(name, pattern)]
+        found += [(file, array) for array in (*file.layers, *file.vectors) if array.name in wanted]
+        result += [
+            Inspected(path, name, "refused", None, "", "", None, trouble=why)
+            for name, why in file.refused.items()
+            if name in wanted
+        ]
+    inspected = []
+    for done, (file, array) in enumerate(found, start=1):
+        inspected.append(_inspect_array(array, is_layer=array in file.layers, scan=scan))
+        progress("reading", done, len(found))
+    order = {address: place for place, address in enumerate(dict.fromkeys(split_address(a)[0] for a in addresses))}
+    return sorted([*inspected, *result], key=lambda each: order[each.file])
+
+
+def _inspect_array(array: Layer, *, is_layer: bool, scan: bool) -> Inspected:
+    kind = "layer" if is_layer else "vector"
+    facts = (array.file, array.name, kind, array.shape, str(array.dtype), array.storage, array.n_bytes)
+    if not scan or not is_layer or refusal(array.dtype) is not None or 0 in array.shape:
+        trouble = "no examples" if array.shape[0] == 0 else "no features" if is_layer and 0 in array.shape else ""
+        return Inspected(*facts, trouble=trouble)
+    n_nonfinite, n_constant = _scan(array)
+    n_features = int(np.prod(array.shape[1:], dtype=object))
+    troubles = []
+    if n_nonfinite:
+        troubles.append(f"{n_nonfinite} values are not finite")
+    if n_constant == n_features:
+        troubles.append("constant")
+    elif n_constant:
+        troubles.append(f"{n_constant} constant features")
+    return Inspected(*facts, n_nonfinite, n_constant, "; ".join(troubles))
+
+
+def _scan(array: Layer) -> tuple[int, int]:
+    """Return how many values are not finite and how many features never change."""
+    n_nonfinite = 0
+    low = high = None
+    for _, block in SelectedLayer(array, range(array.shape[0])).blocks():
+        if block.dtype.kind == "f":
+            n_nonfinite += int(np.count_nonzero(~np.isfinite(block)))
+        block_low, block_high = block.min(axis=0), block.max(axis=0)
+        low = block_low if low is None else np.minimum(low, block_low)
+        high = block_high if high is None else np.maximum(high, block_high)
+    return n_nonfinite, 0 if low is None else int(np.count_nonzero(low == high))

@@ -1,0 +1,71 @@
+"""The result: a matrix of values with the names of its rows and columns and what was computed."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Similarities of the layers of one file (rows) with those of another (columns).
+
+    values : shape (n_x_layers, n_y_layers), float64; NaN where a measure has no value.
+    x_layers, y_layers : the layer names of the rows and of the columns, in network order.
+    x_file, y_file : the files as they were typed; empty when unknown.
+    measure, kernel : in canonical form; `kernel` is empty where the measure has none.
+    n_examples : rows of every layer; None when unknown (a plain labelled CSV).
+    """
+
+    values: NDArray[np.float64]
+    x_layers: tuple[str, ...]
+    y_layers: tuple[str, ...]
+    x_file: str = ""
+    y_file: str = ""
+    measure: str = ""
+    kernel: str = ""
+    n_examples: int | None = None
+
+    @property
+    def title(self) -> str:
+        """`measure, kernel`, as a colour bar or a panel names it."""
+        return f"{self.measure}, {self.kernel}" if self.kernel else self.measure
+
+    def best_columns(self) -> list[int | None]:
+        """Return for each row the column of its largest value (the first of equals); None for a row of NaN."""
+        best: list[int | None] = []
+        for row in self.values:
+            best.append(None if np.all(np.isnan(row)) else int(np.nanargmax(row)))
+        return best
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What a report says of a layer: its name, its shape as saved, its dtype, and its features once flattened."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_features: int
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a report says of a file: path as typed, size, time of last change (ISO 8601, UTC) and its layers."""
+
+    path: str
+    size_bytes: int
+    modified: str
+    layers: tuple[LayerFacts, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One matrix for each second file, measure and kernel, in the order asked for, and what a reader must know.
+
+    notes : sentences for a person: layers without a value and why, values that mean nothing and why.
+    """
+
+    matrices: tuple[Matrix, ...]
+    files: tuple[FileFacts, ...] = ()
+    notes: tuple[str, ...] = field(default=())

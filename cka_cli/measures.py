@@ -1,0 +1,125 @@
+"""The registry: every measure by name, what it needs, how its value follows, and what a user must know of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cka_cli import cca
+from cka_cli.hsic import GramSums, cka
+from cka_cli.names import Spec
+
+Float64 = NDArray[np.float64]
+# (cross, x_norms, y_norms) of one estimator of HSIC -> values of all pairs
+FromHsic = Callable[[Float64, Float64, Float64], Float64]
+FromPair = Callable[[cca.FactorPair, Spec], float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure.
+
+    from_hsic : how values follow from HSIC of all pairs and of the layers themselves; None in the CCA family.
+    from_pair : how a value follows from the factors of a pair; None in the HSIC family.
+    is_unbiased : which estimator of HSIC it takes. has_units : whether rescaling a layer changes it.
+    saturates : whether at least n−1 independent features make every value 1.
+    """
+
+    formula: str
+    value_range: str
+    invariant_to: str
+    cost: str
+    source: str
+    min_examples: int = 3
+    from_hsic: FromHsic | None = None
+    from_pair: FromPair | None = None
+    is_unbiased: bool = False
+    has_units: bool = False
+    saturates: bool = False
+
+    @property
+    def takes_kernel(self) -> bool:
+        """Whether the measure is one of Gram matrices."""
+        return self.from_hsic is not None
+
+
+def _cross_only(cross: Float64, x_norms: Float64, y_norms: Float64) -> Float64:
+    return cross
+
+
+_KORNBLITH = "Kornblith et al. 2019, arXiv 1905.00414"
+_ORTHOGONAL = "orthogonal maps, isotropic scale, shift"
+_GRAM_COST = "n²p per layer, n² per pair"
+_FACTOR_COST = "np·min(n,p) per layer and pair"
+
+MEASURES: dict[str, Measure] = {
+    "cka": Measure(
+        "HSIC(K,L)/√(HSIC(K,K) HSIC(L,L))", "0 to 1", _ORTHOGONAL, _GRAM_COST, _KORNBLITH + ", eq. 4", from_hsic=cka
+    ),
+    "cka-debiased": Measure(
+        "the same with unbiased HSIC", "-1 to 1, 0 for noise", _ORTHOGONAL, _GRAM_COST,
+        "Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327", 4, from_hsic=cka, is_unbiased=True,
+    ),
+    "hsic": Measure(
+        "tr(KHLH)/(n-1)²", "0 and up", "orthogonal maps, shift", _GRAM_COST, "Gretton et al. 2005; " + _KORNBLITH,
+        from_hsic=_cross_only, has_units=True,
+    ),
+    "hsic-unbiased": Measure(
+        "U-statistic of HSIC", "any, 0 for noise", "orthogonal maps, shift", _GRAM_COST,
+        "Song et al. 2012, JMLR 13, eq. 5",
+        4, from_hsic=_cross_only, is_unbiased=True, has_units=True,
+    ),
+    "cca-r2": Measure(
+        "|Qy'Qx|²/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
+        from_pair=lambda pair, spec: cca.cca_r2(pair), saturates=True,
+    ),
+    "cca-rho": Measure(
+        "|Qy'Qx|_*/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
+        from_pair=lambda pair, spec: cca.cca_rho(pair), saturates=True,
+    ),
+    "svcca-r2": Measure(
+        "cca-r2 of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _FACTOR_COST,
+        "Raghu et al. 2017, arXiv 1706.05806", from_pair=lambda pair, spec: cca.svcca_r2(pair, _variance(spec)),
+    ),
+    "svcca-rho": Measure(
+        "cca-rho of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _FACTOR_COST,
+        "Raghu et al. 2017, arXiv 1706.05806", from_pair=lambda pair, spec: cca.svcca_rho(pair, _variance(spec)),
+    ),
+    "pwcca": Measure(
+        "Σα_i ρ_i/Σα_i, α_i = Σ_j |<h_i,x_j>|, of the narrower layer", "0 to 1",
+        "invertible maps of the wider layer, permutation and scale of the narrower", _FACTOR_COST,
+        "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: cca.pwcca(pair), saturates=True,
+    ),
+    "regression-r2": Measure(
+        "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",
+        _FACTOR_COST, _KORNBLITH, from_pair=lambda pair, spec: cca.regression_r2(pair), saturates=True,
+    ),
+    "procrustes": Measure(
+        "|Xc'Yc|_*/(|Xc| |Yc|)", "0 to 1", _ORTHOGONAL, _FACTOR_COST, "Williams et al. 2021, arXiv 2110.14739",
+        from_pair=lambda pair, spec: cca.procrustes(pair),
+    ),
+}  # fmt: skip
+
+
+def _variance(spec: Spec) -> float:
+    variance = spec.get("variance")
+    assert variance is not None
+    return float(variance)
+
+
+def values_from_sums(measure: Measure, sums: GramSums, scales: Float64) -> tuple[Float64, NDArray[np.bool_]]:
+    """Return the values of all pairs, shape (n_x_layers, n_y_layers), from one kernel's Gram sums, and the flat layers.
+
+    scales : shape (n_layers,), what each Gram matrix was multiplied by; 0 for a layer without a Gram matrix.
+    A layer is flat when its centred Gram matrix is 0 to rounding; its values are NaN.
+    """
+    assert measure.from_hsic is not None
+    cross, norms = sums.unbiased() if measure.is_unbiased else sums.biased()
+    is_flat = (norms <= sums.rounding(is_unbiased=measure.is_unbiased)) | (scales == 0)
+    norms = np.where(is_flat, np.nan, norms)
+    values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
+    if measure.has_units:
+        scales = np.where(is_flat, np.nan, scales)
+        values = values / scales[sums.x][:, None] / scales[sums.y]
+    return values, is_flat

@@ -1,0 +1,100 @@
+"""Where results go: standard output, or a file that appears whole or not at all."""
+
+import os
+import stat
+import sys
+from collections.abc import Sequence
+
+from cka_cli.errors import DataError, UsageError
+
+STDOUT = "-"
+
+
+def check_output(path: str, *, force: bool, inputs: Sequence[str] = ()) -> None:
+    """Raise before any work is done when a result could not be written to `path` afterwards.
+
+    An existing file is refused without `force`; an input is refused always.
+    """
+    if path == STDOUT:
+        return
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise DataError(f"{path}: cannot be written ({error.strerror}); give another --output") from error
+        _check_folder(path)
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise DataError(f"{path}: is a folder; give the name of a file in it")
+    if any(_is_same_file(path, address) for address in inputs):
+        raise UsageError(f"{path}: is also an input; give another --output")
+    if not force:
+        raise DataError(f"{path}: exists already; give --force to replace it, or another --output")
+    if stat.S_ISREG(status.st_mode):
+        _check_folder(os.path.realpath(path))
+
+
+def _check_folder(path: str) -> None:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise DataError(f"{path}: cannot be written (there is no folder {folder}); make it, or give another --output")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{path}: cannot be written (no permission to write in {folder}); give another --output")
+
+
+def _is_same_file(path: str, address: str) -> bool:
+    source = address if os.path.exists(address) else address.partition("::")[0]
+    return os.path.exists(source) and os.path.samefile(path, source)
+
+
+def write_output(path: str, data: bytes, *, force: bool) -> None:
+    """Write a result: to standard output for `-`, else beside the file first and then in its place.
+
+    A file that came to exist meanwhile is refused without `force`. A symbolic link stays a link. Devices and pipes
+    are written to as they are. Raises DataError when the disk does not take it; nothing half-written is left.
+    """
+    if path == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    target = os.path.realpath(path)
+    try:
+        if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
+            with open(target, "wb") as device:
+                device.write(data)
+            return
+        _replace(target, data, force=force)
+    except FileExistsError as error:
+        raise DataError(f"{path}: exists already; give --force to replace it, or another --output") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
+
+
+def _replace(target: str, data: bytes, *, force: bool) -> None:
+    beside = os.path.join(os.path.dirname(target), f".cka-{os.getpid()}.tmp")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+        if force and os.path.exists(target):
+            os.chmod(beside, stat.S_IMODE(os.stat(target).st_mode))
+        if force or not _link(beside, target):
+            os.replace(beside, target)
+    finally:
+        if os.path.exists(beside):
+            os.unlink(beside)
+
+
+def _link(beside: str, target: str) -> bool:
+    """Give the finished file its name unless the name is taken; False where the file system has no links."""
+    try:
+        os.link(beside, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.exists(target):
+            raise FileExistsError(target) from None
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""The measures and kernels there are, as text."""
+
+import csv
+import io
+import json
+
+from cka_cli.kernels import KERNELS
+from cka_cli.measures import MEASURES
+from cka_cli.names import parse_kernel, parse_measure
+
+_FIELDS = ("kind", "name", "formula", "range", "invariant_to", "cost", "source", "parameters", "remarks")
+
+
+def format_catalogue(report_format: str) -> str:
+    """Return the catalogue as `csv`, `json` or `table` (blocks of lines for a person)."""
+    entries = [*_measures(), *_kernels()]
+    if report_format == "json":
+        return json.dumps(entries, ensure_ascii=False, indent=1) + "\n"
+    if report_format == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(entries)
+        return text.getvalue()
+    return "\n".join(_block(entry) for entry in entries)
+
+
+def _measures() -> list[dict[str, str]]:
+    return [
+        {
+            "kind": "measure",
+            "name": name,
+            "formula": measure.formula,
+            "range": measure.value_range,
+            "invariant_to": measure.invariant_to,
+            "cost": measure.cost,
+            "source": measure.source,
+            "parameters": str(parse_measure(name)).partition(":")[2],
+            "remarks": "; ".join(
+                remark
+                for remark, holds in (
+                    ("takes a kernel", measure.takes_kernel),
+                    (f"at least {measure.min_examples} examples", True),
+                    ("1 and without meaning from n-1 independent features on", measure.saturates),
+                )
+                if holds
+            ),
+        }
+        for name, measure in MEASURES.items()
+    ]
+
+
+def _kernels() -> list[dict[str, str]]:
+    return [
+        {
+            "kind": "kernel",
+            "name": name,
+            "formula": kernel.formula,
+            "range": "",
+            "invariant_to": "",
+            "cost": "n²p additions" if kernel.needs == "l1" else "n²p multiplications",
+            "source": "",
+            "parameters": str(parse_kernel(name)).partition(":")[2],
+            "remarks": kernel.note,
+        }
+        for name, kernel in KERNELS.items()
+    ]
+
+
+def _block(entry: dict[str, str]) -> str:
+    lines = [f"{entry['name']}  ({entry['kind']})"]
+    lines += [f"  {key.replace('_', ' '):13} {entry[key]}" for key in _FIELDS[2:] if entry[key]]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,87 @@
+"""What `cka inspect` found, as CSV, JSON, or lines for a person."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cka_cli.activations.inspected import Inspected
+from cka_cli.errors import one_line
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def format_inspection(arrays: Sequence[Inspected], report_format: str) -> str:
+    """Return the arrays as `csv`, `json` or `table`."""
+    if report_format == "table":
+        return _table(arrays)
+    records = [_record(array) for array in arrays]
+    if report_format == "json":
+        return json.dumps(records, ensure_ascii=False, indent=1) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_record(arrays[0]) if arrays else ())
+    for record in records:
+        shape = "x".join(str(length) for length in record.pop("shape") or ())
+        cells = ["" if value is None else value for value in record.values()]
+        writer.writerow([*cells[:3], shape, *cells[3:]])
+    return text.getvalue()
+
+
+def _record(array: Inspected) -> dict[str, Any]:
+    return {
+        "file": array.file,
+        "layer": array.name,
+        "kind": array.kind,
+        "shape": None if array.shape is None else list(array.shape),
+        "dtype": array.dtype,
+        "n_examples": array.shape[0] if array.shape else None,
+        "n_features": array.n_features,
+        "bytes": array.n_bytes,
+        "storage": array.storage,
+        "n_nonfinite": array.n_nonfinite,
+        "n_constant_features": array.n_constant,
+        "trouble": array.trouble,
+    }
+
+
+def _table(arrays: Sequence[Inspected]) -> str:
+    lines: list[str] = []
+    for file in dict.fromkeys(array.file for array in arrays):
+        lines += [one_line(file)]
+        rows = [_row(array) for array in arrays if array.file == file]
+        rows.insert(0, ("layer", "shape", "dtype", "features", "in memory", "stored", "trouble"))
+        widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+        for row in rows:
+            cells = [
+                cell.rjust(width) if place in (3, 4) else cell.ljust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _row(array: Inspected) -> tuple[str, ...]:
+    trouble = array.trouble
+    if array.kind == "vector":
+        trouble = "one axis: a layer only when named" + (f"; {trouble}" if trouble else "")
+    return (
+        one_line(array.name),
+        " × ".join(str(length) for length in array.shape or ()),
+        array.dtype,
+        "" if array.n_features is None or array.kind != "layer" else str(array.n_features),
+        "" if array.n_bytes is None else format_bytes(array.n_bytes),
+        array.storage,
+        one_line(trouble),
+    )
+
+
+def format_bytes(n_bytes: int) -> str:
+    """Return a size in binary units, such as `1.5 MiB`."""
+    size = float(n_bytes)
+    for unit in _UNITS[:-1]:
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} {_UNITS[-1]}"

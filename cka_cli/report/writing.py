@@ -1,0 +1,94 @@
+"""Tidy CSV, wide CSV and JSON. Commas, line feeds, UTF-8, shortest floats that read back the same, `nan` for NaN."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cka_cli import __version__
+from cka_cli.errors import UsageError
+from cka_cli.matrix import Comparison, Matrix
+
+TIDY_HEADER = ("x_file", "x_layer", "y_file", "y_layer", "measure", "kernel", "n_examples", "value")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from: the command as typed, and its options by name."""
+
+    command: Sequence[str]
+    options: dict[str, Any]
+
+
+def format_tidy(comparison: Comparison) -> str:
+    """Return one line per cell, under the header x_file ... value."""
+    return _csv_text(TIDY_HEADER, (row for matrix in comparison.matrices for row in _tidy_rows(matrix)))
+
+
+def _tidy_rows(matrix: Matrix) -> Iterable[tuple[str, ...]]:
+    n_examples = "" if matrix.n_examples is None else str(matrix.n_examples)
+    for x_layer, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True):
+        for y_layer, value in zip(matrix.y_layers, row, strict=True):
+            yield (
+                matrix.x_file,
+                x_layer,
+                matrix.y_file,
+                y_layer,
+                matrix.measure,
+                matrix.kernel,
+                n_examples,
+                repr(value),
+            )
+
+
+def format_wide(comparison: Comparison) -> str:
+    """Return one matrix as a labelled square: rows are the layers of X, columns those of Y."""
+    if len(comparison.matrices) != 1:
+        raise UsageError(
+            f"--format wide holds one matrix (found {len(comparison.matrices)}); "
+            "give one second file, one measure and one kernel, or use --format csv"
+        )
+    matrix = comparison.matrices[0]
+    rows = (
+        (name, *(repr(value) for value in row))
+        for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True)
+    )
+    return _csv_text(("layer", *matrix.y_layers), rows)
+
+
+def _csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def format_json(comparison: Comparison, provenance: Provenance) -> str:
+    """Return everything: version, command, options, files with sizes and dates, layer shapes, matrices, notes."""
+    import json
+
+    document = {
+        "version": __version__,
+        "command": list(provenance.command),
+        "options": provenance.options,
+        "files": [asdict(file) for file in comparison.files],
+        "matrices": [_matrix_object(matrix) for matrix in comparison.matrices],
+        "notes": list(comparison.notes),
+    }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _matrix_object(matrix: Matrix) -> dict[str, Any]:
+    return {
+        "x_file": matrix.x_file,
+        "y_file": matrix.y_file,
+        "measure": matrix.measure,
+        "kernel": matrix.kernel,
+        "n_examples": matrix.n_examples,
+        "x_layers": list(matrix.x_layers),
+        "y_layers": list(matrix.y_layers),
+        # JSON has no NaN and no infinity.
+        "values": [[value if abs(value) < float("inf") else None for value in row] for row in matrix.values.tolist()],
+    }

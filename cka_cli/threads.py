@@ -1,0 +1,32 @@
+"""Tasks on several threads, results in order, so that sums are the same for any number of threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], n_threads: int) -> Iterator[Result]:
+    """Give `function(task)` for every task, in order, on up to `n_threads` threads.
+
+    At most one result more than there are threads waits to be taken. The first error ends the rest.
+    """
+    if n_threads <= 1 or len(tasks) <= 1:
+        yield from map(function, tasks)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="cka") as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(function, task))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
