@@ -1,0 +1,9 @@
+"""Matrices as a paper prints them: square cells, names that never overlap, the same bytes for the same input.
+
+The only importer of matplotlib, and never of pyplot: no global state, and a user's matplotlibrc changes nothing.
+"""
+
+from cka_cli.heatmap.draw import draw_heatmap, heatmap_bytes
+from cka_cli.heatmap.style import HeatmapStyle
+
+__all__ = ["HeatmapStyle", "draw_heatmap", "heatmap_bytes"]

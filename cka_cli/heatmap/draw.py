@@ -1,0 +1,240 @@
+"""From measured places to artists, and from a figure to the bytes of a file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from cka_cli.errors import UsageError, nearest, one_line
+from cka_cli.heatmap import layout
+from cka_cli.heatmap.layout import Box, Place, Sheet, arrange
+from cka_cli.heatmap.panels import NO_VALUE, Panel, compose
+from cka_cli.heatmap.style import HeatmapStyle, check_style
+from cka_cli.heatmap.words import FONT, height_in, shorten, shorten_names, spread, widest_in
+from cka_cli.matrix import Matrix
+
+_NO_VALUE_GREY = "0.75"
+_LINE_PT = 0.6
+_MARK_PT = (1.4, 4.5)  # smallest, largest diameter
+# No date, version or random id: the same input gives the same bytes.
+_METADATA = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+_SETTINGS: dict[Any, Any] = {
+    "font.family": [FONT],
+    "svg.hashsalt": "cka",
+    "svg.fonttype": "path",  # the letters that were measured, also where the font is not installed
+    "pdf.fonttype": 42,  # TrueType: publishers refuse the default, Type 3
+}
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """matplotlib's own settings and ours, whatever a matplotlibrc says; the user's are back afterwards."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle()) -> Figure:  # noqa: B008 - frozen
+    """Return a figure with one panel for each matrix: square cells, rows upwards from the lower left.
+
+    The rows are `x_layers` (vertical axis), the columns `y_layers` (horizontal axis), as Kornblith et al. (2019),
+    arXiv:1905.00414, figure 3 prints them. Grey cells have no value; values beyond the colour bar, infinite ones
+    too, have the colour of its end, and the bar ends in an arrow. Panels share a scale and a colour bar where their
+    measure is the same. Names, files and titles are shown literally: `$` starts no formula, control characters and
+    characters the font lacks are escapes.
+
+    Raises UsageError for a style that cannot be drawn, DataError when there is nothing to draw.
+    """
+    check_style(style)
+    with _settings():
+        sheet = arrange(compose(matrices, style))
+        figure = Figure(figsize=(sheet.width, sheet.height), dpi=style.dpi)
+        FigureCanvasAgg(figure)
+        colours = matplotlib.colormaps[style.cmap].with_extremes(bad=_NO_VALUE_GREY)
+        for place in sheet.places:
+            _draw_panel(figure, place, style, colours)
+            if place.panel.has_bar:
+                _draw_bar(figure, place.panel, place.bar, place.bar_label, colours)
+        if sheet.picture.has_bar:
+            _draw_bar(figure, sheet.picture.panels[0], sheet.bar, sheet.bar_label, colours)
+        _draw_title_and_notes(figure, sheet)
+    return figure
+
+
+def heatmap_bytes(matrices: Sequence[Matrix], style: HeatmapStyle, file_format: str) -> bytes:
+    """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
+    if file_format not in _METADATA:
+        hint = nearest(file_format, list(_METADATA)) or "; give png, svg or pdf"
+        raise UsageError(f"picture: unknown format ('{one_line(file_format)}'){hint}")
+    figure = draw_heatmap(matrices, style)
+    out = BytesIO()
+    with _settings():
+        figure.savefig(out, format=file_format, dpi=style.dpi, metadata=_METADATA[file_format])
+    return out.getvalue()
+
+
+def _axes(figure: Figure, box: Box) -> Axes:
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((box.left / width, box.bottom / height, box.width / width, box.height / height))
+    for spine in axes.spines.values():
+        spine.set_linewidth(_LINE_PT)
+    axes.tick_params(length=layout.TICK_IN * 72, width=_LINE_PT, pad=layout.TEXT_GAP_IN * 72)
+    return axes
+
+
+def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colormap) -> None:
+    panel = place.panel
+    axes = _axes(figure, place.axes)
+    norm = Normalize(panel.scale.low, panel.scale.high)
+    values = panel.scale.scaled(panel.matrix.values)
+    axes.imshow(
+        np.ma.masked_invalid(np.clip(values, panel.scale.low, panel.scale.high)),
+        cmap=colours,
+        norm=norm,
+        origin="upper" if style.flip else "lower",
+        aspect="auto",  # the box has the shape of the matrix already
+        # Cells of whole pixels, embedded at that resolution: no viewer has anything to blur. Smaller than a pixel,
+        # cells are averaged rather than dropped.
+        interpolation="nearest" if place.axes.width * style.dpi >= values.shape[1] else "antialiased",
+    )
+    _draw_names(axes, place)
+    if panel.row_file:
+        axes.set_ylabel(shorten(panel.row_file, place.box_height, layout.FILE_PT), parse_math=False)
+    if panel.column_file:
+        axes.set_xlabel(shorten(panel.column_file, place.box_width, layout.FILE_PT), parse_math=False)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_fontsize(layout.FILE_PT)
+    axes.xaxis.labelpad = axes.yaxis.labelpad = layout.FILE_GAP_IN * 72
+    if place.heading:
+        axes.set_title(
+            "\n".join(place.heading), fontsize=layout.HEADING_PT, pad=layout.HEADING_GAP_IN * 72, parse_math=False
+        )
+    if place.number_pt:
+        _draw_numbers(axes, place, colours(norm(np.ma.masked_invalid(values))))
+    if style.mark_best:
+        _draw_marks(axes, place, style)
+
+
+def _draw_names(axes: Axes, place: Place) -> None:
+    panel = place.panel
+    n_rows, n_columns = panel.matrix.values.shape
+    shared: dict[str, Any] = {"fontsize": place.name_pt, "parse_math": False}
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if panel.row_names:
+        names = shorten_names(panel.row_names, place.name_room, place.name_pt)
+        shown = spread(n_rows, place.stride)
+        axes.set_yticks(shown, [names[index] for index in shown], **shared)
+    if panel.column_names:
+        names = shorten_names(panel.column_names, place.name_room, place.name_pt)
+        shown = spread(n_columns, place.stride)
+        axes.set_xticks(shown, [names[index] for index in shown], rotation=90 if place.upright else 0, **shared)
+
+
+def _draw_numbers(axes: Axes, place: Place, cell_colours: np.ndarray) -> None:
+    """Write each number in black or white, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
+    channels = cell_colours[..., :3]
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    is_light = linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179
+    for row, numbers in enumerate(place.panel.numbers):
+        for column, number in enumerate(numbers):
+            axes.text(
+                column,
+                row,
+                number,
+                color="black" if is_light[row, column] else "white",
+                fontsize=place.number_pt,
+                ha="center",
+                va="center_baseline",
+                parse_math=False,
+            )
+
+
+def _mark(diameter_pt: float) -> dict[str, Any]:
+    """White inside, black around: seen on dark and on light cells."""
+    return {
+        "marker": "o",
+        "linestyle": "none",
+        "markersize": diameter_pt,
+        "markerfacecolor": "white",
+        "markeredgecolor": "black",
+        "markeredgewidth": min(0.5, diameter_pt / 6),
+    }
+
+
+def _draw_marks(axes: Axes, place: Place, style: HeatmapStyle) -> None:
+    """Mark the best column of each row: in the middle of the cell, or in a corner when a number stands there."""
+    best = [(row, column) for row, column in enumerate(place.panel.matrix.best_columns()) if column is not None]
+    cell_pt = place.axes.width / place.panel.matrix.values.shape[1] * 72
+    aside = 0.36 if place.number_pt else 0.0
+    above = -aside if style.flip else aside
+    diameter_pt = min(max(0.22 * cell_pt, _MARK_PT[0]), _MARK_PT[1])
+    axes.plot(
+        [column + aside for _, column in best],
+        [row + above for row, _ in best],
+        scalex=False,
+        scaley=False,
+        gid="best",
+        **_mark(diameter_pt),
+    )
+
+
+def _draw_bar(figure: Figure, panel: Panel, box: Box, label: tuple[str, ...], colours: Colormap) -> None:
+    axes = _axes(figure, box)
+    scale = panel.scale
+    mappable = ScalarMappable(Normalize(scale.low, scale.high), colours)
+    positions, texts = scale.ticks(layout.bar_intervals(box.height))
+    bar = figure.colorbar(mappable, cax=axes, extend=scale.extend, extendfrac=0.04, ticks=positions)
+    bar.outline.set(linewidth=_LINE_PT)
+    axes.collections[0].set_rasterized(True)  # 256 vector strips show hairlines between them in many viewers
+    axes.minorticks_off()
+    axes.set_yticks(positions, texts, fontsize=layout.TICK_PT)
+    axes.set_ylabel("\n".join(label), fontsize=layout.BAR_PT, labelpad=layout.TEXT_GAP_IN * 72, parse_math=False)
+
+
+def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
+    inches = figure.dpi_scale_trans
+    content = sheet.content
+    figure.text(
+        content.left + content.width / 2,
+        content.bottom + content.height,
+        "\n".join(sheet.title),
+        fontsize=layout.TITLE_PT,
+        ha="center",
+        va="top",
+        transform=inches,
+        parse_math=False,
+    )
+    line = height_in(1, layout.NOTE_PT)
+    left, middle = sheet.notes_left, content.bottom + line * (0.5 if sheet.notes_in_one_line else 1.5)
+    for note in sheet.picture.notes:
+        mark_left = left + 0.1 * layout.NOTE_MARK_IN
+        mark_in = 0.65 * layout.NOTE_MARK_IN
+        if note == NO_VALUE:
+            corner = (mark_left, middle - mark_in / 2)
+            square: dict[str, Any] = {"facecolor": _NO_VALUE_GREY, "edgecolor": "black", "linewidth": _LINE_PT}
+            figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, **square))
+        else:
+            at = ([mark_left + mark_in / 2], [middle])
+            figure.add_artist(Line2D(*at, transform=inches, **_mark(_MARK_PT[1])))
+        text_left = left + layout.NOTE_MARK_IN
+        figure.text(text_left, middle, note, fontsize=layout.NOTE_PT, va="center_baseline", transform=inches)
+        if sheet.notes_in_one_line:
+            left = text_left + widest_in([note], layout.NOTE_PT) + layout.NOTE_GAP_IN
+        else:
+            middle -= line

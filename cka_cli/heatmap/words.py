@@ -1,0 +1,139 @@
+"""Text of others, as it can stand in a picture: literal, measured, thinned, wrapped and shortened."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import PurePath
+
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.textpath import text_to_path
+
+from cka_cli.errors import one_line
+
+FONT = "DejaVu Sans"  # comes with matplotlib: the same letters, and widths, on every machine
+LINE_HEIGHT = 1.25  # of a line of text, in units of its size
+_HINTING_SLACK = 1.04  # letters snapped to pixels may come out wider than the outline says
+_POINTS_PER_INCH = 72
+_REFERENCE_PT = 100
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
+
+
+def literal(text: str) -> str:
+    """Return `text` with control characters, and characters the font lacks, written as escapes."""
+    known = _drawable()
+    return "".join(
+        character if ord(character) in known else character.encode("unicode_escape").decode("ascii")
+        for character in one_line(text)
+    )
+
+
+@cache
+def _relative_advance(character: str) -> float:
+    font = FontProperties(family=FONT, size=_REFERENCE_PT)
+    width, _, _ = text_to_path.get_text_width_height_descent(character, font, ismath=False)
+    return float(width) / _REFERENCE_PT * _HINTING_SLACK
+
+
+def width_in(text: str, size_pt: float) -> float:
+    """Return the width of one line of text, in inches."""
+    return sum(map(_relative_advance, text)) * size_pt / _POINTS_PER_INCH
+
+
+def widest_in(texts: Sequence[str], size_pt: float) -> float:
+    """Return the width of the widest of some lines, in inches; 0 when there are none."""
+    return max((width_in(text, size_pt) for text in texts), default=0.0)
+
+
+def height_in(n_lines: int, size_pt: float) -> float:
+    """Return the height of some lines of text, in inches."""
+    return n_lines * LINE_HEIGHT * size_pt / _POINTS_PER_INCH
+
+
+def shorten(text: str, max_in: float, size_pt: float, head_share: float = 1 / 3) -> str:
+    """Return `text`, or as much of its head and tail around an ellipsis as fits `max_in` inches.
+
+    head_share : how much of what stays comes from the head; the tail of a path says more than its head.
+    """
+    if width_in(text, size_pt) <= max_in:
+        return text
+    too_many, fitting = len(text), 0
+    while too_many - fitting > 1:
+        n_kept = (too_many + fitting) // 2
+        if width_in(_around_ellipsis(text, n_kept, head_share), size_pt) <= max_in:
+            fitting = n_kept
+        else:
+            too_many = n_kept
+    return _around_ellipsis(text, fitting, head_share)
+
+
+def _around_ellipsis(text: str, n_kept: int, head_share: float) -> str:
+    n_head = int(n_kept * head_share)
+    return text[:n_head].rstrip("…") + "…" + text[len(text) - (n_kept - n_head) :].lstrip("…")
+
+
+def shorten_names(names: Sequence[str], max_in: float, size_pt: float) -> list[str]:
+    """Return names that fit `max_in` inches, shortened where they are most easily still told apart.
+
+    `encoder/layer.10/attention/dense` and `encoder/layer.11/attention/dense` differ in the middle: the folders that
+    all names share go first, then what all share at the end, and of several places for the ellipsis the first one
+    that leaves all names distinct is taken, or else the one that leaves most.
+    """
+    if widest_in(names, size_pt) <= max_in:
+        return list(names)
+    best: list[str] = []
+    for start, stop in ((True, False), (False, False), (True, True)):
+        parts = _without_shared(names, start=start, stop=stop)
+        for head_share in (1 / 3, 1 / 2, 2 / 3, 0):
+            candidate = [shorten(part, max_in, size_pt, head_share) for part in parts]
+            if len(set(candidate)) > len(set(best)):
+                best = candidate
+            if len(set(best)) == len(set(names)):
+                return best
+    return best
+
+
+def _without_shared(names: Sequence[str], *, start: bool, stop: bool) -> list[str]:
+    """Return names with an ellipsis for the leading and trailing parts, between slashes, that several names share."""
+    split = [name.split("/") for name in names]
+    n_most = min(map(len, split)) - 1 if len(names) > 1 else 0
+    n_head = next((n for n in range(n_most) if len({parts[n] for parts in split}) > 1), n_most) if start else 0
+    n_most -= n_head
+    n_tail = next((n for n in range(n_most) if len({parts[-1 - n] for parts in split}) > 1), n_most) if stop else 0
+    middles = ["/".join(parts[n_head : len(parts) - n_tail]) for parts in split]
+    return ["…" * (n_head > 0) + middle + "…" * (n_tail > 0) for middle in middles]
+
+
+def wrap(text: str, max_in: float, size_pt: float, max_lines: int) -> list[str]:
+    """Return `text` in at most `max_lines` lines that fit `max_in` inches, broken after commas and spaces."""
+    lines = [""]
+    for piece in re.findall(r"[^, ]*[, ]*", text):
+        fits = width_in((lines[-1] + piece).rstrip(), size_pt) <= max_in
+        if lines[-1] and not fits and len(lines) < max_lines:
+            lines.append("")
+        lines[-1] += piece
+    return [shorten(line.rstrip(), max_in, size_pt) for line in lines]
+
+
+def spread(n: int, stride: int) -> list[int]:
+    """Return the positions 0, stride, 2 * stride, ... among `n`, and the last; none nearer to the last than `stride`.
+
+    Only the first when the last is nearer than `stride`.
+    """
+    return [0] if n <= stride else [*range(0, n - stride, stride), n - 1]
+
+
+def file_labels(paths: Sequence[str]) -> dict[str, str]:
+    """Return for each path its last part, or as many trailing parts as tell it from the others."""
+    parts = {path: PurePath(path).parts for path in paths if path}
+    labels = {"": ""}
+    for path, own in parts.items():
+        others = [other for other in parts.values() if other != own]
+        n_parts = 1
+        while n_parts < len(own) and any(other[-n_parts:] == own[-n_parts:] for other in others):
+            n_parts += 1
+        labels[path] = literal(str(PurePath(*own[-n_parts:])))
+    return labels
