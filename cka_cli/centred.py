@@ -1,4 +1,4 @@
-"""A layer in memory, centred: read once, checked for values that are not finite, scaled by a power of two.
+"""A layer centred and scaled, whole in memory or read in pieces: what every Gram matrix and factor is made of.
 
 Scaling by a power of two is exact and keeps squares of squares inside the range of float32, whatever the units of
 the activations. The mean that is taken off is a float64 mean rounded to the dtype of the values; what rounding
@@ -6,9 +6,9 @@ leaves of it is a shift common to all rows, which every HSIC formula and every f
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,29 +17,124 @@ from cka_cli.activations import SelectedLayer
 from cka_cli.errors import DataError
 
 Array = NDArray[Any]
+Float64 = NDArray[np.float64]
 Progress = Callable[[int], None]
+
+
+class Source(Protocol):
+    """A centred layer of which blocks can be had."""
+
+    @property
+    def label(self) -> str:
+        """`FILE::LAYER`."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+
+    @property
+    def mean(self) -> Float64:
+        """What was taken off, in scaled units: shape (n_features,)."""
+
+    @property
+    def scale(self) -> float:
+        """The power of two that the saved values were multiplied by."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every row is the same, so that no measure has a value."""
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give the features of some rows, slice by slice: which features, and values (n_rows, n_slice_features)."""
+
+    def spread_rows(self, n_rows: int) -> "Source":
+        """Return the same layer with only up to about this many of its rows, spread evenly."""
 
 
 @dataclass(frozen=True, eq=False)
 class CentredLayer:
-    """The values of one layer, centred and scaled.
-
-    values : shape (n_examples, n_features), float32 or float64: (saved − mean) × scale.
-    mean : shape (n_features,), float64: what was taken off, in scaled units.
-    is_constant : every row is the same, so that no measure has a value.
-    """
+    """A `Source` whose values are in memory: shape (n_examples, n_features), (saved − mean) × scale."""
 
     label: str
     values: Array
-    mean: NDArray[np.float64]
+    mean: Float64
     scale: float
     is_constant: bool
 
-    def single(self) -> "CentredLayer":
-        """Return the same layer with float32 values."""
-        return CentredLayer(
-            self.label, self.values.astype(np.float32, copy=False), self.mean, self.scale, self.is_constant
-        )
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.values.dtype
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return int(self.values.shape[1])
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once."""
+        yield slice(0, self.n_features), self.values[rows]
+
+    def spread_rows(self, n_rows: int) -> "CentredLayer":
+        """Return the same layer with only up to about this many of its rows, spread evenly."""
+        return replace(self, values=self.values[:: max(1, self.n_examples // n_rows)])
+
+    def as_dtype(self, dtype: np.dtype[Any]) -> "CentredLayer":
+        """Return the same layer with values of another dtype."""
+        values = self.values.astype(dtype, copy=False)
+        return CentredLayer(self.label, values, self.mean, self.scale, self.is_constant)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedLayer:
+    """A `Source` that reads from disk what it is asked for, `n_slice` features at a time."""
+
+    layer: SelectedLayer
+    dtype: np.dtype[Any]
+    mean: Float64
+    scale: float
+    is_constant: bool
+    n_slice: int
+
+    @property
+    def label(self) -> str:
+        """`FILE::LAYER`."""
+        return self.layer.label
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+        return self.layer.n_examples
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.layer.n_features
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give the features of some rows, `n_slice` of them at a time, centred and scaled."""
+        for start in range(0, self.n_features, self.n_slice):
+            features = slice(start, min(start + self.n_slice, self.n_features))
+            values = self.layer.read(rows.start, rows.stop, features).astype(_working(self.layer, self.dtype))
+            yield features, _centre(values, self.mean[features], self.scale, self.dtype, copy=False)
+
+    def spread_rows(self, n_rows: int) -> "StreamedLayer":
+        """Return the same layer with only up to about this many of its rows, spread evenly."""
+        rows = self.layer.rows[:: max(1, len(self.layer.rows) // n_rows)]
+        return replace(self, layer=self.layer.with_rows(np.asarray(rows)))
 
 
 def compute_dtype(saved: np.dtype[Any], precision: str) -> np.dtype[Any]:
@@ -52,50 +147,90 @@ def compute_dtype(saved: np.dtype[Any], precision: str) -> np.dtype[Any]:
     return np.dtype(np.float32 if precision == "single" else np.float64)
 
 
+def _working(layer: SelectedLayer, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in which saved values are scaled: one that holds them."""
+    return np.dtype(np.float64) if layer.dtype.itemsize > 4 else dtype
+
+
+def _centre(values: Array, mean: Float64, scale: float, dtype: np.dtype[Any], *, copy: bool) -> Array:
+    if scale != 1:
+        values *= values.dtype.type(scale)
+    values = values.astype(dtype, copy=copy)
+    values -= mean.astype(dtype)
+    return values
+
+
 def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress) -> CentredLayer:
     """Return a layer's values, read once.
 
     progress : called with the bytes of each block read.
     Raises DataError with the count and the first row when values are not finite, or when the disk fails.
     """
-    values = np.empty((layer.n_examples, layer.n_features), np.float64 if layer.dtype.itemsize > 4 else dtype)
-    mean = np.zeros(layer.n_features)
+    values = np.empty((layer.n_examples, layer.n_features), _working(layer, dtype))
     for where, block in layer.blocks():
         values[where] = block
         progress(block.nbytes)
-    scale = _scale(values, layer)
-    if scale != 1:
-        values *= values.dtype.type(scale)
-    values = values.astype(dtype, copy=False)
-    for start in range(0, len(values), 1024):
-        mean += np.add.reduce(values[start : start + 1024], axis=0, dtype=np.float64)
-    mean /= len(values)
-    mean = mean.astype(dtype).astype(np.float64)
+    ends = float(values.max()), float(values.min())
+    if not all(map(math.isfinite, ends)):
+        raise nonfinite_error(layer)
+    scale = _scale(max(abs(ends[0]), abs(ends[1])))
     is_constant = bool((values[0] == values[-1]).all() and (values == values[0]).all())
-    values -= mean.astype(dtype)
+    mean = np.zeros(layer.n_features)
     if is_constant:
-        values[...] = 0
-    return CentredLayer(layer.label, values, mean, scale, is_constant)
+        mean += values[0].astype(np.float64) * scale
+        return CentredLayer(layer.label, np.zeros(values.shape, dtype), mean, scale, is_constant=True)
+    for start in range(0, len(values), 1024):
+        mean += np.add.reduce(values[start : start + 1024], axis=0, dtype=np.float64) * scale
+    mean = (mean / len(values)).astype(dtype).astype(np.float64)
+    return CentredLayer(layer.label, _centre(values, mean, scale, dtype, copy=False), mean, scale, is_constant=False)
 
 
-def _scale(values: Array, layer: SelectedLayer) -> float:
+def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, progress: Progress) -> StreamedLayer:
+    """Return a layer ready to be read in pieces: its mean and scale, worked out in one pass over the file.
+
+    Raises as `load_centred` does.
+    """
+    mean = np.zeros(layer.n_features)
+    first: Array | None = None
+    is_constant, largest = True, 0.0
+    for _, block in layer.blocks(1 << 24):
+        first = block[0].copy() if first is None else first
+        is_constant = is_constant and bool((block == first).all())
+        ends = float(block.max()), float(block.min())
+        if not all(map(math.isfinite, ends)):
+            raise nonfinite_error(layer)
+        largest = max(largest, abs(ends[0]), abs(ends[1]))
+        mean += np.add.reduce(block, axis=0, dtype=np.float64) / layer.n_examples
+        progress(block.nbytes)
+    assert first is not None
+    scale = _scale(largest)
+    mean = first.astype(np.float64) if is_constant else mean
+    mean = (mean * scale).astype(dtype).astype(np.float64)
+    return StreamedLayer(layer, dtype, mean, scale, is_constant, n_slice)
+
+
+def _scale(largest: float) -> float:
     """Return the power of two that brings the largest magnitude to between ½ and 1."""
-    largest = max(abs(float(values.max())), abs(float(values.min())))
-    if not math.isfinite(largest):
-        n_values, rows = nonfinite_rows(values)
-        row = rows[0] // layer.n_positions
-        saved = int(layer.rows[row])
-        raise DataError(
-            f"{layer.label}: {n_values} values are not finite (NaN or infinite; {len(rows)} rows, the first is "
-            f"row {saved}); mend the file, or leave those examples out of every layer with --nonfinite drop"
-        )
     return 1.0 if largest == 0 else math.ldexp(1.0, min(1000, -math.frexp(largest)[1]))
 
 
-def nonfinite_rows(values: Array) -> tuple[int, NDArray[np.intp]]:
-    """Return how many values are not finite and which rows hold them."""
-    bad = ~np.isfinite(values)
-    return int(np.count_nonzero(bad)), np.flatnonzero(bad.any(axis=1))
+def nonfinite_error(layer: SelectedLayer) -> DataError:
+    """Return the error that tells how many values of a layer are not finite, and where the first is; reads it all."""
+    n_values = n_rows = 0
+    first_row: int | None = None
+    for where, block in layer.blocks():
+        bad = ~np.isfinite(block)
+        rows = np.flatnonzero(bad.any(axis=1))
+        n_values += int(np.count_nonzero(bad))
+        n_rows += len(rows)
+        if len(rows):
+            row = int(rows[0] + where.start if isinstance(where, slice) else where[rows].min()) // layer.n_positions
+            saved = int(layer.rows[row])
+            first_row = saved if first_row is None else min(first_row, saved)
+    return DataError(
+        f"{layer.label}: {n_values} values are not finite (NaN or infinite; {n_rows} rows, the first is "
+        f"row {first_row}); mend the file, or leave those examples out of every layer with --nonfinite drop"
+    )
 
 
 def find_nonfinite_examples(layer: SelectedLayer) -> NDArray[np.intp]:
@@ -104,7 +239,7 @@ def find_nonfinite_examples(layer: SelectedLayer) -> NDArray[np.intp]:
     for where, block in layer.blocks():
         if block.dtype.kind != "f":
             continue
-        _, rows = nonfinite_rows(block)
+        rows = np.flatnonzero(~np.isfinite(block).all(axis=1))
         places = rows + where.start if isinstance(where, slice) else where[rows]
         found.append(places // layer.n_positions)
     return np.unique(np.concatenate(found)) if found else np.empty(0, np.intp)

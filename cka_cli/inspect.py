@@ -8,7 +8,7 @@ from cka_cli.activations import ActivationFile, Layer, SelectedLayer, open_file
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
 from cka_cli.activations.selection import matches, split_address
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, nearest
 
 
 def inspect(
@@ -24,8 +24,11 @@ def inspect(
         path, pattern = split_address(address)
         file = open_file(path)
         names = [array.name for array in (*file.layers, *file.vectors)] + list(file.refused)
+        if not names:
+            raise DataError(f"{path}: holds no arrays ({file.format}); was the run that wrote it ended early?")
         if pattern is not None and not any(matches(name, pattern) for name in names):
-            raise DataError(f"{path}::{pattern}: no such layer (the file has {', '.join(names[:6]) or 'nothing'})")
+            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            raise DataError(f"{path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})")
         wanted = [name for name in names if pattern is None or matches(name, pattern)]
         found += [(file, array) for array in (*file.layers, *file.vectors) if array.name in wanted]
         result += [
@@ -47,7 +50,10 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool) -> Inspected:
     if not scan or not is_layer or refusal(array.dtype) is not None or 0 in array.shape:
         trouble = "no examples" if array.shape[0] == 0 else "no features" if is_layer and 0 in array.shape else ""
         return Inspected(*facts, trouble=trouble)
-    n_nonfinite, n_constant = _scan(array)
+    try:
+        n_nonfinite, n_constant = _scan(array)
+    except DataError as error:
+        return Inspected(*facts, trouble=str(error).removeprefix(f"{array.label}: "))
     n_features = int(np.prod(array.shape[1:], dtype=object))
     troubles = []
     if n_nonfinite:

@@ -23,7 +23,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RowTerms:
-    """Terms of each row of a layer, float64, shape (n_examples,), in the layer's scaled units.
+    """Terms of each row of a block, float64, shape (n_rows,), in the layer's scaled units.
 
     squared_norms : of the centred rows.
     mean_products : xc'm.
@@ -35,7 +35,7 @@ class RowTerms:
     saved_norms: Float64
 
     def rows(self, start: int, stop: int) -> "RowTerms":
-        """Return the facts of some rows."""
+        """Return the terms of some rows."""
         return RowTerms(self.squared_norms[start:stop], self.mean_products[start:stop], self.saved_norms[start:stop])
 
 
@@ -45,7 +45,7 @@ class LayerTerms:
 
     scale : the power of two that the saved values were multiplied by.
     mean_square : m'm of the mean taken off, scaled.
-    typical_distance : the median (where a bandwidth needs it) or mean of the squared distances, scaled.
+    typical_distance : the median (where a width is a share of it) or mean of the squared distances, scaled.
     """
 
     n_features: int
@@ -62,24 +62,34 @@ def linear_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: Layer
     return products
 
 
-def rbf_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Array:
-    """exp(−‖x−y‖²/(2σ²)) less its value at the typical distance; overwrites `products`.
+def squared_distances(products: Array, rows: RowTerms, columns: RowTerms) -> Array:
+    """‖x−y‖² from the inner products of centred rows; overwrites `products`.
+
+    What rounding makes negative is 0, and so is the distance of a row from itself.
+    """
+    distances = products
+    distances *= -2
+    distances += rows.squared_norms.astype(distances.dtype)[:, None]
+    distances += columns.squared_norms.astype(distances.dtype)
+    np.maximum(distances, 0, out=distances)
+    if rows is columns:
+        np.fill_diagonal(distances, 0)
+    return distances
+
+
+def rbf_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Array:
+    """exp(−‖x−y‖²/(2σ²)) less its value at the typical distance; overwrites `distances`.
 
     σ = sigma × the median distance (Kornblith et al. 2019 and their notebook: σ² = sigma² × the median of all n²
     squared distances, the n zeros of the diagonal included), or gamma = 1/(2σ²) as given.
-    Squared distances that rounding makes negative are 0. Through expm1, so that a wide kernel keeps its digits.
+    Through expm1, so that a wide kernel keeps its digits.
     """
     rate = rbf_rate(layer, spec)
-    exponents = products
-    exponents *= 2 * rate
-    exponents -= (rate * rows.squared_norms).astype(exponents.dtype)[:, None]
-    exponents -= (rate * columns.squared_norms).astype(exponents.dtype)
-    np.minimum(exponents, 0, out=exponents)
-    if rows is columns:
-        np.fill_diagonal(exponents, 0)
-    np.expm1(exponents, out=exponents)
-    exponents -= exponents.dtype.type(np.expm1(-rate * layer.typical_distance))
-    return exponents
+    values = distances
+    values *= -rate
+    np.expm1(values, out=values)
+    values -= values.dtype.type(np.expm1(-rate * layer.typical_distance))
+    return values
 
 
 def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
@@ -166,7 +176,7 @@ def l1_distances(rows: Array, columns: Array) -> Float64:
 class Kernel:
     """One kernel: how a tile follows, and what it needs.
 
-    needs : `products` (of centred rows) or `l1` (distances).
+    needs : `products` of centred rows, squared `distances`, or `l1` distances.
     keeps_single : whether float32 holds its tile; the others are float64 always.
     """
 
@@ -183,6 +193,7 @@ KERNELS: dict[str, Kernel] = {
     "rbf": Kernel(
         rbf_tile,
         "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
+        needs="distances",
         keeps_single=True,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
@@ -195,36 +206,3 @@ KERNELS: dict[str, Kernel] = {
     ),
     "cosine": Kernel(cosine_tile, "x'y/(|x||y|)", note="features as saved"),
 }
-
-
-def median_squared_distance(values: Array, squared_norms: Float64, max_rows: int = 512) -> float:
-    """Return the median of all n² squared distances between the rows, the n zeros of the diagonal included.
-
-    values : shape (n_examples, n_features), centred. Exact; holds n(n−1)/2 distances at once.
-    """
-    n_examples = len(values)
-    distances = np.empty(n_examples * (n_examples - 1) // 2, values.dtype)
-    norms = squared_norms.astype(values.dtype)
-    filled = 0
-    for start in range(0, n_examples, max_rows):
-        stop = min(start + max_rows, n_examples)
-        block = values[start:stop] @ values[start:].T
-        block *= -2
-        block += norms[start:stop, None]
-        block += norms[start:]
-        np.maximum(block, 0, out=block)
-        for place in range(stop - start):
-            row = block[place, place + 1 :]
-            distances[filled : filled + len(row)] = row
-            filled += len(row)
-    places = [_upper_place(place, n_examples) for place in ((n_examples**2 - 1) // 2, n_examples**2 // 2)]
-    wanted = sorted({place for place in places if place is not None})
-    if not wanted:
-        return 0.0
-    ordered = np.partition(distances, wanted)
-    return float(np.mean([0.0 if place is None else float(ordered[place]) for place in places]))
-
-
-def _upper_place(place: int, n_examples: int) -> int | None:
-    """Return where the place-th smallest of all n² distances stands among the n(n−1)/2; None for a diagonal zero."""
-    return None if place < n_examples else (place - n_examples) // 2

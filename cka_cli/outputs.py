@@ -1,5 +1,6 @@
 """Where results go: standard output, or a file that appears whole or not at all."""
 
+import errno
 import os
 import stat
 import sys
@@ -13,29 +14,38 @@ STDOUT = "-"
 def check_output(path: str, *, force: bool, inputs: Sequence[str] = ()) -> None:
     """Raise before any work is done when a result could not be written to `path` afterwards.
 
-    An existing file is refused without `force`; an input is refused always.
+    An existing file is refused without `force`; an input is refused always. Devices and pipes are never replaced,
+    so they need no `force`.
     """
     if path == STDOUT:
         return
+    if not path:
+        raise UsageError("--output: the name is empty; give the name of a file, or - for standard output")
     try:
-        status = os.stat(path)
-    except OSError as error:
-        if not isinstance(error, FileNotFoundError):
-            raise DataError(f"{path}: cannot be written ({error.strerror}); give another --output") from error
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
         _check_folder(path)
         return
-    if stat.S_ISDIR(status.st_mode):
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path}: cannot be written ({why}); give another --output") from error
+    if stat.S_ISDIR(mode):
         raise DataError(f"{path}: is a folder; give the name of a file in it")
+    if not stat.S_ISREG(mode):
+        return
     if any(_is_same_file(path, address) for address in inputs):
         raise UsageError(f"{path}: is also an input; give another --output")
     if not force:
-        raise DataError(f"{path}: exists already; give --force to replace it, or another --output")
-    if stat.S_ISREG(status.st_mode):
-        _check_folder(os.path.realpath(path))
+        raise DataError(_taken(path))
+    _check_folder(path)
+
+
+def _taken(path: str) -> str:
+    return f"{path}: exists already; give --force to replace it, or another --output"
 
 
 def _check_folder(path: str) -> None:
-    folder = os.path.dirname(path) or "."
+    folder = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
     if not os.path.isdir(folder):
         raise DataError(f"{path}: cannot be written (there is no folder {folder}); make it, or give another --output")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -44,6 +54,9 @@ def _check_folder(path: str) -> None:
 
 def _is_same_file(path: str, address: str) -> bool:
     source = address if os.path.exists(address) else address.partition("::")[0]
+    if os.path.isdir(source):  # a folder of NPY
+        target = os.path.realpath(path)
+        return target.endswith(".npy") and os.path.samefile(os.path.dirname(target), source)
     return os.path.exists(source) and os.path.samefile(path, source)
 
 
@@ -52,26 +65,38 @@ def write_output(path: str, data: bytes, *, force: bool) -> None:
 
     A file that came to exist meanwhile is refused without `force`. A symbolic link stays a link. Devices and pipes
     are written to as they are. Raises DataError when the disk does not take it; nothing half-written is left.
+    A closed reader is a BrokenPipeError.
     """
     if path == STDOUT:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        _write_stdout(data)
         return
-    target = os.path.realpath(path)
     try:
-        if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
-            with open(target, "wb") as device:
+        if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "wb") as device:
                 device.write(data)
             return
-        _replace(target, data, force=force)
+        _replace(os.path.realpath(path), data, force=force)
     except FileExistsError as error:
-        raise DataError(f"{path}: exists already; give --force to replace it, or another --output") from error
+        raise DataError(_taken(path)) from error
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
 
 
+def _write_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = "it is closed" if error.errno == errno.EBADF else error.strerror or str(error)
+        raise DataError(f"standard output: cannot be written ({why}); give --output PATH") from error
+
+
 def _replace(target: str, data: bytes, *, force: bool) -> None:
-    beside = os.path.join(os.path.dirname(target), f".cka-{os.getpid()}.tmp")
+    beside = os.path.join(os.path.dirname(target), f".cka-{os.urandom(6).hex()}.tmp")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with open(descriptor, "wb") as stream:

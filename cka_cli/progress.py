@@ -10,7 +10,7 @@ Report = Callable[[str, int, int], None]
 @contextmanager
 def shown_progress(*, quiet: bool) -> Iterator[Report]:
     """Give a callback (stage, done, total) that draws a bar with the time left, for a person at a terminal only."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():  # None when it was closed
         yield lambda stage, done, total: None
         return
     from rich.console import Console

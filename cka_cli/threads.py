@@ -11,22 +11,22 @@ Result = TypeVar("Result")
 def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], n_threads: int) -> Iterator[Result]:
     """Give `function(task)` for every task, in order, on up to `n_threads` threads.
 
-    At most one result more than there are threads waits to be taken. The first error ends the rest.
+    At most one result more than there are threads waits to be taken. The first error is raised at once: tasks that
+    have begun are not waited for, those that have not are dropped.
     """
     if n_threads <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="cka") as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for task in tasks:
-                waiting.append(pool.submit(function, task))
-                if len(waiting) > n_threads:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="cka")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) > n_threads:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,148 +1,328 @@
 """From centred layers to Gram sums, tile by tile.
 
-The unit of work is `tile_of_all_layers`: a function of layers and one tile whose result is added. A layer's tile is
-computed once, for all the pairs and kernels that need it; only tiles of the upper triangle are computed.
+The unit of work is `tile_of_all_layers`: a pure function of layers and one tile whose result is added. A layer's tile
+is computed once, for all the pairs and kernels that need it; only tiles of the upper triangle are computed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cka_cli import kernels
-from cka_cli.centred import CentredLayer
+from cka_cli.bandwidth import median_of_all_pairs
+from cka_cli.centred import CentredLayer, Source
 from cka_cli.hsic import GramSums, TileSums, tile_sums
+from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.names import Spec
 from cka_cli.threads import in_order
 
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
+Tile = tuple[slice, slice]
+Progress = Callable[[int, int], None]
+
+# Rows multiplied in one go while a product is summed over slices of features: numpy cannot add a product in place.
+_ROWS_AT_ONCE = 512
+# Rows whose distances guess the bracket of a median when not all distances are at hand.
+_N_SAMPLE_ROWS = 512
+# Distances of one layer that may be kept while a median is sought.
+_MAX_KEPT = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
 class GramLayer:
-    """A centred layer with the terms that its kernels need, worked out once."""
+    """A centred layer with the terms that its kernels need.
 
-    values: Array
-    rows: kernels.RowTerms
-    terms: kernels.LayerTerms
-    is_constant: bool
+    row_terms : of all rows, where the values are in memory; None where they are worked out as they are read.
+    """
+
+    source: Source
+    terms: LayerTerms
+    row_terms: RowTerms | None
 
 
 @dataclass(frozen=True)
 class GramJob:
-    """The Gram sums wanted: of which layers, by which kernels, paired how.
+    """The Gram sums wanted: of which layers, by which kernels, paired how, in tiles of how many rows.
 
     x, y : the layers that stand in the rows and columns of the matrix.
+    keep_distances : whether the distances of all pairs of rows stay in memory until their median is found and used.
+    tiles_at_once : threads that work on tiles; layers_at_once : threads that work on the layers of one tile.
     """
 
     layers: Sequence[GramLayer]
     kernels: Sequence[Spec]
     x: slice
     y: slice
+    n_rows: int
+    keep_distances: bool = False
+    tiles_at_once: int = 1
+    layers_at_once: int = 1
 
     @property
     def n_examples(self) -> int:
         """Rows of every layer."""
-        return len(self.layers[0].values)
+        return self.layers[0].source.n_examples
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the kernels are functions of."""
+        return frozenset(kernels.KERNELS[spec.name].needs for spec in self.kernels)
 
 
-def prepare(layer: CentredLayer, specs: Sequence[Spec]) -> GramLayer:
-    """Return a layer with its row norms and, where a kernel's width is a share of it, its median distance."""
-    values, mean = layer.values, layer.mean
-    squared_norms = np.einsum("ij,ij->i", values, values, dtype=np.float64)
-    saved_norms = np.zeros(len(values))
-    if any(spec.name == "cosine" for spec in specs):
-        saved_norms = np.array([np.linalg.norm(row + mean) for row in values])
-    needs_median = any(spec.get("sigma") is not None for spec in specs)
-    n_examples = len(values)
-    distance = (
-        kernels.median_squared_distance(values, squared_norms)
-        if needs_median
-        else 2 * float(squared_norms.sum()) / (n_examples - 1)
-    )
-    rows = kernels.RowTerms(squared_norms, values @ mean.astype(values.dtype), saved_norms)
-    if any(not kernels.KERNELS[spec.name].keeps_single for spec in specs):
-        rows = kernels.RowTerms(squared_norms, np.array([row @ mean for row in values]), saved_norms)
-    terms = kernels.LayerTerms(values.shape[1], layer.scale, float(mean @ mean), distance)
-    return GramLayer(values, rows, terms, layer.is_constant)
+@dataclass(frozen=True)
+class TileResult:
+    """What one tile adds to the Gram sums of each kernel, and its squared distances where they are kept."""
+
+    sums: list[TileSums]
+    distances: list[Array] = field(default_factory=list)
 
 
-def gram_sums(job: GramJob, n_threads: int, progress: Callable[[int, int], None]) -> list[GramSums]:
-    """Return the Gram sums of every kernel of the job.
+def prepare(source: Source) -> GramLayer:
+    """Return a layer with its terms; the median distance is found later, by `with_medians`."""
+    terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0)
+    if isinstance(source, CentredLayer):
+        row_terms = _terms_of(source, slice(0, source.n_examples))
+        distance = 2 * float(row_terms.squared_norms.sum()) / max(1, source.n_examples - 1)
+        return GramLayer(source, replace(terms, typical_distance=distance), row_terms)
+    layer = GramLayer(source, terms, None)
+    return replace(layer, terms=replace(terms, typical_distance=float(np.median(_sampled_distances(layer)))))
+
+
+def _terms_of(source: Source, rows: slice) -> RowTerms:
+    terms = _RowTermSums(rows.stop - rows.start)
+    for features, values in source.slices(rows):
+        terms.add(values, source.mean[features])
+    return terms.result()
+
+
+class _RowTermSums:
+    """Row terms, summed over slices of features."""
+
+    def __init__(self, n_rows: int):
+        self._squared_norms, self._mean_products, self._saved = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
+
+    def add(self, values: Array, mean: Float64) -> None:
+        for start in range(0, len(values), 64):
+            block = values[start : start + 64].astype(np.float64)
+            rows = slice(start, start + len(block))
+            self._squared_norms[rows] += np.einsum("ij,ij->i", block, block)
+            self._mean_products[rows] += block @ mean
+            block += mean
+            self._saved[rows] += np.einsum("ij,ij->i", block, block)
+
+    def result(self) -> RowTerms:
+        return RowTerms(self._squared_norms, self._mean_products, np.sqrt(self._saved))
+
+
+def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
+    """Return rows and columns of every tile on and above the diagonal; the costlier ones off it come first."""
+    blocks = [slice(start, min(start + n_rows, n_examples)) for start in range(0, n_examples, n_rows)]
+    off = [(rows, columns) for place, rows in enumerate(blocks) for columns in blocks[place + 1 :]]
+    return off + [(rows, rows) for rows in blocks]
+
+
+def gram_sums(job: GramJob, progress: Progress) -> tuple[GramJob, list[GramSums]]:
+    """Return the Gram sums of every kernel of the job, and the job with the medians that its kernels needed.
 
     progress : called with tiles done and tiles in all. The same for any number of threads: tiles are added in order.
-    Cost: n²p/2 multiplications per layer, whatever the number of kernels, measures and pairs.
+    Cost: n²p multiplications per layer, whatever the number of kernels, measures and pairs; twice that when a median
+    is needed and the distances are not kept.
     """
+    tiles = upper_tiles(job.n_examples, job.n_rows)
     sums = [
         GramSums(len(job.layers), job.n_examples, job.x, job.y, tile_dtype(job.layers, spec)) for spec in job.kernels
     ]
-    tiles = list(upper_tiles(job.n_examples, rows_per_tile(job.n_examples)))
-    results = in_order(lambda tile: tile_of_all_layers(job, *tile), tiles, n_threads)
-    for done, of_kernels in enumerate(results, start=1):
-        for total, of_tile in zip(sums, of_kernels, strict=True):
+    by_median = [place for place, spec in enumerate(job.kernels) if spec.get("sigma") is not None]
+    others = [place for place in range(len(job.kernels)) if place not in by_median]
+    if not by_median:
+        _add_tiles(job, tiles, sums, lambda done: progress(done, len(tiles)))
+        return job, sums
+    if not job.keep_distances:
+        n_steps = len(tiles) + len(job.layers)
+        job = with_medians(job, tiles, None, lambda done: progress(done, n_steps))
+        _add_tiles(job, tiles, sums, lambda done: progress(len(job.layers) + done, n_steps))
+        return job, sums
+    first = replace(job, kernels=[job.kernels[place] for place in others])
+    kept = _add_tiles(first, tiles, [sums[place] for place in others], lambda done: progress(done, 2 * len(tiles)))
+    job = with_medians(job, tiles, kept, lambda done: None)
+    second = replace(job, kernels=[job.kernels[place] for place in by_median], keep_distances=False)
+    of_second = [sums[place] for place in by_median]
+    _add_tiles(second, tiles, of_second, lambda done: progress(len(tiles) + done, 2 * len(tiles)), kept)
+    return job, sums
+
+
+def _add_tiles(
+    job: GramJob,
+    tiles: list[Tile],
+    sums: list[GramSums],
+    progress: Callable[[int], None],
+    kept: list[list[Array]] | None = None,
+) -> list[list[Array]]:
+    """Add every tile to the sums; return the distances of each tile, or empty lists where they are not kept."""
+    results = in_order(
+        lambda place: tile_of_all_layers(job, tiles[place], kept[place] if kept else None),
+        range(len(tiles)),
+        job.tiles_at_once,
+    )
+    distances = []
+    for done, result in enumerate(results, start=1):
+        for total, of_tile in zip(sums, result.sums, strict=True):
             total.add(of_tile)
-        progress(done, len(tiles))
-    return sums
-
-
-def rows_per_tile(n_examples: int) -> int:
-    """Return the side of a tile: products of this size run at full speed and a few tiles per core are left."""
-    n_blocks = max(1, round(n_examples / 512))
-    return -(-n_examples // n_blocks)
-
-
-def upper_tiles(n_examples: int, n_rows: int) -> Iterator[tuple[slice, slice]]:
-    """Give rows and columns of every tile on and above the diagonal; the costlier ones off it come first."""
-    blocks = [slice(start, min(start + n_rows, n_examples)) for start in range(0, n_examples, n_rows)]
-    for place, rows in enumerate(blocks):
-        for columns in blocks[place + 1 :]:
-            yield rows, columns
-    for rows in blocks:
-        yield rows, rows
+        distances.append(result.distances)
+        progress(done)
+    return distances
 
 
 def tile_dtype(layers: Sequence[GramLayer], spec: Spec) -> np.dtype[Any]:
     """Return the dtype of a kernel's tiles: float32 where the kernel bears it and every layer is float32."""
-    if kernels.KERNELS[spec.name].keeps_single and all(layer.values.dtype == np.float32 for layer in layers):
+    if kernels.KERNELS[spec.name].keeps_single and all(layer.source.dtype == np.float32 for layer in layers):
         return np.dtype(np.float32)
     return np.dtype(np.float64)
 
 
-def tile_of_all_layers(job: GramJob, rows: slice, columns: slice) -> list[TileSums]:
-    """Return what one tile of every layer adds to the Gram sums of each kernel."""
+def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None) -> TileResult:
+    """Return what one tile of every layer adds to the Gram sums of each kernel.
+
+    kept : the squared distances of each layer in this tile, where they are known; they are used up.
+    """
+    rows, columns = tile
     shape = (len(job.layers), rows.stop - rows.start, columns.stop - columns.start)
     tiles = [np.empty(shape, tile_dtype(job.layers, spec)) for spec in job.kernels]
-    for place, layer in enumerate(job.layers):
-        for tile, values in zip(tiles, _kernel_tiles(layer, job.kernels, rows, columns), strict=True):
-            tile[place] = values
-    return [tile_sums(tile, rows, columns, job.x, job.y) for tile in tiles]
+
+    def fill(place: int) -> Array | None:
+        layer = job.layers[place]
+        if kept is not None:
+            inputs: dict[str, Array] = {"distances": kept[place]}
+            kept[place] = np.empty(0)
+            row_terms = column_terms = RowTerms(*(np.empty(0),) * 3)
+        else:
+            needs = job.needs | {"distances"} if job.keep_distances else job.needs
+            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs)
+        for number, spec in enumerate(job.kernels):
+            if not has_gram(layer, spec):
+                tiles[number][place] = 0
+                continue
+            need = kernels.KERNELS[spec.name].needs
+            last = all(kernels.KERNELS[later.name].needs != need for later in job.kernels[number + 1 :])
+            values = inputs[need] if last and not job.keep_distances else inputs[need].copy()
+            tiles[number][place] = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
+        return inputs["distances"] if job.keep_distances else None
+
+    distances = list(in_order(fill, range(len(job.layers)), job.layers_at_once))
+    sums = [tile_sums(values, rows, columns, job.x, job.y) for values in tiles]
+    return TileResult(sums, [each for each in distances if each is not None])
 
 
-def _kernel_tiles(layer: GramLayer, specs: Sequence[Spec], rows: slice, columns: slice) -> Iterator[Array]:
-    row_values, column_values = layer.values[rows], layer.values[columns]
-    row_terms = layer.rows.rows(rows.start, rows.stop)
-    column_terms = row_terms if rows == columns else layer.rows.rows(columns.start, columns.stop)
+def tile_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> tuple[dict[str, Array], RowTerms, RowTerms]:
+    """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
+
+    needs : any of `products`, `distances` (squared), `l1`.
+    """
+    rows, columns = tile
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    source, is_diagonal = layer.source, rows == columns
+    row_sums, column_sums = _RowTermSums(shape[0]), _RowTermSums(shape[1])
+    products = l1 = None
+    for features, row_values, column_values in _paired_slices(source, rows, columns):
+        if needs & {"products", "distances"}:
+            products = _add_product(products, row_values, column_values)
+        if "l1" in needs:
+            part = kernels.l1_distances(row_values, column_values)
+            l1 = part if l1 is None else np.add(l1, part, out=l1)
+        if layer.row_terms is None:
+            row_sums.add(row_values, source.mean[features])
+            if not is_diagonal:
+                column_sums.add(column_values, source.mean[features])
+    row_terms = layer.row_terms.rows(rows.start, rows.stop) if layer.row_terms else row_sums.result()
+    column_terms = row_terms
+    if not is_diagonal:
+        column_terms = layer.row_terms.rows(columns.start, columns.stop) if layer.row_terms else column_sums.result()
     inputs: dict[str, Array] = {}
-    for spec in specs:
-        kernel = kernels.KERNELS[spec.name]
-        if not has_gram(layer, spec):
-            yield np.zeros((len(row_values), len(column_values)))
-            continue
-        if kernel.needs not in inputs:
-            inputs[kernel.needs] = (
-                row_values @ column_values.T
-                if kernel.needs == "products"
-                else kernels.l1_distances(row_values, column_values)
-            )
-        yield kernel.tile(inputs[kernel.needs].copy(), row_terms, column_terms, layer.terms, spec)
+    if products is not None:
+        inputs["products"] = products
+        if "distances" in needs:
+            spare = products.copy() if "products" in needs else products
+            inputs["distances"] = kernels.squared_distances(spare, row_terms, column_terms)
+    if l1 is not None:
+        inputs["l1"] = l1
+    return inputs, row_terms, column_terms
+
+
+def _paired_slices(source: Source, rows: slice, columns: slice) -> Iterator[tuple[slice, Array, Array]]:
+    if rows == columns:
+        for features, values in source.slices(rows):
+            yield features, values, values
+        return
+    for (features, values), (_, others) in zip(source.slices(rows), source.slices(columns), strict=True):
+        yield features, values, others
+
+
+def _add_product(total: Array | None, rows: Array, columns: Array) -> Array:
+    if total is None:
+        return rows @ columns.T
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        total[start : start + _ROWS_AT_ONCE] += rows[start : start + _ROWS_AT_ONCE] @ columns.T
+    return total
+
+
+def with_medians(
+    job: GramJob, tiles: list[Tile], kept: list[list[Array]] | None, progress: Callable[[int], None]
+) -> GramJob:
+    """Return the job with the exact median squared distance of every layer.
+
+    kept : the squared distances of each tile and layer, where they are at hand; else they are worked out anew.
+    """
+
+    def with_median(place: int) -> GramLayer:
+        layer = job.layers[place]
+        if layer.source.is_constant:
+            return layer
+        if kept is None:
+            chunks: Callable[[], Iterator[Array]] = lambda: (_pair_distances(layer, tile) for tile in tiles)  # noqa: E731
+            # The distances of m rows are not independent: their quantiles stray by about 1/√m, not 1/m.
+            sample, share = _sampled_distances(layer), 0.2
+        else:
+            chunks = lambda: (_each_pair_once(of_tile[place], tile) for of_tile, tile in zip(kept, tiles, strict=True))  # noqa: E731
+            sample = np.concatenate([chunk[::97] for chunk in chunks()])
+            sample, share = sample[np.isfinite(sample)], 0.01
+        median = median_of_all_pairs(chunks, sample, job.n_examples, share=share, max_kept=_MAX_KEPT)
+        return replace(layer, terms=replace(layer.terms, typical_distance=median))
+
+    n_threads = max(job.tiles_at_once, job.layers_at_once)
+    layers = []
+    for done, layer in enumerate(in_order(with_median, range(len(job.layers)), n_threads), start=1):
+        layers.append(layer)
+        progress(done)
+    return replace(job, layers=layers)
+
+
+def _pair_distances(layer: GramLayer, tile: Tile) -> Array:
+    inputs, _, _ = tile_inputs(layer, tile, frozenset({"distances"}))
+    return _each_pair_once(inputs["distances"], tile)
+
+
+def _each_pair_once(distances: Array, tile: Tile) -> Array:
+    """Return a tile's squared distances in a row; on the diagonal, infinity for all but the pairs i < j."""
+    if tile[0] == tile[1]:
+        distances = np.where(np.tri(len(distances), dtype=bool), distances.dtype.type(np.inf), distances)
+    return distances.ravel()
+
+
+def _sampled_distances(layer: GramLayer) -> Array:
+    """Return the distances between a few rows spread evenly over the layer."""
+    sample = layer.source.spread_rows(_N_SAMPLE_ROWS)
+    everything = slice(0, sample.n_examples)
+    inputs, _, _ = tile_inputs(GramLayer(sample, layer.terms, None), (everything, everything), frozenset({"distances"}))
+    return inputs["distances"][np.triu_indices(sample.n_examples, 1)]
 
 
 def has_gram(layer: GramLayer, spec: Spec) -> bool:
     """Whether the kernel is defined on the layer: it varies, and a median distance that sets the width is above 0."""
-    return not layer.is_constant and (spec.get("sigma") is None or layer.terms.typical_distance > 0)
+    return not layer.source.is_constant and (spec.get("sigma") is None or layer.terms.typical_distance > 0)
 
 
 def gram_scales(job: GramJob, spec: Spec) -> Float64:

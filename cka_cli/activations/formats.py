@@ -5,12 +5,12 @@ import stat
 from pathlib import Path
 
 from cka_cli.activations.layer import ActivationFile, reason
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, UsageError
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SIGNATURES = (_HDF5_SIGNATURE, b"\x93NUMPY", b"PK\x03\x04")
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
-    b"PK": "a zip archive without NPY arrays in it; save plain arrays with numpy.savez",
 }
 
 
@@ -19,16 +19,26 @@ def open_file(path: str) -> ActivationFile:
 
     Raises DataError when there is no such file, it cannot be read, or it is none of HDF5, NPY, NPZ, folder of NPY.
     """
+    if not path:
+        raise UsageError("a file has an empty name; give a file of saved activations (was a shell variable not set?)")
     try:
-        if stat.S_ISDIR(os.stat(path).st_mode):  # one call tells missing, forbidden and folder apart
+        mode = os.stat(path).st_mode  # one call tells missing, forbidden and folder apart
+        if stat.S_ISDIR(mode):
             from cka_cli.activations.npy import open_folder
 
             return open_folder(path)
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path}: is a pipe or a device, which gives its bytes only once; save it as a file")
         with Path(path).open("rb") as stream:
             head = stream.read(8)
             is_hdf5 = head == _HDF5_SIGNATURE or _has_late_signature(stream)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror or reason(error)})") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file or folder; check the name") from error
+    except NotADirectoryError as error:
+        raise DataError(f"{path}: no such file or folder; a layer is addressed FILE::LAYER") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or reason(error)
+        raise DataError(f"{path}: cannot be opened ({why}); check its name and permissions") from error
     if is_hdf5:
         from cka_cli.activations.hdf5 import open_hdf5
 
@@ -43,6 +53,8 @@ def open_file(path: str) -> ActivationFile:
         return open_npz(path)
     if not head:
         raise DataError(f"{path}: is empty (0 bytes); was the run that wrote it ended early?")
+    if any(signature.startswith(head) for signature in _SIGNATURES):
+        raise DataError(f"{path}: is cut short ({len(head)} bytes in all); copy or save it again")
     for signature, hint in _HINTS.items():
         if head.startswith(signature):
             raise DataError(f"{path}: is {hint}")

@@ -23,7 +23,7 @@ def open_hdf5(path: str) -> ActivationFile:
         file = h5py.File(path, "r", locking=False)
         arrays: list[Layer] = []
         refused: dict[str, str] = {}
-        for name, found in _walk(file, "", set()):
+        for name, found in _walk(file["/"], "", set()):
             if isinstance(found, str):
                 refused[name] = found
             elif (why := _foreign(found)) is not None:
@@ -31,7 +31,9 @@ def open_hdf5(path: str) -> ActivationFile:
             else:
                 arrays.append(_dataset_layer(path, name, found, refused))
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short") from error
+        raise DataError(
+            f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
+        ) from error
     return sort_arrays(path, "HDF5", [array for array in arrays if array.name not in refused], refused)
 
 
@@ -49,7 +51,8 @@ def _walk(group: h5py.Group, prefix: str, visited: set[int]) -> Iterator[tuple[s
 
 
 def _ordered_keys(group: h5py.Group) -> list[str]:
-    keys = list(group.keys())  # h5py lists in creation order where the group tracks it
+    """Return the names in a group: h5py lists them in creation order where the group tracks it (a File never says)."""
+    keys = list(group.keys())
     if group.id.get_create_plist().get_link_creation_order() & _TRACKED:
         return keys
     return sorted(keys, key=natural_order)
@@ -72,11 +75,11 @@ def _resolve(group: h5py.Group, key: str, n_followed: int = 0) -> h5py.Dataset |
 def _resolve_soft(group: h5py.Group, path: str, n_followed: int) -> h5py.Dataset | h5py.Group | str | None:
     """Follow a soft link part by part, so that no part of its path can lead out of the file."""
     if n_followed >= _MAX_SOFT_LINKS:
-        return "soft links in a circle"
+        return "soft links in a circle; give the layer its own name"
     place: Any = group.file["/"] if path.startswith("/") else group
     for part in (part for part in path.split("/") if part not in ("", ".")):
         if not isinstance(place, h5py.Group) or place.get(part, getlink=True, default=None) is None:
-            return f"dangling link to {path}"
+            return f"a link to {path}, where nothing is; mend the link"
         place = _resolve(place, part, n_followed + 1)
         if isinstance(place, str):
             return place
@@ -85,9 +88,28 @@ def _resolve_soft(group: h5py.Group, path: str, n_followed: int) -> h5py.Dataset
 
 def _foreign(dataset: h5py.Dataset) -> str | None:
     if dataset.external:
-        return f"its values lie in another file ({dataset.external[0][0]}), which is never read"
+        return f"its values lie in another file ({dataset.external[0][0]}), which is never read; copy it into this file"
     if dataset.is_virtual:
         return "a virtual dataset over other files, which are never read; copy it into one file"
+    return None
+
+
+def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
+    """Return why the values could never be a layer, of what only HDF5 knows about them, or None."""
+    if dataset.shape is None:
+        return "an empty dataset without a shape"
+    if h5py.check_vlen_dtype(dtype) is not None and h5py.check_string_dtype(dtype) is None:
+        return "rows of different lengths (a variable-length type)"
+    if h5py.check_ref_dtype(dtype) is not None:
+        return "references to other datasets"
+    if (enum := h5py.check_enum_dtype(dtype)) is not None and dtype != np.dtype(bool):
+        return f"an enumeration ({', '.join(list(enum)[:3])}, ...)"
+    properties = dataset.id.get_create_plist()
+    for place in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(place)
+        if not h5py.h5z.filter_avail(code):
+            known = f"{name.decode('utf-8', 'replace') or 'a filter'} ({code})"
+            return f"compressed with {known}, which this HDF5 library cannot undo; save it with gzip"
     return None
 
 
@@ -97,15 +119,16 @@ def _dataset_layer(path: str, name: str, dataset: h5py.Dataset, refused: dict[st
     except (TypeError, ValueError) as error:
         refused[name] = f"unsupported HDF5 type ({reason(error)})"
         dtype = np.dtype("V1")
-    if dataset.shape is None:
-        refused[name] = "an empty dataset without a shape"
-    if (enum := h5py.check_enum_dtype(dtype)) is not None and dtype != np.dtype(bool):
-        refused[name] = f"an enumeration ({', '.join(list(enum)[:3])}, ...)"
+    if name not in refused and (why := _unsupported(dataset, dtype)) is not None:
+        refused[name] = why
+    if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
+        dtype = np.dtype("U")  # text of any length: no layer, but ids may be
 
-    def read_rows(start: int, stop: int) -> Array:
-        return np.asarray(dataset[start:stop])
+    def read_rows(start: int, stop: int, part: slice) -> Array:
+        return np.asarray(dataset[start:stop, part] if dataset.ndim > 1 else dataset[start:stop])
 
-    return Layer(path, name, tuple(dataset.shape or ()), dtype, _storage(dataset), read_rows)
+    n_second_axis = dataset.chunks[1] if dataset.chunks and len(dataset.chunks) > 1 else 1
+    return Layer(path, name, tuple(dataset.shape or ()), dtype, _storage(dataset), read_rows, n_second_axis)
 
 
 def _storage(dataset: h5py.Dataset) -> str:

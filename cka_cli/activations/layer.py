@@ -1,5 +1,6 @@
 """A layer as it lies on disk: a name, a shape, a dtype, and a way to read some of its rows."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from cka_cli.errors import DataError, one_line
 
 Array = NDArray[Any]
-ReadRows = Callable[[int, int], Array]
+# (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
+ReadRows = Callable[[int, int, slice], Array]
+EVERYTHING = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +22,7 @@ class Layer:
 
     shape : as saved; the first axis counts examples.
     storage : how the values lie on disk, for a person: `contiguous`, `chunks 32x64, gzip`, ...
+    n_second_axis : the least of the second axis that can be read without reading, or unpacking, more.
     """
 
     file: str
@@ -27,6 +31,7 @@ class Layer:
     dtype: np.dtype[Any]
     storage: str
     read_rows: ReadRows
+    n_second_axis: int = 1
 
     @property
     def label(self) -> str:
@@ -38,12 +43,14 @@ class Layer:
         """Bytes of the values once in memory, in the saved dtype."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
-    def read(self, start: int, stop: int) -> Array:
-        """Return rows start to stop as saved. Raises DataError when the disk does not give them."""
+    def read(self, start: int, stop: int, part: slice = EVERYTHING) -> Array:
+        """Return rows start to stop as saved, or a part of their second axis. Raises DataError when the disk fails."""
         try:
-            return self.read_rows(start, stop)
+            return self.read_rows(start, stop, part)
         except (OSError, ValueError, EOFError, RuntimeError) as error:
-            raise DataError(f"{self.label}: cannot be read ({reason(error)}); the file may be damaged") from error
+            raise DataError(
+                f"{self.label}: cannot be read ({reason(error)}); the file may be damaged: copy or save it again"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +70,24 @@ class ActivationFile:
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of what an exception says."""
-    text = str(error).strip() or type(error).__name__
-    return one_line(text.splitlines()[0])
+    """Return the first line of what an exception says, without the words that h5py puts around it."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    wrapped = re.fullmatch(r"(?:\[Errno \d+\] )?(?:Unable to|Can't) [\w ]+ \((.+)\)", text)
+    return one_line(wrapped[1] if wrapped else text)
 
 
 def refusal(dtype: np.dtype[Any]) -> str | None:
     """Return why an array of this dtype cannot be a layer, or None when it can."""
     if dtype.hasobject or dtype.kind == "O":
-        return "object array, which only unpickling could read"
+        return "object array, which only unpickling could read; save it as an array of numbers"
     if dtype.kind in "biuf":
         return None
-    words = {"c": "complex", "U": "text", "S": "text", "V": "compound", "M": "dates", "m": "time spans"}
-    return f"{words.get(dtype.kind, 'not numeric')} ({dtype})"
+    if dtype.kind in "US":
+        return "text, not numbers"
+    if dtype.kind == "V" and dtype.names is None:
+        return f"bytes without a type ({dtype}; bfloat16?); save it as float32"
+    words = {"c": "complex numbers", "V": "compound", "M": "dates", "m": "time spans"}
+    return f"{words.get(dtype.kind, 'not numeric')} ({dtype}); save it as real numbers"
 
 
 def sort_arrays(path: str, file_format: str, arrays: list[Layer], refused: dict[str, str]) -> ActivationFile:
@@ -96,6 +108,4 @@ def sort_arrays(path: str, file_format: str, arrays: list[Layer], refused: dict[
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
     """Return a sort key under which conv2 comes before conv10."""
-    import re
-
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]

@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -18,10 +19,10 @@ def open_npy(path: str) -> ActivationFile:
 
 def open_folder(path: str) -> ActivationFile:
     """Return the NPY files of a folder as layers, in natural order; other files and subfolders are left alone."""
-    names = sorted((entry.name for entry in Path(path).iterdir() if entry.name.endswith(".npy")), key=natural_order)
+    names = [entry.name.removesuffix(".npy") for entry in Path(path).glob("*.npy") if entry.is_file()]
     if not names:
         raise DataError(f"{path}: is a folder without NPY files; give an HDF5 or NPZ file, or a folder of NPY")
-    arrays = [_npy_layer(path, str(Path(path) / name), name.removesuffix(".npy")) for name in names]
+    arrays = [_npy_layer(path, str(Path(path) / f"{name}.npy"), name) for name in sorted(names, key=natural_order)]
     return sort_arrays(path, "folder of NPY", arrays, {})
 
 
@@ -32,15 +33,15 @@ def _npy_layer(file: str, path: str, name: str) -> Layer:
             offset = stream.tell()
             available = os.fstat(stream.fileno()).st_size - offset
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: is not a readable NPY file ({reason(error)})") from error
+        raise DataError(f"{path}: is not a readable NPY file ({reason(error)}); save it again") from error
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if refusal(dtype) is None and needed > available:
         raise DataError(
             f"{path}: is cut short ({available} bytes of values where its header promises {needed}); save it again"
         )
 
-    def read_rows(start: int, stop: int) -> Array:
-        return map_rows(path, offset, shape, dtype, start, stop, fortran_order=fortran_order)
+    def read_rows(start: int, stop: int, part: slice) -> Array:
+        return map_rows(path, offset, shape, dtype, (start, stop, part), fortran_order=fortran_order)
 
     return Layer(file, name, shape, dtype, "column order" if fortran_order else "contiguous", read_rows)
 
@@ -55,23 +56,38 @@ def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[
     if version not in readers:
         # Version 3 differs from 2 only in the encoding of field names, which no layer has.
         raise ValueError(f"NPY version {version[0]}.{version[1]} holds no plain numeric array")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
-        shape, fortran_order, dtype = readers[version](stream)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
+            shape, fortran_order, dtype = readers[version](stream)
+    except (SyntaxError, TypeError, MemoryError, RecursionError, TokenError) as error:
+        raise ValueError("its header is no description of an array") from error
     if any(length < 0 for length in shape):
         raise ValueError(f"its header promises a shape of {shape}")
     return tuple(int(length) for length in shape), bool(fortran_order), np.dtype(dtype)
 
 
 def map_rows(
-    path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], start: int, stop: int, *, fortran_order: bool
+    path: str,
+    offset: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    wanted: tuple[int, int, slice],
+    *,
+    fortran_order: bool,
 ) -> Array:
-    """Return rows start to stop of an array stored plainly in a file, copied out of a memory map."""
+    """Return rows of an array stored plainly in a file, copied out of a memory map.
+
+    wanted : first row, end of the rows, and which part of the second axis where there is one.
+    """
+    start, stop, part = wanted
+    parts = (slice(start, stop), part) if len(shape) > 1 else (slice(start, stop),)
     if fortran_order:
         whole = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F")
-        return np.array(whole[start:stop], order="C")
+        return np.array(whole[parts], order="C")
     row_bytes = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
     rows = (stop - start, *shape[1:])
     if row_bytes == 0 or stop == start:
         return np.empty(rows, dtype)
-    return np.array(np.memmap(path, dtype=dtype, mode="r", offset=offset + start * row_bytes, shape=rows))
+    mapped = np.memmap(path, dtype=dtype, mode="r", offset=offset + start * row_bytes, shape=rows)
+    return np.array(mapped[(slice(None), *parts[1:])])

@@ -1,8 +1,12 @@
 """NPZ archives: stored members are memory-mapped, compressed ones are unpacked front to back, never pickled."""
 
+import lzma
+import os
 import struct
 import zipfile
+import zlib
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -11,7 +15,8 @@ from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_orde
 from cka_cli.activations.npy import map_rows, read_npy_header
 from cka_cli.errors import DataError
 
-_READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, *_DAMAGE)
 
 
 def open_npz(path: str) -> ActivationFile:
@@ -19,13 +24,17 @@ def open_npz(path: str) -> ActivationFile:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            members.sort(key=lambda info: natural_order(info.filename))
+            members.sort(key=lambda info: natural_order(info.filename.removesuffix(".npy")))
             if not members:
                 found = ", ".join(archive.namelist()[:3]) or "nothing"
-                raise DataError(f"{path}: is a zip archive without NPY arrays (found {found}); use numpy.savez")
+                raise DataError(
+                    f"{path}: is a zip archive without NPY arrays (found {found}); save plain arrays with numpy.savez"
+                )
             arrays = [_member_layer(path, archive, info) for info in members]
     except _READ_ERRORS as error:
-        raise DataError(f"{path}: is not a readable NPZ archive ({reason(error)}); save it again") from error
+        raise DataError(
+            f"{path}: is not a readable NPZ archive ({reason(error)}); it may be cut short: copy or save it again"
+        ) from error
     return sort_arrays(path, "NPZ", arrays, {})
 
 
@@ -36,7 +45,7 @@ def _member_layer(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
             shape, fortran_order, dtype = read_npy_header(stream)
             header_bytes = stream.tell()
     except _READ_ERRORS as error:
-        raise DataError(f"{path}::{name}: is not a readable NPY array ({reason(error)})") from error
+        raise DataError(f"{path}::{name}: is not a readable NPY array ({reason(error)}); save it again") from error
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if not dtype.hasobject and needed > info.file_size - header_bytes:
         raise DataError(
@@ -46,12 +55,12 @@ def _member_layer(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
         offset = _data_offset(path, info) + header_bytes
 
-        def read_mapped(start: int, stop: int) -> Array:
-            return map_rows(path, offset, shape, dtype, start, stop, fortran_order=fortran_order)
+        def read_mapped(start: int, stop: int, part: slice) -> Array:
+            return map_rows(path, offset, shape, dtype, (start, stop, part), fortran_order=fortran_order)
 
         return Layer(path, name, shape, dtype, "contiguous", read_mapped)
     unpacked = _Unpacker(path, info.filename, shape, dtype, fortran_order=fortran_order)
-    return Layer(path, name, shape, dtype, "compressed", unpacked.read_rows)
+    return Layer(path, name, shape, dtype, "compressed", unpacked.read_rows, n_second_axis=(*shape, 1, 1)[1])
 
 
 def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
@@ -71,15 +80,25 @@ class _Unpacker:
         self._fortran_order = fortran_order
         self._stream: IO[bytes] | None = None
         self._next_row = 0
+        self._lock = Lock()
 
-    def read_rows(self, start: int, stop: int) -> Array:
+    def read_rows(self, start: int, stop: int, part: slice) -> Array:
+        try:
+            with self._lock:
+                rows = self._unpacked_rows(start, stop)
+            return rows if rows.ndim < 2 else rows[:, part]
+        except _DAMAGE as error:
+            self._stream = None
+            raise OSError(reason(error)) from error
+
+    def _unpacked_rows(self, start: int, stop: int) -> Array:
         if self._fortran_order:
             return self._read_whole()[start:stop]
         row_bytes = int(np.prod(self._shape[1:], dtype=object)) * self._dtype.itemsize
         if self._stream is None or start < self._next_row:
             self._rewind()
         assert self._stream is not None
-        self._stream.read((start - self._next_row) * row_bytes)
+        self._stream.seek((start - self._next_row) * row_bytes, os.SEEK_CUR)  # unpacks a little at a time
         data = self._stream.read((stop - start) * row_bytes)
         self._next_row = stop
         if len(data) < (stop - start) * row_bytes:
@@ -93,9 +112,6 @@ class _Unpacker:
         return np.frombuffer(data, self._dtype, count=int(np.prod(self._shape))).reshape(self._shape, order="F")
 
     def _rewind(self) -> None:
-        try:
-            self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 - kept open between reads
-        except zipfile.BadZipFile as error:
-            raise OSError(reason(error)) from error
+        self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 - kept open between reads
         read_npy_header(self._stream)
         self._next_row = 0

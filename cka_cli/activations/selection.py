@@ -14,6 +14,8 @@ from cka_cli.activations.layer import ActivationFile, Array, Layer, refusal
 from cka_cli.errors import DataError, UsageError, nearest
 
 Rows = range | NDArray[np.intp]
+# Rows in between that are read and thrown away rather than read around.
+_MAX_GAP = 16
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,44 @@ class SelectedLayer:
             raw = self.layer.read(start, stop)[saved[low:high] - start]
             yield self._expanded(order[low:high]), self._pooled(raw)
 
+    @property
+    def _n_per_part(self) -> int:
+        """Features in one index of the second axis as saved; 0 when features do not follow that axis."""
+        shape = self.layer.shape
+        if len(shape) < 2 or (self.pool != "flatten" and self.channels_last):
+            return 0
+        return int(np.prod(shape[2:], dtype=object)) if self.pool == "flatten" else 1
+
+    @property
+    def n_step(self) -> int:
+        """Features in the smallest slice that can be read without reading, or unpacking, more."""
+        n_per_part = self._n_per_part
+        return min(self.n_features, n_per_part * self.layer.n_second_axis) if n_per_part else self.n_features
+
+    def read(self, start: int, stop: int, features: slice) -> Array:
+        """Return rows of the selection, or a slice of their features: shape (n_rows, n_slice_features).
+
+        features : begins and ends at multiples of `n_step`, or at the last feature.
+        """
+        n_positions, n_per_part = self.n_positions, self._n_per_part
+        part = slice(features.start // n_per_part, -(-features.stop // n_per_part)) if n_per_part else slice(None)
+        first, last = start // n_positions, -(-stop // n_positions)
+        rows = self.rows[first:last]
+        raw = self.layer.read(rows.start, rows.stop, part) if isinstance(rows, range) else self._scattered(rows, part)
+        pooled = self._pooled(raw)[start - first * n_positions : stop - first * n_positions]
+        return pooled if n_per_part else pooled[:, features]
+
+    def _scattered(self, rows: NDArray[np.intp], part: slice) -> Array:
+        """Return rows that do not follow each other, read run by run."""
+        order = np.argsort(rows, kind="stable")
+        saved = rows[order]
+        ends = np.flatnonzero(np.diff(saved) > _MAX_GAP) + 1
+        runs = [self.layer.read(int(run[0]), int(run[-1]) + 1, part)[run - run[0]] for run in np.split(saved, ends)]
+        gathered = np.concatenate(runs)
+        result = np.empty_like(gathered)
+        result[order] = gathered
+        return result
+
     def _expanded(self, examples: NDArray[np.intp]) -> NDArray[np.intp]:
         return np.add.outer(examples * self.n_positions, np.arange(self.n_positions)).ravel()
 
@@ -124,10 +164,10 @@ class SelectedLayer:
         if raw.dtype == bool:
             raw = raw.view(np.uint8)
         if self.pool == "flatten" or raw.ndim <= 2:
-            return raw.reshape(n_rows, self.n_features)
+            return raw.reshape(n_rows, -1)
         if self.pool == "positions":
             channels_last = raw if self.channels_last else np.moveaxis(raw, 1, -1)
-            return channels_last.reshape(n_rows * self.n_positions, self.n_features)
+            return channels_last.reshape(n_rows * self.n_positions, -1)
         if self.pool == "max":
             return np.asarray(raw.max(axis=self._spatial_axes))
         return np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
@@ -210,16 +250,22 @@ def _no_such_layer(file: ActivationFile, pattern: str) -> str:
             return f"{file.path}::{name}: cannot be a layer: {why}"
     names = [layer.name for layer in file.layers]
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "no layers"
+    if file.vectors:
+        shown += f"; with one axis {', '.join(vector.name for vector in file.vectors[:6])}"
     return f"{file.path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})"
 
 
 def _nothing_there(file: ActivationFile) -> str:
-    found = [f"{name} is {why}" for name, why in list(file.refused.items())[:3]]
-    found += [f"{vector.name} has one axis" for vector in file.vectors[:3]]
-    return (
-        f"{file.path}: holds no layer, that is no real numeric array with at least two axes "
-        f"(found {'; '.join(found) or 'nothing'}); name one-axis arrays with --layers to use them"
-    )
+    if not file.vectors and not file.refused:
+        return f"{file.path}: holds no arrays ({file.format}); was the run that wrote it ended early?"
+    if file.vectors:
+        names = ", ".join(vector.name for vector in file.vectors[:6])
+        return (
+            f"{file.path}: holds no array of numbers with two or more axes (found {names} with one axis); "
+            "name an array with one axis in --layers to use it"
+        )
+    name, why = next(iter(file.refused.items()))
+    return f"{file.path}::{name}: cannot be a layer: {why}"
 
 
 def _common_count(layers: list[Layer]) -> int:
@@ -229,10 +275,8 @@ def _common_count(layers: list[Layer]) -> int:
             where = first.name if layer.file == first.file else first.label
             raise DataError(
                 f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
-                "give layers of the same examples (--layers chooses layers, --examples rows that both have)"
-                if layer.file == first.file
-                else f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
-                "give files of the same examples (--layers leaves out layers that have other rows)"
+                f"give {'layers' if layer.file == first.file else 'files'} of the same examples, "
+                "or choose layers that have them with --layers"
             )
     return first.shape[0]
 
@@ -242,9 +286,12 @@ def _chosen_rows(n_saved: int, options: ReadOptions, label: str) -> Rows:
     for end in (start, stop):
         if end is not None and abs(end) > n_saved:
             raise UsageError(f"--examples: {end} is beyond the {n_saved} examples of {label}; give rows within them")
+    if n_saved == 0:
+        raise DataError(f"{label}: has no examples (0 rows); was the run that wrote it ended early?")
     rows = range(n_saved)[start:stop]
     if not rows:
-        raise DataError(f"{label}: no examples (its {n_saved} rows, --examples applied); give a file with rows")
+        text = ":".join("" if end is None else str(end) for end in (start, stop))
+        raise UsageError(f"--examples {text}: chooses none of the {n_saved} examples of {label}; give START below STOP")
     if options.sample is None:
         return rows
     if options.sample > len(rows):
@@ -279,7 +326,7 @@ def _read_ids(file: ActivationFile, name: str, n_saved: int) -> list[Any]:
         known = [vector.name for vector in file.vectors]
         raise DataError(
             f"{file.path}::{name}: no such one-axis array of ids{nearest(name, known)} "
-            f"(the file has {', '.join(known) or 'none'})"
+            f"(the file has {', '.join(known) or 'none'}); save the ids beside the layers, or leave out --ids"
         )
     if vector.shape[0] != n_saved:
         raise DataError(f"{vector.label}: {vector.shape[0]} ids for {n_saved} examples; give one id for each row")

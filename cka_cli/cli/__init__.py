@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -23,9 +24,15 @@ class _OrderOfUse(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_OrderOfUse, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_OrderOfUse,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="cka", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """How similar is what two neural networks have learned, layer by layer?
 
     Reads activations saved on disk: HDF5, NPY, NPZ or a folder of NPY, one row per example, the same examples in the
@@ -35,6 +42,9 @@ def cli() -> None:
     cka compare a.h5 b.h5                            the matrix of similarities
     cka compare a.h5 b.h5 | cka heatmap -o sim.png   the picture of it
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 for _command in (inspect_command, compare_command, heatmap_command, measures_command):
@@ -44,27 +54,30 @@ for _command in (inspect_command, compare_command, heatmap_command, measures_com
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 done, 1 the data or the disk, 2 the command line, 130 Ctrl-C, 143 SIGTERM."""
     signal.signal(signal.SIGTERM, _terminated)
+    _replace_closed_streams()
     settings = {"verbose": False}
     try:
         status = cli.main(arguments, prog_name="cka", standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except BrokenPipeError:
-        status = _closed_reader()
-    except KeyboardInterrupt:
-        status = 130
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        status = 2
-    except click.Abort:
+        status = 1
+    except (KeyboardInterrupt, click.Abort):
         status = 130
     except click.ClickException as error:
-        status = _fail(error.format_message(), 2, settings)
+        status = _fail(_usage_line(error), 2, settings)
     except CkaError as error:
         status = _fail(str(error), error.exit_status, settings)
     except MemoryError:
         status = _fail(
             "out of memory; use fewer layers (--layers), fewer examples (--sample) or --pool mean", 1, settings
         )
+    except OSError as error:
+        status = _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1, settings)
+    except SystemExit as error:  # from the signal handler, or from click when the reader is gone
+        status = error.code
+    _discard_unwritten()
+    if status in (130, 143) and threading.active_count() > 1:
+        os._exit(status)  # a thread cannot be interrupted, and Python would wait for its tile
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -72,10 +85,33 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _closed_reader() -> int:
-    """Leave quietly: what is still in the buffer of standard output has nowhere to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+def _replace_closed_streams() -> None:
+    """Open a standard stream that the caller closed: else the next file opened would take its place.
+
+    Standard output becomes one that cannot be written to, so that a result is never lost without a word.
+    """
+    for descriptor, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8"))  # noqa: SIM115
+
+
+def _discard_unwritten() -> None:
+    """Leave quietly: what is still in a buffer and has nowhere to go would be tried again when Python ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _usage_line(error: click.ClickException) -> str:
+    line = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{line} (see: {context.command_path} --help)" if context is not None else line
 
 
 def _fail(message: str, status: int, settings: dict[str, bool]) -> int:
@@ -84,7 +120,7 @@ def _fail(message: str, status: int, settings: dict[str, bool]) -> int:
 
         traceback.print_exc()
     with suppress(OSError):  # standard error may be closed: then the status is all that can be said
-        click.echo(f"Error: {one_line(' '.join(message.split()))}", err=True)
+        click.echo(f"Error: {one_line(message)}", err=True)
     return status
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     "--format", "report_format", type=click.Choice(["csv", "wide", "json", "table"]),
     help="Tidy CSV, wide CSV, JSON or a table.  [default: table on a terminal, else csv; json for -o *.json]",
 )  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print how it would be done and what it would cost, and stop.")
 @run_options
 @talk_options
 def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
@@ -48,6 +49,9 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     for text in options["kernels"]:
         parse_kernel(text)
     check_output(options["output"], force=options["force"], inputs=(x, *y))
+    if options["dry_run"]:
+        _print_plan((x, *y), options)
+        return
     comparison = run_comparison((x, *y), options)
     write_output(options["output"], _report(comparison, options).encode(), force=options["force"])
 
@@ -66,6 +70,15 @@ def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
     return report.format_wide(comparison) if report_format == "wide" else report.format_tidy(comparison)
 
 
+def _print_plan(sources: tuple[str, ...], options: dict[str, Any]) -> None:
+    from cka_cli.cli.options import comparison_options
+    from cka_cli.compare import plan_comparison
+    from cka_cli.report.planned import format_plan
+
+    plan = plan_comparison(sources[0], sources[1:], **comparison_options(options))
+    click.echo(format_plan(plan, as_json=options["report_format"] == "json"), nl=False)
+
+
 def format_for_terminal(comparison: "Comparison", output: str) -> str:
     """Return the table, in colour and as wide as the screen on a terminal, plain and unbroken elsewhere."""
     import os
@@ -81,6 +94,6 @@ def format_for_terminal(comparison: "Comparison", output: str) -> str:
 
 def plain_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that decide the values, as JSON takes them."""
-    left_out = {"output", "force", "report_format", "quiet", "threads"}
+    left_out = {"output", "force", "report_format", "quiet", "threads", "memory", "dry_run"}
     return {name: list(value) if isinstance(value, tuple) else value
             for name, value in options.items() if name not in left_out}  # fmt: skip

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from cka_cli.matrix import Matrix
 
 _FORMATS = ("png", "svg", "pdf")
-_ACTIVATION_OPTIONS = ("layers", "examples", "sample", "ids", "pool", "channels", "nonfinite", "precision", "threads")
+_ACTIVATION_OPTIONS = (
+    "layers",
+    "examples",
+    "sample",
+    "ids",
+    "pool",
+    "channels",
+    "nonfinite",
+    "precision",
+    "memory",
+    "threads",
+)
 
 
 @click.command("heatmap")

@@ -1,6 +1,7 @@
 """Options that commands share, parsed at the edge: what the library gets has its units and types."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,6 +71,9 @@ def run_options(command: Command) -> Command:
     return _decorate(
         command,
         [
+            click.option(
+                "--memory", metavar="SIZE", help="Limit, as 512MiB or 4GB.  [default: half of what is free]"
+            ),
             click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]"),
             click.option(
                 "--precision", type=click.Choice(["auto", "single", "double"]), default="auto", show_default=True,
@@ -140,6 +144,30 @@ def parse_examples(text: str | None) -> tuple[int | None, int | None]:
         raise UsageError(f"--examples {text}: rows are given as START:STOP, such as 0:1000 (found '{text}')") from None
 
 
+def parse_size(text: str | None) -> int | None:
+    """Return the bytes of a size such as `512MiB` or `1.5GB`; None for none."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if not match or float(match[1]) <= 0:
+        raise UsageError(f"--memory {text}: give a size with its unit, as 512MiB or 4GB (found '{text}')")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
+
+
+def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what `compare` and `plan_comparison` take, from the options as click gives them."""
+    from cka_cli.memory import n_cores
+
+    return {
+        "measures": options["measures"] or ("cka",),
+        "kernels": options["kernels"] or ("linear",),
+        "read": make_read_options(options),
+        "precision": options["precision"],
+        "memory_bytes": parse_size(options["memory"]),
+        "n_threads": options["threads"] or n_cores(),
+    }
+
+
 def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
     """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
     use_own_threads()
@@ -147,16 +175,7 @@ def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Compar
     from cka_cli.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
-        comparison = compare(
-            sources[0],
-            sources[1:],
-            measures=options["measures"] or ("cka",),
-            kernels=options["kernels"] or ("linear",),
-            read=make_read_options(options),
-            precision=options["precision"],
-            n_threads=options["threads"] or len(os.sched_getaffinity(0)),
-            progress=progress,
-        )
+        comparison = compare(sources[0], sources[1:], progress=progress, **comparison_options(options))
     if not options["quiet"]:
         for note in comparison.notes:
             show_note(note)

@@ -1,12 +1,11 @@
 """The measures and kernels there are, as text."""
 
-import csv
-import io
 import json
 
 from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES
 from cka_cli.names import parse_kernel, parse_measure
+from cka_cli.report.writing import csv_text
 
 _FIELDS = ("kind", "name", "formula", "range", "invariant_to", "cost", "source", "parameters", "remarks")
 
@@ -17,11 +16,7 @@ def format_catalogue(report_format: str) -> str:
     if report_format == "json":
         return json.dumps(entries, ensure_ascii=False, indent=1) + "\n"
     if report_format == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(entries)
-        return text.getvalue()
+        return csv_text(_FIELDS, ([entry[key] for key in _FIELDS] for entry in entries))
     return "\n".join(_block(entry) for entry in entries)
 
 

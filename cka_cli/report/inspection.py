@@ -1,13 +1,12 @@
 """What `cka inspect` found, as CSV, JSON, or lines for a person."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from cka_cli.activations.inspected import Inspected
 from cka_cli.errors import one_line
+from cka_cli.report.writing import csv_text, utf8
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -18,15 +17,14 @@ def format_inspection(arrays: Sequence[Inspected], report_format: str) -> str:
         return _table(arrays)
     records = [_record(array) for array in arrays]
     if report_format == "json":
-        return json.dumps(records, ensure_ascii=False, indent=1) + "\n"
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_record(arrays[0]) if arrays else ())
-    for record in records:
-        shape = "x".join(str(length) for length in record.pop("shape") or ())
-        cells = ["" if value is None else value for value in record.values()]
-        writer.writerow([*cells[:3], shape, *cells[3:]])
-    return text.getvalue()
+        return utf8(json.dumps(records, ensure_ascii=False, indent=1)) + "\n"
+    return csv_text(list(records[0]) if records else [], (_csv_cells(record) for record in records))
+
+
+def _csv_cells(record: dict[str, Any]) -> list[str]:
+    cells = {key: "" if value is None else str(value) for key, value in record.items()}
+    cells["shape"] = "x".join(str(length) for length in record["shape"] or ())
+    return list(cells.values())
 
 
 def _record(array: Inspected) -> dict[str, Any]:

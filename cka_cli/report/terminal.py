@@ -4,6 +4,7 @@ import io
 from itertools import pairwise
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
 from rich.table import Table
@@ -15,7 +16,7 @@ from cka_cli.matrix import Comparison, Matrix
 # Colours of the magma map at even steps, dark to light (its lightest fifth, hard to tell from white, left out).
 _RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135))  # fmt: skip  # noqa: E501
 _MARK = "*"
-_MAX_NAME = 28
+_MAX_NAME, _MIN_NAME = 28, 8
 
 
 def format_table(comparison: Comparison, *, width: int | None = None, colour: bool = False) -> str:
@@ -24,6 +25,8 @@ def format_table(comparison: Comparison, *, width: int | None = None, colour: bo
     width : characters to a line; columns that do not fit follow below. Colours show the value where `colour` is on.
     """
     text = io.StringIO()
+    if width is not None:
+        width = max(width, 2 * _MIN_NAME + 4)
     console = Console(
         file=text, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
         color_system="truecolor" if colour else None, legacy_windows=False,
@@ -36,12 +39,14 @@ def format_table(comparison: Comparison, *, width: int | None = None, colour: bo
 
 def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     best = matrix.best_columns()
-    x_names = [_short(name) for name in matrix.x_layers]
-    y_names = [_short(name) for name in matrix.y_layers]
+    longest = min(_MAX_NAME, max(_MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
+    x_names = [_short(name, longest) for name in matrix.x_layers]
+    y_names = [_short(name, longest) for name in matrix.y_layers]
     cells = [[_number(value) for value in row] for row in matrix.values.tolist()]
-    name_width = max(len(name) for name in [*x_names, "layer"]) + 2
+    name_width = max(cell_len(name) for name in [*x_names, "layer"]) + 2
     widths = [
-        max(len(name), max(len(row[place]) for row in cells) + len(_MARK)) + 2 for place, name in enumerate(y_names)
+        max(cell_len(name), max(len(row[place]) for row in cells) + len(_MARK)) + 2
+        for place, name in enumerate(y_names)
     ]
     parts: list[Table | Text] = [_heading(matrix)]
     for first, stop in pairwise(_breaks(widths, width - name_width)):
@@ -77,9 +82,14 @@ def _heading(matrix: Matrix) -> Text:
     return text
 
 
-def _short(name: str) -> str:
+def _short(name: str, longest: int) -> str:
+    """Return the end of a name, which tells layers apart better than its beginning, in so many columns of a screen."""
     name = one_line(name)
-    return name if len(name) <= _MAX_NAME else "…" + name[-(_MAX_NAME - 1) :]
+    if cell_len(name) <= longest:
+        return name
+    while cell_len(name) >= longest:
+        name = name[1:]
+    return "…" + name
 
 
 def _number(value: float) -> str:

@@ -23,7 +23,7 @@ class Provenance:
 
 def format_tidy(comparison: Comparison) -> str:
     """Return one line per cell, under the header x_file ... value."""
-    return _csv_text(TIDY_HEADER, (row for matrix in comparison.matrices for row in _tidy_rows(matrix)))
+    return csv_text(TIDY_HEADER, (row for matrix in comparison.matrices for row in _tidy_rows(matrix)))
 
 
 def _tidy_rows(matrix: Matrix) -> Iterable[tuple[str, ...]]:
@@ -54,15 +54,21 @@ def format_wide(comparison: Comparison) -> str:
         (name, *(repr(value) for value in row))
         for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True)
     )
-    return _csv_text(("layer", *matrix.y_layers), rows)
+    return csv_text(("layer", *matrix.y_layers), rows)
 
 
-def _csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return lines of cells, quoted where they must be."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return text.getvalue()
+    return utf8(text.getvalue())
+
+
+def utf8(text: str) -> str:
+    """Return text that UTF-8 can hold: bytes of a file name that are no UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def format_json(comparison: Comparison, provenance: Provenance) -> str:
@@ -77,7 +83,7 @@ def format_json(comparison: Comparison, provenance: Provenance) -> str:
         "matrices": [_matrix_object(matrix) for matrix in comparison.matrices],
         "notes": list(comparison.notes),
     }
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return utf8(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
 
 
 def _matrix_object(matrix: Matrix) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""Carries out a plan: from selected layers to Gram sums and factors. Progress by callback; nothing is printed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cka_cli.activations import SelectedLayer
+from cka_cli.cca import FactorPair
+from cka_cli.centred import CentredLayer, Source, compute_dtype, load_centred, survey
+from cka_cli.factors import Factors, factorise
+from cka_cli.features import feature_sums
+from cka_cli.hsic import GramSums
+from cka_cli.kernels import KERNELS
+from cka_cli.measures import MEASURES, values_from_sums
+from cka_cli.names import Spec
+from cka_cli.plan import Job, LayerShape, Plan
+from cka_cli.threads import in_order
+from cka_cli.tiles import GramJob, gram_scales, gram_sums, has_gram, prepare
+
+Float64 = NDArray[np.float64]
+# Called with the stage, and how much of it is done of how much in all.
+Progress = Callable[[str, int, int], None]
+# Below these sizes products are float64: they cost little, and a debiased value of few examples feels each rounding.
+_LEAST_SINGLE_EXAMPLES = 256
+_LEAST_SINGLE_PRODUCTS = 10**9
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is wanted of which layers.
+
+    x, y : the layers that stand in the rows and columns of the matrix; the same when X is compared with itself.
+    """
+
+    layers: Sequence[SelectedLayer]
+    x: slice
+    y: slice
+    measures: Sequence[Spec]
+    kernels: Sequence[Spec]
+    precision: str = "auto"
+
+    @property
+    def gram_measures(self) -> list[Spec]:
+        """The measures of Gram matrices."""
+        return [spec for spec in self.measures if MEASURES[spec.name].takes_kernel]
+
+    @property
+    def pair_measures(self) -> list[Spec]:
+        """The measures of the CCA family."""
+        return [spec for spec in self.measures if not MEASURES[spec.name].takes_kernel]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of products: one for all, since tiles of all layers are multiplied with each other.
+
+        Rounding of single entries averages out over many of them, so `auto` leaves float32 to large jobs.
+        """
+        n_examples = self.layers[0].n_examples
+        n_products = n_examples**2 * sum(layer.n_features for layer in self.layers)
+        is_small = n_examples < _LEAST_SINGLE_EXAMPLES or n_products < _LEAST_SINGLE_PRODUCTS
+        if self.precision == "auto" and is_small:
+            return np.dtype(np.float64)
+        dtypes = [compute_dtype(layer.dtype, self.precision) for layer in self.layers]
+        return max(dtypes, key=lambda each: each.itemsize)
+
+    def job(self) -> Job:
+        """Return what the plan must know."""
+        kernels = self.kernels if self.gram_measures else []
+        return Job(
+            layers=[
+                LayerShape(layer.label, layer.n_features, layer.dtype.itemsize, layer.n_step) for layer in self.layers
+            ],
+            n_examples=self.layers[0].n_examples,
+            n_x=len(self.layers[self.x]),
+            n_y=0 if self.x == self.y else len(self.layers[self.y]),
+            n_kernels=len(kernels),
+            n_by_median=sum(spec.get("sigma") is not None for spec in kernels),
+            needs_double=any(not KERNELS[spec.name].keeps_single for spec in kernels),
+            n_value_bytes=self.dtype.itemsize,
+            is_linear_only=all(spec.name == "linear" for spec in kernels),
+            needs_factors=bool(self.pair_measures),
+        )
+
+
+@dataclass
+class Outcome:
+    """The values of every measure and kernel, shape (n_x_layers, n_y_layers), and what must be said of layers.
+
+    constant, saturated : labels of layers. flat, without_width : labels, by kernel.
+    """
+
+    values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
+    constant: list[str] = field(default_factory=list)
+    saturated: list[str] = field(default_factory=list)
+    flat: dict[Spec, list[str]] = field(default_factory=dict)
+    without_width: dict[Spec, list[str]] = field(default_factory=dict)
+
+
+def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
+    """Return the values of a task, worked out as the plan says."""
+    sources, factors = _open_sources(task, plan, progress)
+    outcome = Outcome(constant=[source.label for source in sources if source.is_constant])
+    if task.gram_measures:
+        _add_gram_values(task, plan, sources, outcome, progress)
+    if task.pair_measures:
+        outcome.saturated = [each.label for each in factors if each.is_saturated and each.rank > 0]
+        _add_pair_values(task, plan, factors, outcome, progress)
+    return outcome
+
+
+def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Source], list[Factors]]:
+    """Return the layers centred, in memory or ready to be read in pieces, and the factors of those that need them."""
+    total = sum(layer.layer.n_bytes for layer in task.layers)
+    done = [0]
+
+    def count(n_bytes: int) -> None:
+        done[0] += n_bytes
+        progress("reading", min(done[0], total), total)
+
+    def open_one(place: int) -> tuple[Source, Factors | None]:
+        layer = task.layers[place]
+        if not plan.in_memory:
+            return survey(layer, task.dtype, plan.n_slices[place], count), None
+        if not task.pair_measures:
+            return load_centred(layer, task.dtype, count), None
+        centred = load_centred(layer, np.dtype(np.float64), count)
+        factors = factorise(layer.label, centred.values)
+        if task.gram_measures:
+            return centred.as_dtype(task.dtype), factors
+        nothing = np.empty((layer.n_examples, 0))
+        return CentredLayer(centred.label, nothing, centred.mean, centred.scale, centred.is_constant), factors
+
+    opened = list(in_order(open_one, range(len(task.layers)), plan.n_threads))
+    return [source for source, _ in opened], [factors for _, factors in opened if factors is not None]
+
+
+def _add_gram_values(task: Task, plan: Plan, sources: Sequence[Source], outcome: Outcome, progress: Progress) -> None:
+    all_sums, scales, lacking = _gram_sums(task, plan, sources, lambda done, of: progress("comparing", done, of))
+    for kernel, sums, scale, without in zip(task.kernels, all_sums, scales, lacking, strict=True):
+        flat = np.zeros(len(sources), bool)
+        for spec in task.gram_measures:
+            outcome.values[spec, kernel], is_flat = values_from_sums(MEASURES[spec.name], sums, scale)
+            flat |= is_flat
+        varying = [source for source, is_flat in zip(sources, flat, strict=True) if is_flat and not source.is_constant]
+        outcome.without_width[kernel] = [source.label for source in varying if source.label in without]
+        outcome.flat[kernel] = [source.label for source in varying if source.label not in without]
+
+
+def _gram_sums(
+    task: Task, plan: Plan, sources: Sequence[Source], progress: Callable[[int, int], None]
+) -> tuple[list[GramSums], list[Float64], list[list[str]]]:
+    """Return by kernel: the sums, what each Gram matrix was multiplied by, the labels of layers without a width."""
+    if plan.route == "features":
+        sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, progress)
+        scales = np.array([0.0 if source.is_constant else source.scale**2 for source in sources])
+        return [sums] * len(task.kernels), [scales] * len(task.kernels), [[]] * len(task.kernels)
+    several_tiles = plan.in_memory and plan.n_tiles > 1
+    layers = list(in_order(prepare, sources, plan.n_threads))
+    job = GramJob(
+        layers, task.kernels, task.x, task.y, plan.n_tile_rows, plan.keep_distances,
+        tiles_at_once=plan.n_threads if several_tiles else 1, layers_at_once=1 if several_tiles else plan.n_threads,
+    )  # fmt: skip
+    job, all_sums = gram_sums(job, progress)
+    without = [[layer.source.label for layer in job.layers if not has_gram(layer, spec)] for spec in task.kernels]
+    return all_sums, [gram_scales(job, spec) for spec in task.kernels], without
+
+
+def _add_pair_values(task: Task, plan: Plan, factors: Sequence[Factors], outcome: Outcome, progress: Progress) -> None:
+    pairs = list(product(factors[task.x], factors[task.y]))
+
+    def all_measures(pair: tuple[Factors, Factors]) -> list[float]:
+        joined = FactorPair(*pair)
+        return [_pair_value(spec, joined) for spec in task.pair_measures]
+
+    rows = []
+    for done, row in enumerate(in_order(all_measures, pairs, plan.n_threads), start=1):
+        rows.append(row)
+        progress("comparing pairs", done, len(pairs))
+    shape = (len(factors[task.x]), len(factors[task.y]), len(task.pair_measures))
+    table = np.array(rows, dtype=np.float64).reshape(shape)
+    outcome.values |= {(spec, None): table[:, :, place] for place, spec in enumerate(task.pair_measures)}
+
+
+def _pair_value(spec: Spec, pair: FactorPair) -> float:
+    from_pair = MEASURES[spec.name].from_pair
+    assert from_pair is not None
+    return from_pair(pair, spec)

@@ -1,0 +1,255 @@
+"""What a job will cost and how it is done, from shapes alone: pure arithmetic, nothing is read.
+
+Everything that decides the order of the work is decided here: whether layers stay in memory, how many rows a tile has,
+how many features are read at a time. The values of a comparison do not depend on any of it but for rounding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+from cka_cli.errors import DataError
+
+# Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
+_TILE_ROWS = 512
+_LEAST_TILE_ROWS = 64
+# Features of a slice below which reading and multiplying lose speed.
+_GOOD_SLICE = 1024
+_READ_BYTES = 1 << 25
+# Rows of a block on the feature route: few enough that float32 sums over them keep their digits.
+_FEATURE_ROWS = 2048
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What the plan must know of a layer.
+
+    n_step : features in the smallest slice that can be read without reading the rest.
+    n_saved_bytes : per value, as saved. n_bytes : on disk or unpacked, all rows that are read.
+    """
+
+    label: str
+    n_features: int
+    n_saved_bytes: int
+    n_step: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, as far as its cost goes.
+
+    n_x, n_y : layers in the rows and the columns of the matrix (n_y of 0 when X is compared with itself).
+    n_kernels, n_by_median : Gram kernels, and those whose width is a share of the median distance.
+    needs_double : kernels whose tiles are float64 whatever the layers. n_value_bytes : 4 or 8, of the products.
+    is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family.
+    """
+
+    layers: Sequence[LayerShape]
+    n_examples: int
+    n_x: int
+    n_y: int
+    n_kernels: int
+    n_by_median: int
+    needs_double: bool
+    n_value_bytes: int
+    is_linear_only: bool
+    needs_factors: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a job is done and what that costs.
+
+    route : `gram` (tiles of Gram matrices), `features` (products of features with features), or `factors` alone.
+    in_memory : layers are read once and kept; else they are read in pieces, as often as `n_reads` says.
+    n_tile_rows : rows of a tile, or of a block on the feature route. n_slices : features read at a time, by layer.
+    keep_distances : distances stay in memory between finding their median and using it.
+    peak_bytes : what the arrays take at most; the interpreter and its libraries come on top (about 70 MiB).
+    """
+
+    route: str
+    in_memory: bool
+    n_threads: int
+    memory_bytes: int
+    n_tile_rows: int
+    n_tiles: int
+    n_slices: tuple[int, ...]
+    keep_distances: bool
+    n_reads: float
+    bytes_read: int
+    peak_bytes: int
+    multiplications: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON takes it."""
+        return asdict(self)
+
+
+def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+    """Return the cheapest way to do the job inside the memory allowed.
+
+    Raises DataError that names the least that would do when it is not enough.
+    """
+    gram, features = _gram_multiplications(job), _feature_multiplications(job)
+    if job.needs_factors:
+        return _plan_in_memory(job, "gram" if job.n_kernels else "factors", memory_bytes, n_threads, must_fit=True)
+    if job.is_linear_only and features < gram:
+        return _plan_features(job, memory_bytes, n_threads)
+    plan = _plan_in_memory(job, "gram", memory_bytes, n_threads, must_fit=False)
+    return plan if plan.peak_bytes <= memory_bytes else _plan_in_pieces(job, memory_bytes, n_threads)
+
+
+def _gram_multiplications(job: Job) -> int:
+    """Multiplications of the Gram route: upper triangles of all Gram matrices, and their inner products."""
+    n_pairs = job.n_x * job.n_y if job.n_y else job.n_x**2
+    per_entry = sum(layer.n_features for layer in job.layers) + job.n_kernels * 2 * (n_pairs + len(job.layers))
+    return job.n_examples**2 * per_entry // 2
+
+
+def _feature_multiplications(job: Job) -> int:
+    """Multiplications of the feature route: all features of X with all of Y, and each layer with itself."""
+    widths = [layer.n_features for layer in job.layers]
+    x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
+    # A symmetric product costs half.
+    per_row = x * y + sum(width**2 for width in widths) // 2 if job.n_y else x**2 // 2
+    return job.n_examples * per_row
+
+
+def _saved_bytes(job: Job) -> int:
+    return sum(job.n_examples * layer.n_features * layer.n_saved_bytes for layer in job.layers)
+
+
+def _tile_bytes(job: Job, n_rows: int) -> int:
+    """Bytes of one tile of all layers, every kernel."""
+    return len(job.layers) * job.n_kernels * n_rows**2 * (8 if job.needs_double else job.n_value_bytes)
+
+
+def _scratch_bytes(job: Job, n_rows: int) -> int:
+    """Bytes of what one thread needs beside the tiles: the products of one layer, and float64 copies of them."""
+    return n_rows**2 * (job.n_value_bytes * (2 if job.n_kernels > 1 else 1) + (16 if job.needs_double else 0))
+
+
+def _sums_bytes(job: Job) -> int:
+    return 2 * 8 * job.n_examples * len(job.layers) * max(1, job.n_kernels) + 4 * _MIB
+
+
+def _plan_in_memory(job: Job, route: str, memory_bytes: int, n_threads: int, *, must_fit: bool) -> Plan:
+    n = job.n_examples
+    widest = max((layer.n_features for layer in job.layers), default=0)
+    values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers) if job.n_kernels else 0
+    loading = n_threads * (2 * _READ_BYTES + (n * widest * 8 if any(s.n_saved_bytes > 4 for s in job.layers) else 0))
+    factors = 0
+    if job.needs_factors:
+        factors = sum(8 * min(n, layer.n_features) * (n + layer.n_features) for layer in job.layers)
+        loading += n_threads * 4 * 8 * n * widest
+    n_rows = _tile_rows(job, n_threads, max(_READ_BYTES, (memory_bytes - values) // 2))
+    tiles = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows)) if job.n_kernels else 0
+    peak = values + factors + max(loading, tiles) + _sums_bytes(job)
+    kept = len(job.layers) * job.n_value_bytes * n * (n + n_rows) // 2
+    keep = job.n_by_median > 0 and peak + kept + n_threads * kept // len(job.layers) // 8 <= memory_bytes
+    if must_fit and peak > memory_bytes:
+        raise _too_small(memory_bytes, peak, "the measures of the CCA family hold every layer in memory")
+    times = 1 + (job.n_by_median > 0 and not keep)
+    n_blocks = -(-n // n_rows)
+    return Plan(
+        route, True, n_threads, memory_bytes, n_rows, n_blocks * (n_blocks + 1) // 2 if job.n_kernels else 0,
+        tuple(layer.n_features for layer in job.layers), keep, 1, _saved_bytes(job), peak + (kept if keep else 0),
+        times * _gram_multiplications(job) if job.n_kernels else 0,
+    )  # fmt: skip
+
+
+def _tile_rows(job: Job, n_threads: int, tile_bytes: int) -> int:
+    """Return the rows of a tile: about `_TILE_ROWS`, in blocks of equal size, fewer when memory is short."""
+    n_blocks = max(1, round(job.n_examples / _TILE_ROWS))
+    if 1 < n_blocks < 2 * n_threads:
+        n_blocks = 2 * n_threads  # enough tiles for the threads to end together
+    while True:
+        n_rows = -(-job.n_examples // n_blocks)
+        needed = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows))
+        if needed <= tile_bytes or n_rows <= _LEAST_TILE_ROWS:
+            return n_rows
+        n_blocks += 1
+
+
+def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+    """Return the plan with the largest tiles that fit: the fewer tiles, the less often layers are read."""
+    n = job.n_examples
+    for n_blocks, threads in product(range(1, -(-n // _LEAST_TILE_ROWS) + 1), range(n_threads, 0, -1)):
+        n_rows = -(-n // n_blocks)
+        least = [_least_slice(layer, n_rows) for layer in job.layers]
+        room = memory_bytes - _piece_bytes(job, n_rows, n_blocks, [0] * len(least), threads)
+        if _piece_bytes(job, n_rows, n_blocks, least, threads) <= memory_bytes:
+            break
+    else:
+        n_rows = min(n, _LEAST_TILE_ROWS)
+        least_bytes = _piece_bytes(job, n_rows, -(-n // n_rows), [_least_slice(each, n_rows) for each in job.layers], 1)
+        raise _too_small(memory_bytes, least_bytes, "tiles and slices get no smaller")
+    widths = [_widest_slice(layer, n_rows, job.n_value_bytes, room // threads, n_blocks) for layer in job.layers]
+    times = 1 + (job.n_by_median > 0)
+    n_reads = 1 + times * n_blocks
+    return Plan(
+        "gram", False, threads, memory_bytes, n_rows, n_blocks * (n_blocks + 1) // 2, tuple(widths), False,
+        n_reads, n_reads * _saved_bytes(job), _piece_bytes(job, n_rows, n_blocks, widths, threads),
+        times * _gram_multiplications(job),
+    )  # fmt: skip
+
+
+def _piece_bytes(job: Job, n_rows: int, n_blocks: int, widths: Sequence[int], n_threads: int) -> int:
+    """Bytes of everything while one tile is worked out from slices of these widths."""
+    slices = [
+        _slice_bytes(layer, width, n_rows, job.n_value_bytes, n_blocks)
+        for layer, width in zip(job.layers, widths, strict=True)
+    ]
+    scratch = 2 * _scratch_bytes(job, n_rows)
+    return _sums_bytes(job) + _tile_bytes(job, n_rows) + n_threads * (scratch + max(slices, default=0))
+
+
+def _slice_bytes(layer: LayerShape, width: int, n_rows: int, n_value_bytes: int, n_blocks: int) -> int:
+    """Bytes of the slices of rows and columns, as saved and as computed, while a product is formed."""
+    sides = 1 if n_blocks == 1 else 2
+    working = 8 if layer.n_saved_bytes > 4 else n_value_bytes
+    return n_rows * width * (sides * n_value_bytes + layer.n_saved_bytes + working)
+
+
+def _least_slice(layer: LayerShape, n_rows: int) -> int:
+    """Return the fewest features to read at a time: below this, smaller tiles are the better way to save memory."""
+    if n_rows <= _LEAST_TILE_ROWS:
+        return min(layer.n_features, layer.n_step)
+    return min(layer.n_features, -(-_GOOD_SLICE // layer.n_step) * layer.n_step)
+
+
+def _widest_slice(layer: LayerShape, n_rows: int, n_value_bytes: int, room: int, n_blocks: int) -> int:
+    """Return how many features to read at a time: all that fit."""
+    n_steps = room // (_slice_bytes(layer, 1, n_rows, n_value_bytes, n_blocks) * layer.n_step)
+    return min(layer.n_features, max(n_steps * layer.n_step, _least_slice(layer, n_rows)))
+
+
+def _plan_features(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+    widths = [layer.n_features for layer in job.layers]
+    x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
+    n_products = x * y + sum(width**2 for width in widths) if job.n_y else x**2
+    per_row = (x + y) * (2 * job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
+    fixed = n_products * 8 * 2 + n_threads * n_products * job.n_value_bytes + _sums_bytes(job)
+    values = job.n_examples * (x + y) * job.n_value_bytes + n_threads * 2 * _READ_BYTES
+    in_memory = fixed + values + n_threads * _TILE_ROWS * per_row <= memory_bytes
+    room = memory_bytes - fixed - (values if in_memory else 0)
+    n_rows = min(-(-job.n_examples // n_threads), _FEATURE_ROWS, room // (n_threads * per_row))
+    if n_rows < min(-(-job.n_examples // n_threads), _LEAST_TILE_ROWS):
+        least = fixed + n_threads * _LEAST_TILE_ROWS * per_row
+        raise _too_small(memory_bytes, least, "the products of all features with all features must fit")
+    n_reads = 1 if in_memory else 2
+    return Plan(
+        "features", in_memory, n_threads, memory_bytes, n_rows, -(-job.n_examples // n_rows), tuple(widths), False,
+        n_reads, n_reads * _saved_bytes(job), fixed + (values if in_memory else 0) + n_threads * n_rows * per_row,
+        _feature_multiplications(job),
+    )  # fmt: skip
+
+
+def _too_small(memory_bytes: int, least: int, why: str) -> DataError:
+    least_mib = -(-least // _MIB) + 1
+    return DataError(
+        f"--memory {memory_bytes // _MIB}MiB: too little for this job ({why}); give at least --memory {least_mib}MiB, "
+        "or fewer layers (--layers), fewer examples (--sample) or --pool mean"
+    )

@@ -1,0 +1,230 @@
+"""However the work is divided, the values are the same."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cka_cli.activations import ReadOptions
+from cka_cli.compare import compare, plan_comparison
+from cka_cli.engine import Task, run
+from cka_cli.errors import DataError
+from cka_cli.plan import Plan
+
+ALL_KERNELS = ["linear", "rbf:sigma=0.5", "rbf:gamma=0.02", "polynomial", "sigmoid", "cosine", "laplacian"]
+
+
+def save_layers(path, n_examples, widths, seed, dtype, storage):
+    import h5py
+
+    rng = np.random.default_rng(seed)
+    signal = rng.standard_normal((n_examples, 3))
+    layers = {}
+    for place, width in enumerate(widths):
+        values = signal @ rng.standard_normal((3, width)) + rng.standard_normal((n_examples, width)) + 0.5
+        layers[f"layer{place}"] = values.astype(dtype)
+    if storage == "npz":
+        with path.open("wb") as stream:
+            np.savez_compressed(stream, **layers)
+    elif storage == "stored":
+        with path.open("wb") as stream:
+            np.savez(stream, **layers)
+    else:
+        options = {"gzip": {"compression": "gzip", "chunks": True}, "plain": {}}[storage]
+        with h5py.File(path, "w", track_order=True) as file:
+            for name, values in layers.items():
+                file.create_dataset(name, data=values, **options)
+    return str(path)
+
+
+def values_under(task_plan, x, ys, **options):
+    """Return the values of a comparison carried out under another plan than the one that would be made."""
+    import cka_cli.compare
+
+    original = cka_cli.compare.make_plan
+    try:
+        cka_cli.compare.make_plan = lambda job, memory_bytes, n_threads: task_plan(job)
+        return [matrix.values for matrix in compare(x, ys, **options).matrices]
+    finally:
+        cka_cli.compare.make_plan = original
+
+
+def plan_of(job, *, route="gram", in_memory=True, n_rows=1000, n_slice=10**9, keep=False, threads=1):
+    n_blocks = -(-job.n_examples // n_rows)
+    slices = tuple(
+        min(layer.n_features, max(n_slice // layer.n_step, 1) * layer.n_step) if not in_memory else layer.n_features
+        for layer in job.layers
+    )
+    n_tiles = n_blocks * (n_blocks + 1) // 2
+    return Plan(route, in_memory, threads, 10**9, n_rows, n_tiles, slices, keep, 1, 0, 0, 0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 999),
+    n_examples=st.sampled_from([5, 17, 90, 256, 301]),
+    widths=st.lists(st.integers(1, 130), min_size=1, max_size=3),
+    dtype=st.sampled_from(["float64", "float32", "float16", "int16"]),
+    storage=st.sampled_from(["plain", "gzip", "npz", "stored"]),
+    n_rows=st.sampled_from([3, 40, 100, 257]),
+    n_slice=st.integers(1, 150),
+    in_memory=st.booleans(),
+    keep=st.booleans(),
+    threads=st.integers(1, 3),
+)
+def test_any_division_of_the_work_gives_the_same_values(
+    tmp_path_factory, seed, n_examples, widths, dtype, storage, n_rows, n_slice, in_memory, keep, threads
+):
+    folder = tmp_path_factory.mktemp("division")
+    x = save_layers(folder / "x.h5", n_examples, widths, seed, dtype, storage)
+    y = save_layers(folder / "y.h5", n_examples, [7, *widths], seed + 1, dtype, "plain")
+    kernels = ALL_KERNELS if n_examples < 100 else ALL_KERNELS[:-2]
+    options = {"measures": ["cka", "cka-debiased"], "kernels": kernels}
+    whole = values_under(lambda job: plan_of(job), x, [y], **options)
+    parts = values_under(
+        lambda job: plan_of(
+            job, in_memory=in_memory, n_rows=n_rows, n_slice=n_slice, keep=keep and in_memory, threads=threads
+        ),
+        x, [y], **options,
+    )  # fmt: skip
+    tolerance = 1e-12 if dtype == "float64" else 1e-7
+    for one, other in zip(whole, parts, strict=True):
+        scale = np.maximum(1, np.abs(one))
+        np.testing.assert_allclose(other / scale, one / scale, rtol=0, atol=tolerance)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    seed=st.integers(0, 999),
+    n_examples=st.sampled_from([5, 33, 256, 700]),
+    widths=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    dtype=st.sampled_from(["float64", "float32"]),
+    n_rows=st.sampled_from([3, 100, 300]),
+    in_memory=st.booleans(),
+    alone=st.booleans(),
+)
+def test_feature_route_agrees_with_gram_route(
+    tmp_path_factory, seed, n_examples, widths, dtype, n_rows, in_memory, alone
+):
+    folder = tmp_path_factory.mktemp("routes")
+    x = save_layers(folder / "x.h5", n_examples, widths, seed, dtype, "plain")
+    ys = [] if alone else [save_layers(folder / "y.h5", n_examples, [*widths, 3], seed + 1, dtype, "plain")]
+    options = {"measures": ["cka", "cka-debiased", "hsic", "hsic-unbiased"]}
+    gram = values_under(lambda job: plan_of(job), x, ys, **options)
+    features = values_under(
+        lambda job: plan_of(job, route="features", in_memory=in_memory, n_rows=n_rows, threads=2), x, ys, **options
+    )
+    tolerance = 1e-12 if dtype == "float64" else 1e-7
+    for one, other in zip(gram, features, strict=True):
+        scale = np.maximum(1, np.abs(one).max())
+        np.testing.assert_allclose(other / scale, one / scale, rtol=0, atol=tolerance)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    seed=st.integers(0, 999),
+    n_examples=st.sampled_from([256, 511, 700]),
+    n_rows=st.sampled_from([100, 257]),
+    n_slice=st.sampled_from([1000, 5000]),
+    in_memory=st.booleans(),
+    dtype=st.sampled_from(["float32", "float16"]),
+)
+def test_float32_values_move_by_less_than_1e_7(tmp_path_factory, seed, n_examples, n_rows, n_slice, in_memory, dtype):
+    folder = tmp_path_factory.mktemp("single")
+    x = save_layers(folder / "x.h5", n_examples, [300, 3000], seed, dtype, "plain")
+    y = save_layers(folder / "y.h5", n_examples, [700], seed, dtype, "plain")
+    options = {"measures": ["cka", "cka-debiased"], "kernels": ["linear", "rbf"], "precision": "single"}
+    whole = values_under(lambda job: plan_of(job), x, [y], **options)
+    parts = values_under(
+        lambda job: plan_of(job, in_memory=in_memory, n_rows=n_rows, n_slice=n_slice, threads=2), x, [y], **options
+    )
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("pool", ["flatten", "mean", "max", "positions"])
+@pytest.mark.parametrize("channels", ["first", "last"])
+def test_pieces_of_images_are_the_same_as_the_whole(tmp_path, pool, channels):
+    import h5py
+
+    values = np.random.default_rng(3).standard_normal((20, 6, 5, 4)).astype("f4")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("a", data=values, chunks=(7, 2, 5, 2), compression="gzip")
+        file["b"] = values[::-1] ** 2
+    read = ReadOptions(pool=pool, channels=channels, sample=17, seed=1)
+    options = {"kernels": ["linear", "rbf"], "read": read}
+    whole = values_under(lambda job: plan_of(job), str(tmp_path / "x.h5"), [], **options)
+    parts = values_under(
+        lambda job: plan_of(job, in_memory=False, n_rows=60, n_slice=11, threads=2),
+        str(tmp_path / "x.h5"),
+        [],
+        **options,
+    )
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-7)
+
+
+def test_values_are_identical_for_any_number_of_threads(tmp_path):
+    x = save_layers(tmp_path / "x.h5", 700, [30, 40], 0, "float32", "plain")
+    options = {"measures": ["cka"], "kernels": ["rbf", "linear"]}
+    for in_memory in (True, False):
+        one, several = (
+            values_under(
+                lambda job, threads=threads, in_memory=in_memory: plan_of(
+                    job, in_memory=in_memory, n_rows=100, n_slice=16, threads=threads
+                ),
+                x, [], **options,
+            )
+            for threads in (1, 4)
+        )  # fmt: skip
+        assert np.array_equal(one, several)
+
+
+def test_a_small_budget_reads_in_pieces_and_changes_nothing(tmp_path):
+    x = save_layers(tmp_path / "x.h5", 300, [2000, 3000], 0, "float64", "plain")
+    small = {"memory_bytes": 14 << 20, "n_threads": 2, "kernels": ["linear", "rbf"]}
+    assert not plan_comparison(x, **small).in_memory
+    assert plan_comparison(x, **small).peak_bytes <= 14 << 20
+    large = compare(x, kernels=["linear", "rbf"], memory_bytes=1 << 30)
+    for one, other in zip(compare(x, **small).matrices, large.matrices, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-12)
+
+
+def test_too_small_a_budget_names_the_least_that_would_do(tmp_path):
+    x = save_layers(tmp_path / "x.h5", 300, [2000, 3000], 0, "float64", "plain")
+    for options in ({}, {"measures": ["cca-r2"]}, {"kernels": ["laplacian"]}):
+        with pytest.raises(
+            DataError, match=r"^--memory 1MiB: too little for this job .*; give at least --memory"
+        ) as error:
+            compare(x, memory_bytes=1 << 20, **options)
+        least = int(str(error.value).partition("at least --memory ")[2].partition("MiB")[0])
+        compare(x, memory_bytes=least << 20, **options)  # and it does
+
+
+def test_nonfinite_values_are_named_when_reading_in_pieces(tmp_path):
+    values = np.random.default_rng(0).standard_normal((300, 4000))
+    values[17, 5] = np.nan
+    values[200, :2] = np.inf
+    np.save(tmp_path / "x.npy", values)
+    for memory_bytes in (1 << 30, 9 << 20):
+        with pytest.raises(DataError, match=r"x.npy::x: 3 values are not finite .*2 rows, the first is row 17\)"):
+            compare(str(tmp_path / "x.npy"), kernels=["rbf"], memory_bytes=memory_bytes)
+
+
+def test_a_constant_layer_read_in_pieces_is_nan(tmp_path):
+    np.savez(tmp_path / "x.npz", constant=np.full((300, 4000), 0.1), other=np.random.default_rng(0).random((300, 9)))
+    comparison = compare(str(tmp_path / "x.npz"), kernels=["rbf"], memory_bytes=9 << 20)
+    assert np.isnan(comparison.matrices[0].values[0]).all()
+    assert comparison.matrices[0].values[1, 1] == pytest.approx(1)
+    assert "x.npz::constant: constant" in comparison.notes[0]
+
+
+def test_narrow_layers_take_the_feature_route_and_wide_ones_tiles(tmp_path):
+    narrow = save_layers(tmp_path / "narrow.h5", 500, [4, 8], 0, "float32", "plain")
+    wide = save_layers(tmp_path / "wide.h5", 50, [400, 800], 0, "float32", "plain")
+    assert plan_comparison(narrow).route == "features"
+    assert plan_comparison(narrow, kernels=["rbf"]).route == "gram"
+    assert plan_comparison(wide).route == "gram"
+
+
+def test_the_unit_of_work_can_be_sent_to_another_process():
+    assert run.__module__ == "cka_cli.engine"
+    assert Task.__module__ == "cka_cli.engine"
