@@ -10,7 +10,7 @@ The command is `cka`; everything it does can be called from Python too:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cka_cli.compare import compare as compare
+    from cka_cli.comparison import compare as compare
     from cka_cli.errors import CkaError as CkaError
     from cka_cli.heatmap import draw_heatmap as draw_heatmap
     from cka_cli.matrix import Comparison as Comparison
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module that owns it. Loaded on first use, so that `cka --help` never waits for numpy.
 _HOMES = {
-    "compare": "cka_cli.compare",
+    "compare": "cka_cli.comparison",
     "CkaError": "cka_cli.errors",
     "draw_heatmap": "cka_cli.heatmap",
     "Comparison": "cka_cli.matrix",

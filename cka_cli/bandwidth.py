@@ -67,6 +67,8 @@ def order_statistics(
             low, high, expected = 0.0, (low if places[-1] < n_below else high), float(end)
         elif places[-1] >= end:
             low, high, expected = (high if places[0] >= end else low), np.inf, float(n_values - n_below)
+        elif low == high:
+            return dict.fromkeys(places, low)
         elif kept is None:
             expected = float(n_inside)
         else:

@@ -227,9 +227,10 @@ def nonfinite_error(layer: SelectedLayer) -> DataError:
             row = int(rows[0] + where.start if isinstance(where, slice) else where[rows].min()) // layer.n_positions
             saved = int(layer.rows[row])
             first_row = saved if first_row is None else min(first_row, saved)
+    rows_text = "1 row" if n_rows == 1 else f"{n_rows} rows"
     return DataError(
-        f"{layer.label}: {n_values} values are not finite (NaN or infinite; {n_rows} rows, the first is "
-        f"row {first_row}); mend the file, or leave those examples out of every layer with --nonfinite drop"
+        f"{layer.label}: {n_values} values are not finite (NaN or infinite; {rows_text}, the first is row "
+        f"{first_row}); mend the file, or leave those examples out of every layer with --nonfinite drop"
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -53,7 +54,7 @@ class Task:
         """The measures of the CCA family."""
         return [spec for spec in self.measures if not MEASURES[spec.name].takes_kernel]
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of products: one for all, since tiles of all layers are multiplied with each other.
 
@@ -90,7 +91,7 @@ class Task:
 class Outcome:
     """The values of every measure and kernel, shape (n_x_layers, n_y_layers), and what must be said of layers.
 
-    constant, saturated : labels of layers. flat, without_width : labels, by kernel.
+    constant, saturated : labels of layers. flat, without_width, overflowing : labels, by kernel.
     """
 
     values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class Outcome:
     saturated: list[str] = field(default_factory=list)
     flat: dict[Spec, list[str]] = field(default_factory=dict)
     without_width: dict[Spec, list[str]] = field(default_factory=dict)
+    overflowing: dict[Spec, list[str]] = field(default_factory=dict)
 
 
 def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
@@ -141,10 +143,12 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
 def _add_gram_values(task: Task, plan: Plan, sources: Sequence[Source], outcome: Outcome, progress: Progress) -> None:
     all_sums, scales, lacking = _gram_sums(task, plan, sources, lambda done, of: progress("comparing", done, of))
     for kernel, sums, scale, without in zip(task.kernels, all_sums, scales, lacking, strict=True):
-        flat = np.zeros(len(sources), bool)
+        flat, over = np.zeros(len(sources), bool), np.zeros(len(sources), bool)
         for spec in task.gram_measures:
-            outcome.values[spec, kernel], is_flat = values_from_sums(MEASURES[spec.name], sums, scale)
+            outcome.values[spec, kernel], is_flat, overflows = values_from_sums(MEASURES[spec.name], sums, scale)
             flat |= is_flat
+            over |= overflows
+        outcome.overflowing[kernel] = [source.label for source, beyond in zip(sources, over, strict=True) if beyond]
         varying = [source for source, is_flat in zip(sources, flat, strict=True) if is_flat and not source.is_constant]
         outcome.without_width[kernel] = [source.label for source in varying if source.label in without]
         outcome.flat[kernel] = [source.label for source in varying if source.label not in without]
@@ -156,7 +160,7 @@ def _gram_sums(
     """Return by kernel: the sums, what each Gram matrix was multiplied by, the labels of layers without a width."""
     if plan.route == "features":
         sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, progress)
-        scales = np.array([0.0 if source.is_constant else source.scale**2 for source in sources])
+        scales = np.array([0.0 if source.is_constant else source.scale for source in sources])
         return [sums] * len(task.kernels), [scales] * len(task.kernels), [[]] * len(task.kernels)
     several_tiles = plan.in_memory and plan.n_tiles > 1
     layers = list(in_order(prepare, sources, plan.n_threads))

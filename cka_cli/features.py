@@ -27,23 +27,24 @@ class BlockProducts:
     totals : column sums of each layer. squared_norms : shape (n_layers, n_rows).
     """
 
-    cross: Array
-    own: list[Array]
+    cross: Float64
+    own: list[Float64]
     totals: list[Float64]
     squared_norms: Float64
 
 
 def block_products(layers: Sequence[Source], x: slice, y: slice, rows: slice) -> BlockProducts:
     """Return what one block of rows adds: a pure function, whose results are added up."""
-    values = [_all_features(layer, rows) for layer in layers]
+    # In float64: the unbiased estimator takes off the squares of the norms, which float32 sums would not survive.
+    values = [_all_features(layer, rows).astype(np.float64) for layer in layers]
     x_values = np.concatenate(values[x], axis=1)
     y_values = x_values if x == y else np.concatenate(values[y], axis=1)
     own = [] if x == y else [block.T @ block for block in values]
     return BlockProducts(
         x_values.T @ y_values,
         own,
-        [block.sum(axis=0, dtype=np.float64) for block in values],
-        np.array([np.einsum("ij,ij->i", block, block, dtype=np.float64) for block in values]),
+        [block.sum(axis=0) for block in values],
+        np.array([np.einsum("ij,ij->i", block, block) for block in values]),
     )
 
 
@@ -61,13 +62,13 @@ def feature_sums(
     """
     n_examples = layers[0].n_examples
     blocks = [slice(start, min(start + n_rows, n_examples)) for start in range(0, n_examples, n_rows)]
-    sums = GramSums(len(layers), n_examples, x, y, layers[0].dtype)
-    cross: Array | None = None
+    sums = GramSums(np.zeros(len(layers)), n_examples, x, y)
+    cross: Float64 | None = None
     own = [np.zeros((layer.n_features, layer.n_features)) for layer in layers] if x != y else []
     totals = [np.zeros(layer.n_features) for layer in layers]
     results = in_order(lambda rows: block_products(layers, x, y, rows), blocks, n_threads)
     for done, (rows, block) in enumerate(zip(blocks, results, strict=True), start=1):
-        cross = block.cross.astype(np.float64) if cross is None else np.add(cross, block.cross, out=cross)
+        cross = block.cross if cross is None else cross + block.cross
         for place, part in enumerate(block.own):
             own[place] += part
         totals = [total + part for total, part in zip(totals, block.totals, strict=True)]
@@ -80,7 +81,16 @@ def feature_sums(
         sums.norms[...] = np.diagonal(sums.cross)
     for place, (total, part) in enumerate(zip(own, totals, strict=False)):
         sums.norms[place] = ((total - np.outer(part, part) / n_examples) ** 2).sum()
+    _take_off_diagonals(sums)
     return sums
+
+
+def _take_off_diagonals(sums: GramSums) -> None:
+    """Leave the diagonal out of the sums over all entries, as Gram sums do; the rows of a centred K sum to 0."""
+    diagonals = sums.diagonals
+    sums.cross -= diagonals[sums.x] @ diagonals[sums.y].T
+    sums.norms -= np.einsum("ij,ij->i", diagonals, diagonals)
+    sums.row_sums -= diagonals
 
 
 def _squares_by_pair(products: Float64, x_layers: Sequence[Source], y_layers: Sequence[Source]) -> Float64:

@@ -1,7 +1,8 @@
 """Gram sums: what a tile adds to them, and the biased and unbiased HSIC that follow from them.
 
 With K and L Gram matrices of n examples, un-centred, everything needed of a pair is ⟨K,L⟩, the row sums and the
-diagonals. They are sums over tiles, so they can be added up in any division of the work.
+diagonals. They are sums over tiles, so they can be added up in any division of the work. The diagonal is kept apart
+from the rest: the unbiased estimator leaves it out, and taking it off afterwards would cost digits.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass
 class TileSums:
-    """What the tile of rows `rows` and columns `columns` adds to the Gram sums of one kernel.
+    """What the tile of rows `rows` and columns `columns` adds to the Gram sums of one kernel, the diagonal apart.
 
     cross : shape (n_x_layers, n_y_layers); norms : shape (n_layers,). Counted twice already off the diagonal.
     row_sums : shape (n_layers, len(rows)); column_sums : shape (n_layers, len(columns)), None on the diagonal.
@@ -36,7 +37,7 @@ class TileSums:
 
 
 def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice) -> TileSums:
-    """Return the sums of one tile of every layer.
+    """Return the sums of one tile of every layer; overwrites the diagonal of the tiles.
 
     tiles : shape (n_layers, n_rows, n_columns). x, y : which layers stand in the rows and columns of the matrix.
     """
@@ -45,31 +46,37 @@ def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice) -> 
     norms = np.zeros(n_layers)
     row_sums = np.empty((n_layers, n_rows))
     column_sums = np.zeros((n_layers, n_columns))
-    n_chunk = max(1, _CHUNK_BYTES // (8 * n_layers * n_columns))
-    for start in range(0, n_rows, n_chunk):
-        # float32 sums of this many terms would cost two to three digits of a debiased value.
-        chunk = tiles[:, start : start + n_chunk].astype(np.float64)
-        flat = chunk.reshape(n_layers, -1)
-        cross += flat[x] @ flat[y].T
-        norms += np.einsum("ij,ij->i", flat, flat)
-        row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
-        column_sums += chunk.sum(axis=1)
+    diagonals = None
     if rows == columns:
-        diagonals = np.einsum("lii->li", tiles).astype(np.float64)
+        on_diagonal = np.einsum("lii->li", tiles)  # a view
+        diagonals = on_diagonal.astype(np.float64)
+        on_diagonal[...] = 0
+    n_chunk = max(1, _CHUNK_BYTES // (8 * n_layers * n_columns))
+    with np.errstate(over="ignore", invalid="ignore"):  # a kernel that overflows is told of by its norm
+        for start in range(0, n_rows, n_chunk):
+            # float32 sums of this many terms would cost two to three digits of a debiased value.
+            chunk = tiles[:, start : start + n_chunk].astype(np.float64)
+            flat = chunk.reshape(n_layers, -1)
+            cross += flat[x] @ flat[y].T
+            norms += np.einsum("ij,ij->i", flat, flat)
+            row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
+            column_sums += chunk.sum(axis=1)
+    if diagonals is not None:
         return TileSums(rows, columns, cross, norms, row_sums, None, diagonals)
     return TileSums(rows, columns, 2 * cross, 2 * norms, row_sums, column_sums, None)
 
 
 class GramSums:
-    """The sums over all n × n entries of the Gram matrices of a stack of layers, one kernel.
+    """The sums over all n × n entries of the Gram matrices of a stack of layers, one kernel; the diagonal is apart.
 
     cross : ⟨K,L⟩, shape (n_x_layers, n_y_layers). norms : ⟨K,K⟩, shape (n_layers,).
     row_sums, diagonals : shape (n_layers, n_examples). x, y : the layers of the matrix's rows and columns.
-    dtype : of the tiles, float32 or float64.
+    entry_rounding : shape (n_layers,), about how far rounding moved the entries of each Gram matrix.
     """
 
-    def __init__(self, n_layers: int, n_examples: int, x: slice, y: slice, dtype: np.dtype[Any]):
-        self.n_examples, self.x, self.y, self.dtype = n_examples, x, y, dtype
+    def __init__(self, entry_rounding: Float64, n_examples: int, x: slice, y: slice):
+        n_layers = len(entry_rounding)
+        self.n_examples, self.x, self.y, self.entry_rounding = n_examples, x, y, entry_rounding
         self.cross = np.zeros((len(range(n_layers)[x]), len(range(n_layers)[y])))
         self.norms = np.zeros(n_layers)
         self.row_sums = np.zeros((n_layers, n_examples))
@@ -88,30 +95,33 @@ class GramSums:
     def rounding(self, *, is_unbiased: bool) -> Float64:
         """Return the HSIC of each layer with itself that rounding alone may leave, shape (n_layers,)."""
         n = self.n_examples
-        return 16 * float(np.finfo(self.dtype).eps) * self.norms / (n * (n - 3) if is_unbiased else (n - 1) ** 2)
+        with_diagonal = 0 if is_unbiased else np.einsum("ij,ij->i", self.diagonals, self.diagonals)
+        of_sums = 16 * float(np.finfo(np.float64).eps) * (self.norms + with_diagonal)
+        of_entries = (16 * n * self.entry_rounding) ** 2
+        return np.asarray((of_sums + of_entries) / (n * (n - 3) if is_unbiased else (n - 1) ** 2))
 
     def biased(self) -> tuple[Float64, Float64]:
         """Return biased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
-        sums, totals = self.row_sums, self.row_sums.sum(axis=1)
+        diagonals, sums, (x, y) = self.diagonals, self.row_sums + self.diagonals, (self.x, self.y)
+        totals = sums.sum(axis=1)
         return (
-            hsic_biased(self.cross, sums[self.x] @ sums[self.y].T, _outer(totals, self.x, self.y), self.n_examples),
-            hsic_biased(self.norms, np.einsum("ij,ij->i", sums, sums), totals**2, self.n_examples),
-        )
-
-    def unbiased(self) -> tuple[Float64, Float64]:
-        """Return unbiased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
-        diagonals, sums = self.diagonals, self.row_sums - self.diagonals
-        totals, (x, y) = sums.sum(axis=1), (self.x, self.y)
-        return (
-            hsic_unbiased(
-                self.cross - diagonals[x] @ diagonals[y].T, sums[x] @ sums[y].T, _outer(totals, x, y), self.n_examples
+            hsic_biased(
+                self.cross + diagonals[x] @ diagonals[y].T, sums[x] @ sums[y].T, _outer(totals, x, y), self.n_examples
             ),
-            hsic_unbiased(
-                self.norms - np.einsum("ij,ij->i", diagonals, diagonals),
+            hsic_biased(
+                self.norms + np.einsum("ij,ij->i", diagonals, diagonals),
                 np.einsum("ij,ij->i", sums, sums),
                 totals**2,
                 self.n_examples,
             ),
+        )
+
+    def unbiased(self) -> tuple[Float64, Float64]:
+        """Return unbiased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
+        sums, totals, (x, y) = self.row_sums, self.row_sums.sum(axis=1), (self.x, self.y)
+        return (
+            hsic_unbiased(self.cross, sums[x] @ sums[y].T, _outer(totals, x, y), self.n_examples),
+            hsic_unbiased(self.norms, np.einsum("ij,ij->i", sums, sums), totals**2, self.n_examples),
         )
 
 
@@ -143,4 +153,9 @@ def hsic_unbiased(inner: Float64, row_products: Float64, total_products: Float64
 
 def cka(cross: Float64, x_norms: Float64, y_norms: Float64) -> Float64:
     """Return HSIC(K,L)/√(HSIC(K,K) HSIC(L,L)); NaN where a norm is NaN. Kornblith et al. (2019), eq. 4."""
-    return np.asarray(cross / (np.sqrt(x_norms)[:, None] * np.sqrt(y_norms)))
+    with np.errstate(over="ignore"):
+        products = np.multiply.outer(x_norms, y_norms)
+    apart = np.multiply.outer(np.sqrt(x_norms), np.sqrt(y_norms))
+    # √(a·a) is a to the last digit, so that a layer with itself is 1; √a·√a holds where a·a leaves float64.
+    in_range = (products > 1e-290) & (products < 1e290)
+    return np.asarray(cross / np.where(in_range, np.sqrt(products), apart))

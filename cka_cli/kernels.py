@@ -4,8 +4,9 @@ Every kernel but the laplacian is a function of the inner products of centred ro
 serves all kernels asked for. What a shift of the features changes (polynomial, sigmoid, cosine) is put back as
 rank-one corrections in float64: x'y = xc'yc + xc'm + m'yc + m'm with m the mean that was taken off.
 
-A constant may be taken off a whole Gram matrix, diagonal included, without changing any HSIC of it; the rbf kernel
-takes off its value at a typical distance, so that float32 keeps what the centring would keep.
+What depends on one of two rows alone may be taken off a Gram matrix, diagonal included, without changing any HSIC of
+it. The rbf kernel takes off its value at a typical distance; polynomial, sigmoid and cosine take off k(x,m) + k(m,y) −
+k(m,m). So a kernel that is nearly constant keeps the digits in which it varies.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from cka_cli.names import Spec
 
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -78,29 +80,42 @@ def squared_distances(products: Array, rows: RowTerms, columns: RowTerms) -> Arr
 
 
 def rbf_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Array:
-    """exp(−‖x−y‖²/(2σ²)) less its value at the typical distance; overwrites `distances`.
+    """exp(−‖x−y‖²/(2σ²)) less a constant; overwrites `distances`.
 
     σ = sigma × the median distance (Kornblith et al. 2019 and their notebook: σ² = sigma² × the median of all n²
     squared distances, the n zeros of the diagonal included), or gamma = 1/(2σ²) as given.
-    Through expm1, so that a wide kernel keeps its digits.
+    A wide kernel, near 1, is worked out as exp − 1, and a narrow one, near 0, as exp, so that either keeps its digits;
+    then the value at the typical distance is taken off.
     """
-    rate = rbf_rate(layer, spec)
+    rate = min(rbf_rate(layer, spec), float(np.finfo(distances.dtype).max) / 1e9)
     values = distances
-    values *= -rate
-    np.expm1(values, out=values)
-    values -= values.dtype.type(np.expm1(-rate * layer.typical_distance))
+    with np.errstate(over="ignore"):  # of distances that count as infinite
+        values *= -rate
+    function = np.exp if _is_narrow(rate, layer) else np.expm1
+    function(values, out=values)
+    values -= values.dtype.type(function(-rate * layer.typical_distance))
     return values
 
 
+def _is_narrow(rate: float, layer: LayerTerms) -> bool:
+    return rate * layer.typical_distance > 0.7
+
+
 def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
-    """Return 1/(2σ²) in scaled units; infinite when every distance of the layer's median is 0."""
+    """Return 1/(2σ²) in scaled units; infinite when that is beyond float64."""
     gamma = spec.get("gamma")
     if gamma is not None:
-        return float(gamma) / layer.scale**2
+        return _descaled(float(gamma), layer.scale)
     sigma = spec.get("sigma")
     assert sigma is not None
-    squared = float(sigma) ** 2 * layer.typical_distance
-    return 1 / (2 * squared) if squared > 0 else np.inf
+    squared = float(sigma) * float(sigma) * layer.typical_distance
+    return float(np.divide(0.5, squared)) if squared > 0 else np.inf
+
+
+def _descaled(gamma: float, scale: float) -> float:
+    """Return gamma/scale², for products in scaled units; too large is infinite, never an error."""
+    with np.errstate(over="ignore"):
+        return float(np.float64(gamma) / scale / scale)
 
 
 def _saved_products(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms) -> Float64:
@@ -111,41 +126,80 @@ def _saved_products(products: Array, rows: RowTerms, columns: RowTerms, layer: L
     return saved
 
 
-def _affine(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
+def _affine(layer: LayerTerms, spec: Spec, *saved_products: Float64 | float) -> list[Float64]:
+    """Return γ x'y + c of each array of products of rows as saved, in scaled units."""
     gamma, coef0 = spec.get("gamma"), spec.get("coef0")
     assert coef0 is not None
-    values = _saved_products(products, rows, columns, layer)
-    values *= (1 / layer.n_features if gamma is None else float(gamma)) / layer.scale**2
-    values += coef0
-    return values
+    rate = _descaled(1 / layer.n_features if gamma is None else float(gamma), layer.scale)
+    return [np.asarray(products * rate + coef0) for products in saved_products]
+
+
+def _of_affine(
+    function: Callable[[Float64], Float64],
+    products: Array,
+    rows: RowTerms,
+    columns: RowTerms,
+    layer: LayerTerms,
+    spec: Spec,
+) -> Float64:
+    """Return f(γ x'y + c) less what depends on one row alone; what overflows is left infinite or NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values, of_rows, of_columns, of_mean = _affine(
+            layer,
+            spec,
+            _saved_products(products, rows, columns, layer),
+            rows.mean_products + layer.mean_square,
+            columns.mean_products + layer.mean_square,
+            layer.mean_square,
+        )
+        values = function(values)
+        values -= function(of_rows)[:, None]
+        values -= function(of_columns) - function(of_mean)
+        return values
 
 
 def polynomial_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """(γ x'y + c)^d of the rows as saved, float64."""
-    base = _affine(products, rows, columns, layer, spec)
+    """(γ x'y + c)^d of the rows as saved, float64, less what depends on one row alone."""
+    return _of_affine(_powers(spec), products, rows, columns, layer, spec)
+
+
+def _powers(spec: Spec) -> Callable[[Float64], Float64]:
     degree = spec.get("degree")
     assert isinstance(degree, int)
-    if degree > 8:
-        return np.asarray(np.power(base, degree))
-    power = base.copy()
-    for _ in range(degree - 1):
-        power *= base
+
+    def power(base: Float64) -> Float64:
+        if degree > 8:
+            return np.asarray(np.power(base, degree))
+        result = base.copy()
+        for _ in range(degree - 1):
+            result *= base
+        return result
+
     return power
 
 
 def sigmoid_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """tanh(γ x'y + c) of the rows as saved, float64."""
-    values = _affine(products, rows, columns, layer, spec)
-    return np.tanh(values, out=values)
+    """tanh(γ x'y + c) of the rows as saved, float64, less what depends on one row alone."""
+    return _of_affine(np.tanh, products, rows, columns, layer, spec)
 
 
 def cosine_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """x'y/(‖x‖‖y‖) of the rows as saved, float64; 0 where a row is all zeros (as scikit-learn has it)."""
+    """x'y/(‖x‖‖y‖) of the rows as saved, float64, less what depends on one row alone.
+
+    0 where a row is all zeros, as scikit-learn has it.
+    """
     values = _saved_products(products, rows, columns, layer)
-    with np.errstate(divide="ignore"):
-        values *= np.where(rows.saved_norms > 0, 1 / rows.saved_norms, 0)[:, None]
-        values *= np.where(columns.saved_norms > 0, 1 / columns.saved_norms, 0)
+    inverse_rows, inverse_columns = (_inverse(terms.saved_norms) for terms in (rows, columns))
+    values *= inverse_rows[:, None]
+    values *= inverse_columns
+    inverse_mean = _inverse(np.sqrt([layer.mean_square]))
+    values -= ((rows.mean_products + layer.mean_square) * inverse_rows * inverse_mean)[:, None]
+    values -= (columns.mean_products + layer.mean_square) * inverse_columns * inverse_mean - np.sign(layer.mean_square)
     return values
+
+
+def _inverse(norms: Float64) -> Float64:
+    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
 def laplacian_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
@@ -170,6 +224,28 @@ def l1_distances(rows: Array, columns: Array) -> Float64:
         np.abs(difference, out=difference)
         distances[place] = difference @ ones
     return distances
+
+
+def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
+    """Return about how far rounding moves an entry of a Gram matrix, where that does not go with the entry itself.
+
+    epsilon : relative rounding of the inner products.
+    """
+    with np.errstate(all="ignore"):
+        if spec.name == "rbf":
+            rate = rbf_rate(layer, spec)
+            function = np.exp if _is_narrow(rate, layer) else np.expm1
+            return epsilon * abs(float(function(-rate * layer.typical_distance)))
+        spread = layer.typical_distance / 2
+        if spec.name == "cosine":
+            changed = spread / (layer.mean_square + spread) if spread > 0 else 0.0
+            return epsilon * changed + _EPSILON * float(layer.mean_square > 0)
+        if spec.name in ("polynomial", "sigmoid"):
+            at_mean, beside = _affine(layer, spec, layer.mean_square, layer.mean_square + spread)
+            of_affine = np.tanh if spec.name == "sigmoid" else _powers(spec)
+            at_mean, beside = of_affine(at_mean), of_affine(beside)
+            return float(epsilon * np.abs(beside - at_mean) + _EPSILON * np.abs(at_mean))
+    return 0.0
 
 
 @dataclass(frozen=True)

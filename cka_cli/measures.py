@@ -108,18 +108,24 @@ def _variance(spec: Spec) -> float:
     return float(variance)
 
 
-def values_from_sums(measure: Measure, sums: GramSums, scales: Float64) -> tuple[Float64, NDArray[np.bool_]]:
-    """Return the values of all pairs, shape (n_x_layers, n_y_layers), from one kernel's Gram sums, and the flat layers.
+def values_from_sums(
+    measure: Measure, sums: GramSums, scales: Float64
+) -> tuple[Float64, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the values of all pairs, shape (n_x_layers, n_y_layers), and which layers are flat or overflow.
 
-    scales : shape (n_layers,), what each Gram matrix was multiplied by; 0 for a layer without a Gram matrix.
-    A layer is flat when its centred Gram matrix is 0 to rounding; its values are NaN.
+    scales : shape (n_layers,), the square root of what each Gram matrix was multiplied by; 0 where there is none.
+    A layer is flat when its centred Gram matrix is 0 to rounding, and overflows when its sums are beyond float64; in
+    both cases its values are NaN.
     """
     assert measure.from_hsic is not None
-    cross, norms = sums.unbiased() if measure.is_unbiased else sums.biased()
-    is_flat = (norms <= sums.rounding(is_unbiased=measure.is_unbiased)) | (scales == 0)
-    norms = np.where(is_flat, np.nan, norms)
-    values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
-    if measure.has_units:
-        scales = np.where(is_flat, np.nan, scales)
-        values = values / scales[sums.x][:, None] / scales[sums.y]
-    return values, is_flat
+    with np.errstate(over="ignore", invalid="ignore"):
+        cross, norms = sums.unbiased() if measure.is_unbiased else sums.biased()
+        is_flat = (norms <= sums.rounding(is_unbiased=measure.is_unbiased)) | (scales == 0)
+        overflows = ~np.isfinite(norms)
+        norms = np.where(is_flat | overflows, np.nan, norms)
+        values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
+        if measure.has_units:
+            divisors = np.where(is_flat | overflows, np.nan, scales)
+            for _ in range(2):
+                values = values / divisors[sums.x][:, None] / divisors[sums.y]
+    return values, is_flat & ~overflows, overflows

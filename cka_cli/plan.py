@@ -14,10 +14,11 @@ from cka_cli.errors import DataError
 # Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
 _TILE_ROWS = 512
 _LEAST_TILE_ROWS = 64
+_FEWEST_BLOCKS = 4
 # Features of a slice below which reading and multiplying lose speed.
 _GOOD_SLICE = 1024
 _READ_BYTES = 1 << 25
-# Rows of a block on the feature route: few enough that float32 sums over them keep their digits.
+# Rows of a block on the feature route: a product runs at full speed, and blocks stay small beside their product.
 _FEATURE_ROWS = 2048
 _MIB = 1 << 20
 
@@ -95,7 +96,8 @@ def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     gram, features = _gram_multiplications(job), _feature_multiplications(job)
     if job.needs_factors:
         return _plan_in_memory(job, "gram" if job.n_kernels else "factors", memory_bytes, n_threads, must_fit=True)
-    if job.is_linear_only and features < gram:
+    # The feature route multiplies in float64, which takes twice the time.
+    if job.is_linear_only and features * (8 // job.n_value_bytes) < gram:
         return _plan_features(job, memory_bytes, n_threads)
     plan = _plan_in_memory(job, "gram", memory_bytes, n_threads, must_fit=False)
     return plan if plan.peak_bytes <= memory_bytes else _plan_in_pieces(job, memory_bytes, n_threads)
@@ -163,8 +165,8 @@ def _plan_in_memory(job: Job, route: str, memory_bytes: int, n_threads: int, *, 
 def _tile_rows(job: Job, n_threads: int, tile_bytes: int) -> int:
     """Return the rows of a tile: about `_TILE_ROWS`, in blocks of equal size, fewer when memory is short."""
     n_blocks = max(1, round(job.n_examples / _TILE_ROWS))
-    if 1 < n_blocks < 2 * n_threads:
-        n_blocks = 2 * n_threads  # enough tiles for the threads to end together
+    if 1 < n_blocks < _FEWEST_BLOCKS:
+        n_blocks = _FEWEST_BLOCKS  # enough tiles for a few threads to end together, whatever their number
     while True:
         n_rows = -(-job.n_examples // n_blocks)
         needed = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows))
@@ -176,7 +178,7 @@ def _tile_rows(job: Job, n_threads: int, tile_bytes: int) -> int:
 def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     """Return the plan with the largest tiles that fit: the fewer tiles, the less often layers are read."""
     n = job.n_examples
-    for n_blocks, threads in product(range(1, -(-n // _LEAST_TILE_ROWS) + 1), range(n_threads, 0, -1)):
+    for threads, n_blocks in product(range(n_threads, 0, -1), range(1, -(-n // _LEAST_TILE_ROWS) + 1)):
         n_rows = -(-n // n_blocks)
         least = [_least_slice(layer, n_rows) for layer in job.layers]
         room = memory_bytes - _piece_bytes(job, n_rows, n_blocks, [0] * len(least), threads)
@@ -221,8 +223,8 @@ def _least_slice(layer: LayerShape, n_rows: int) -> int:
 
 
 def _widest_slice(layer: LayerShape, n_rows: int, n_value_bytes: int, room: int, n_blocks: int) -> int:
-    """Return how many features to read at a time: all that fit."""
-    n_steps = room // (_slice_bytes(layer, 1, n_rows, n_value_bytes, n_blocks) * layer.n_step)
+    """Return how many features to read at a time: all that fit, less an eighth for what reading itself takes."""
+    n_steps = room * 7 // 8 // (_slice_bytes(layer, 1, n_rows, n_value_bytes, n_blocks) * layer.n_step)
     return min(layer.n_features, max(n_steps * layer.n_step, _least_slice(layer, n_rows)))
 
 
@@ -230,13 +232,13 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     widths = [layer.n_features for layer in job.layers]
     x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
     n_products = x * y + sum(width**2 for width in widths) if job.n_y else x**2
-    per_row = (x + y) * (2 * job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
-    fixed = n_products * 8 * 2 + n_threads * n_products * job.n_value_bytes + _sums_bytes(job)
+    per_row = (x + y) * (2 * 8 + job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
+    fixed = (2 + n_threads) * n_products * 8 + _sums_bytes(job)
     values = job.n_examples * (x + y) * job.n_value_bytes + n_threads * 2 * _READ_BYTES
     in_memory = fixed + values + n_threads * _TILE_ROWS * per_row <= memory_bytes
     room = memory_bytes - fixed - (values if in_memory else 0)
-    n_rows = min(-(-job.n_examples // n_threads), _FEATURE_ROWS, room // (n_threads * per_row))
-    if n_rows < min(-(-job.n_examples // n_threads), _LEAST_TILE_ROWS):
+    n_rows = min(-(-job.n_examples // _FEWEST_BLOCKS), _FEATURE_ROWS, room // (n_threads * per_row))
+    if n_rows < min(-(-job.n_examples // _FEWEST_BLOCKS), _LEAST_TILE_ROWS):
         least = fixed + n_threads * _LEAST_TILE_ROWS * per_row
         raise _too_small(memory_bytes, least, "the products of all features with all features must fit")
     n_reads = 1 if in_memory else 2

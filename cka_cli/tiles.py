@@ -133,25 +133,32 @@ def gram_sums(job: GramJob, progress: Progress) -> tuple[GramJob, list[GramSums]
     is needed and the distances are not kept.
     """
     tiles = upper_tiles(job.n_examples, job.n_rows)
-    sums = [
-        GramSums(len(job.layers), job.n_examples, job.x, job.y, tile_dtype(job.layers, spec)) for spec in job.kernels
-    ]
+    sums = [GramSums(np.zeros(len(job.layers)), job.n_examples, job.x, job.y) for _ in job.kernels]
     by_median = [place for place, spec in enumerate(job.kernels) if spec.get("sigma") is not None]
     others = [place for place in range(len(job.kernels)) if place not in by_median]
     if not by_median:
         _add_tiles(job, tiles, sums, lambda done: progress(done, len(tiles)))
-        return job, sums
+        return _with_rounding(job, sums)
     if not job.keep_distances:
         n_steps = len(tiles) + len(job.layers)
         job = with_medians(job, tiles, None, lambda done: progress(done, n_steps))
         _add_tiles(job, tiles, sums, lambda done: progress(len(job.layers) + done, n_steps))
-        return job, sums
+        return _with_rounding(job, sums)
     first = replace(job, kernels=[job.kernels[place] for place in others])
     kept = _add_tiles(first, tiles, [sums[place] for place in others], lambda done: progress(done, 2 * len(tiles)))
     job = with_medians(job, tiles, kept, lambda done: None)
     second = replace(job, kernels=[job.kernels[place] for place in by_median], keep_distances=False)
     of_second = [sums[place] for place in by_median]
     _add_tiles(second, tiles, of_second, lambda done: progress(len(tiles) + done, 2 * len(tiles)), kept)
+    return _with_rounding(job, sums)
+
+
+def _with_rounding(job: GramJob, sums: list[GramSums]) -> tuple[GramJob, list[GramSums]]:
+    """Tell the sums how far rounding moved the entries, now that every width is known."""
+    for spec, total in zip(job.kernels, sums, strict=True):
+        total.entry_rounding = np.array(
+            [kernels.entry_rounding(layer.terms, spec, float(np.finfo(layer.source.dtype).eps)) for layer in job.layers]
+        )
     return job, sums
 
 
@@ -290,6 +297,9 @@ def with_medians(
             sample = np.concatenate([chunk[::97] for chunk in chunks()])
             sample, share = sample[np.isfinite(sample)], 0.01
         median = median_of_all_pairs(chunks, sample, job.n_examples, share=share, max_kept=_MAX_KEPT)
+        spread = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
+        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * spread:
+            median = 0.0  # equal rows, told apart by rounding alone
         return replace(layer, terms=replace(layer.terms, typical_distance=median))
 
     n_threads = max(job.tiles_at_once, job.layers_at_once)
@@ -326,10 +336,10 @@ def has_gram(layer: GramLayer, spec: Spec) -> bool:
 
 
 def gram_scales(job: GramJob, spec: Spec) -> Float64:
-    """Return what each layer's Gram matrix was multiplied by, shape (n_layers,); 0 where it has none."""
+    """Return the square root of what each Gram matrix was multiplied by, shape (n_layers,); 0 where there is none."""
     return np.array(
         [
-            0.0 if not has_gram(layer, spec) else layer.terms.scale**2 if spec.name == "linear" else 1.0
+            0.0 if not has_gram(layer, spec) else layer.terms.scale if spec.name == "linear" else 1.0
             for layer in job.layers
         ]
     )

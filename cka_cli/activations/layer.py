@@ -14,6 +14,7 @@ Array = NDArray[Any]
 # (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
 ReadRows = Callable[[int, int, slice], Array]
 EVERYTHING = slice(None)
+SINGLE_NUMBER = "a single number, not an array of examples"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def sort_arrays(path: str, file_format: str, arrays: list[Layer], refused: dict[
         elif why is not None:
             refused[array.name] = why
         elif len(array.shape) == 0:
-            refused[array.name] = "a single number, not an array of examples"
+            refused[array.name] = SINGLE_NUMBER
         else:
             layers.append(array)
     return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused)

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_order, reason, sort_arrays
+from cka_cli.activations.layer import ActivationFile, Array, Layer, reason, sort_arrays
 from cka_cli.activations.npy import map_rows, read_npy_header
 from cka_cli.errors import DataError
 
@@ -20,11 +20,10 @@ _READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, *_DAMAGE)
 
 
 def open_npz(path: str) -> ActivationFile:
-    """Return the arrays of an NPZ archive, in natural order."""
+    """Return the arrays of an NPZ archive, in the order they were saved."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            members.sort(key=lambda info: natural_order(info.filename.removesuffix(".npy")))
             if not members:
                 found = ", ".join(archive.namelist()[:3]) or "nothing"
                 raise DataError(

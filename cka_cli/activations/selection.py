@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cka_cli.activations.formats import open_file
-from cka_cli.activations.layer import ActivationFile, Array, Layer, refusal
+from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Array, Layer, refusal
 from cka_cli.errors import DataError, UsageError, nearest
 
 Rows = range | NDArray[np.intp]
@@ -175,10 +175,14 @@ class SelectedLayer:
 
 @dataclass(frozen=True, eq=False)
 class SelectedFile:
-    """A file and those of its layers that are compared."""
+    """A file and those of its layers that are compared.
+
+    left_out : arrays that were not chosen for what they are, each with the reason; empty when layers were named.
+    """
 
     file: ActivationFile
     layers: tuple[SelectedLayer, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[SelectedFile]:
@@ -194,16 +198,22 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
         if not layers:
             raise DataError(_nothing_there(file))
-        chosen.append((file, layers))
-    n_saved = _common_count([layer for _, layers in chosen for layer in layers])
+        is_named = pattern is not None or options.layers
+        chosen.append((file, layers, {} if is_named else _would_be_layers(file)))
+    n_saved = _common_count([layer for _, layers, _ in chosen for layer in layers])
     rows = _chosen_rows(n_saved, options, chosen[0][1][0].label)
-    orders = _aligned_orders([file for file, _ in chosen], n_saved, options.ids)
+    orders = _aligned_orders([file for file, _, _ in chosen], n_saved, options.ids)
     selected = []
-    for (file, layers), order in zip(chosen, orders, strict=True):
+    for (file, layers, left_out), order in zip(chosen, orders, strict=True):
         file_rows = rows if order is None else order[np.asarray(rows)]
-        selected.append(SelectedFile(file, tuple(_as_examples(layer, file_rows, options) for layer in layers)))
+        as_examples = tuple(_as_examples(layer, file_rows, options) for layer in layers)
+        selected.append(SelectedFile(file, as_examples, left_out))
     _check_positions([layer for file in selected for layer in file.layers])
     return selected
+
+
+def _would_be_layers(file: ActivationFile) -> dict[str, str]:
+    return {name: why for name, why in file.refused.items() if why != SINGLE_NUMBER}
 
 
 def split_address(address: str) -> tuple[str, str | None]:

@@ -72,7 +72,7 @@ def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
 
 def _print_plan(sources: tuple[str, ...], options: dict[str, Any]) -> None:
     from cka_cli.cli.options import comparison_options
-    from cka_cli.compare import plan_comparison
+    from cka_cli.comparison import plan_comparison
     from cka_cli.report.planned import format_plan
 
     plan = plan_comparison(sources[0], sources[1:], **comparison_options(options))

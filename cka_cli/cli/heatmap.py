@@ -127,24 +127,29 @@ def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Mat
     chosen = [matrix for matrix in matrices
               if matrix.measure in measures and (not options["kernels"] or matrix.kernel in kernels)]  # fmt: skip
     if not chosen:
-        found = ", ".join(dict.fromkeys(matrix.title for matrix in matrices))
-        raise DataError(f"{_name_of(sources[0])}: holds no such measure and kernel (found {found})")
+        found = ", ".join(dict.fromkeys(matrix.title or "a matrix without a name" for matrix in matrices))
+        raise DataError(
+            f"{_name_of(sources[0])}: holds no such measure and kernel (found {found}); leave out -m and -k to draw all"
+        )
     return tuple(chosen)
 
 
 def holds_activations(source: str) -> bool:
-    """Whether a source is an activation file, by its first bytes; reports are text."""
+    """Whether a source is an activation file, by its first bytes; reports are text, and pipes are reports."""
     if source == "-":
         return False
     path = Path(source)
     try:
         if path.is_dir() or (not path.exists() and "::" in source):
             return True
+        if path.exists() and not path.is_file():
+            return False
         with path.open("rb") as stream:
             head = stream.read(8)
             return head.startswith((b"\x89HDF", b"\x93NUMPY", b"PK")) or _is_late_hdf5(source, head)
     except (OSError, ValueError) as error:
-        raise DataError(f"{source}: cannot be opened ({getattr(error, 'strerror', None) or error})") from error
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{source}: cannot be opened ({why}); give a CSV, JSON or activation file") from error
 
 
 def _is_late_hdf5(source: str, head: bytes) -> bool:

@@ -25,7 +25,7 @@ def inspect_command(files: tuple[str, ...], headers: bool, report_format: str | 
     cka inspect a.h5
     cka inspect runs/*.h5 --headers
     """
-    from cka_cli.inspect import inspect
+    from cka_cli.inspection import inspect
     from cka_cli.outputs import check_output, write_output
     from cka_cli.progress import shown_progress
     from cka_cli.report.inspection import format_inspection

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -77,7 +78,7 @@ def run_options(command: Command) -> Command:
             click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]"),
             click.option(
                 "--precision", type=click.Choice(["auto", "single", "double"]), default="auto", show_default=True,
-                help="Of the products; auto is single for values of up to 32 bits. Sums are double always.",
+                help="Of the products; auto is single for large jobs on values of up to 32 bits.",
             ),
         ],
     )  # fmt: skip
@@ -171,7 +172,7 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
 def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
     """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
     use_own_threads()
-    from cka_cli.compare import compare
+    from cka_cli.comparison import compare
     from cka_cli.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
@@ -196,7 +197,8 @@ def show_note(text: str) -> None:
     """Say something a reader of the result must know, on standard error."""
     from cka_cli.errors import one_line
 
-    click.echo(f"Note: {one_line(text)}", err=True)
+    with suppress(OSError):  # nobody reads standard error any more; the result matters
+        click.echo(f"Note: {one_line(text)}", err=True)
 
 
 def is_terminal(output: str) -> bool:

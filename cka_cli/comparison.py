@@ -94,7 +94,9 @@ def _prepare(
 
 
 def _left_out(files: list[SelectedFile]) -> list[str]:
-    return [f"{file.file.path}::{name} left out: {why}" for file in files for name, why in file.file.refused.items()]
+    """Say which arrays would have been layers, were they of another kind, unless layers were named."""
+    notes = [f"{file.file.path}::{name} left out: {why}" for file in files for name, why in file.left_out.items()]
+    return list(dict.fromkeys(notes))
 
 
 def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progress) -> list[SelectedFile]:
@@ -120,7 +122,9 @@ def _check_enough_examples(layer: SelectedLayer, specs: list[Spec]) -> None:
     for spec in specs:
         needed = MEASURES[spec.name].min_examples
         if layer.n_examples < needed:
-            raise DataError(f"{layer.label}: {layer.n_examples} examples, but {spec.name} needs at least {needed}")
+            raise DataError(
+                f"{layer.label}: {layer.n_examples} examples, but {spec.name} needs at least {needed}; give more rows"
+            )
 
 
 def _add_notes(task: Task, outcome: Outcome, notes: list[str]) -> None:
@@ -136,6 +140,11 @@ def _add_notes(task: Task, outcome: Outcome, notes: list[str]) -> None:
     for kernel, labels in outcome.flat.items():
         if labels:
             notes.append(f"{_listed(labels)}: the {kernel} kernel is constant to rounding, so its values are nan")
+    for kernel, labels in outcome.overflowing.items():
+        if labels:
+            notes.append(
+                f"{_listed(labels)}: the {kernel} kernel overflows, so its values are nan; give a smaller gamma"
+            )
     saturating = [spec.name for spec in task.measures if MEASURES[spec.name].saturates]
     if saturating and outcome.saturated:
         n_examples = task.layers[0].n_examples

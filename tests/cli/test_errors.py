@@ -1,0 +1,313 @@
+"""One table of what users do wrong: what was typed, the exit status, and the whole line on standard error.
+
+`{library}` stands for words of a library, which change with its version.
+"""
+
+# ruff: noqa: E501 - a line of the table is a line that a user sees
+
+import os
+import re
+import shutil
+
+import pytest
+
+from tests.cli.command import run_child, run_here
+from tests.files import make_wrong_files, state
+
+TRUNCATED = "is not a readable HDF5 file ({library}); it may be cut short: copy or save it again"
+TABLE = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
+NO_REPORT = "make one with cka compare --format json"
+
+WRONG_FILES = [
+    ("compare text.h5", 1, "text.h5: is not HDF5, NPY or NPZ (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("inspect text.h5", 1, "text.h5: is not HDF5, NPY or NPZ (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("compare empty.h5", 1, "empty.h5: is empty (0 bytes); was the run that wrote it ended early?"),
+    ("compare a.h5 nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name"),
+    ("compare a.h5/conv1", 1, "a.h5/conv1: no such file or folder; a layer is addressed FILE::LAYER"),
+    ("compare nothing", 1, "nothing: is a folder without NPY files; give an HDF5 or NPZ file, or a folder of NPY"),
+    ("compare hollow.h5", 1, "hollow.h5: holds no arrays (HDF5); was the run that wrote it ended early?"),
+    ("inspect hollow.h5", 1, "hollow.h5: holds no arrays (HDF5); was the run that wrote it ended early?"),
+    ("compare pipe.h5", 1, "pipe.h5: is a pipe or a device, which gives its bytes only once; save it as a file"),
+    ("compare cut5.h5", 1, "cut5.h5: is cut short (5 bytes in all); copy or save it again"),
+    ("compare cut200.h5", 1, f"cut200.h5: {TRUNCATED}"),
+    ("compare cut-tail.h5", 1, f"cut-tail.h5: {TRUNCATED}"),
+    ("inspect cut-tail.h5", 1, f"cut-tail.h5: {TRUNCATED}"),
+    ("compare cut3.npy", 1, "cut3.npy: is cut short (3 bytes in all); copy or save it again"),
+    ("compare cut60.npy", 1, "cut60.npy: is not a readable NPY file ({library}); save it again"),
+    ("compare cut-tail.npy", 1, "cut-tail.npy: is cut short (200 bytes of values where its header promises 240); save it again"),
+    ("compare promises.npy", 1, "promises.npy: is cut short (240 bytes of values where its header promises 1980); save it again"),
+    ("compare garbled.npy", 1, "garbled.npy: is not a readable NPY file (its header is no description of an array); save it again"),
+    ("compare cut-tail.npz", 1, "cut-tail.npz: is not a readable NPZ archive ({library}); it may be cut short: copy or save it again"),
+    ("compare cut-half.npz", 1, "cut-half.npz: is not a readable NPZ archive ({library}); it may be cut short: copy or save it again"),
+    ("compare damaged.npz", 1, "damaged.npz::conv1: cannot be read ({library}); the file may be damaged: copy or save it again"),
+    ("compare objects.npy", 1, "objects.npy::objects: cannot be a layer: object array, which only unpickling could read; save it as an array of numbers"),
+    ("compare objects.npz", 1, "objects.npz::conv1: cannot be a layer: object array, which only unpickling could read; save it as an array of numbers"),
+    ("compare model.pkl", 1, "model.pkl: is a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py"),
+    ("compare model.pt", 1, "model.pt: is a zip archive without NPY arrays (found model/data.pkl, model/data/0); save plain arrays with numpy.savez"),
+]  # fmt: skip
+
+WRONG_LAYERS = [
+    ("compare a.h5::conv3", 1, "a.h5::conv3: no such layer; did you mean 'conv2'? (the file has conv1, conv2, fc)"),
+    ("inspect a.h5::conv3", 1, "a.h5::conv3: no such layer; did you mean 'conv2'? (the file has conv1, conv2, fc)"),
+    ("compare a.h5 --layers dense*", 1, "a.h5::dense*: no such layer (the file has conv1, conv2, fc)"),
+    ("compare b.h5::lab*", 1, "b.h5::lab*: no such layer (the file has conv1; with one axis labels)"),
+    ("compare a.h5 b.h5 --layers conv2", 1, "b.h5::conv2: no such layer; did you mean 'conv1'? (the file has conv1; with one axis labels)"),
+    ("compare a.h5::", 2, "a.h5::: a layer is addressed FILE::LAYER (found an empty part)"),
+    ("compare ::conv1", 2, "::conv1: a layer is addressed FILE::LAYER (found an empty part)"),
+    ("compare complex.h5::conv1", 1, "complex.h5::conv1: cannot be a layer: complex numbers (complex64); save it as real numbers"),
+    ("compare words.h5", 1, "words.h5::conv1: cannot be a layer: text, not numbers"),
+    ("compare words.npy", 1, "words.npy::words: cannot be a layer: text, not numbers"),
+    ("compare compound.npy", 1, "compound.npy::compound: cannot be a layer: compound ([('x', '<f4'), ('y', '<f4')]); save it as real numbers"),
+    ("compare bfloat16.npy", 1, "bfloat16.npy::bfloat16: cannot be a layer: bytes without a type (|V2; bfloat16?); save it as float32"),
+    ("compare names.h5::names", 1, "names.h5::names: cannot be a layer: text, not numbers"),
+    ("compare vectors.h5", 1, "vectors.h5: holds no array of numbers with two or more axes (found ids, labels with one axis); name an array with one axis in --layers to use it"),
+    ("compare links.h5::outside", 1, "links.h5::outside: cannot be a layer: external link to a.h5, which is never followed; give that file itself"),
+    ("compare links.h5::dangling", 1, "links.h5::dangling: cannot be a layer: a link to /no/such, where nothing is; mend the link"),
+    ("compare links.h5::here", 1, "links.h5::here: cannot be a layer: soft links in a circle; give the layer its own name"),
+    ("compare links.h5::raw", 1, "links.h5::raw: cannot be a layer: its values lie in another file (raw.bin), which is never read; copy it into this file"),
+    ("compare links.h5 --layers virtual", 1, "links.h5::virtual: cannot be a layer: a virtual dataset over other files, which are never read; copy it into one file"),
+    ("compare no-features.h5", 1, "no-features.h5::conv1: has no features (shape (12, 0)); leave it out with --layers"),
+    ("compare nan.h5", 1, "nan.h5::conv1: 2 values are not finite (NaN or infinite; 2 rows, the first is row 3); mend the file, or leave those examples out of every layer with --nonfinite drop"),
+    ("compare a.h5 inf.h5 --examples 2:", 1, "inf.h5::conv1: 4 values are not finite (NaN or infinite; 2 rows, the first is row 4); mend the file, or leave those examples out of every layer with --nonfinite drop"),
+    ("compare tokens.h5 --pool mean", 2, "tokens.h5::conv1: shape (12, 4, 3) may be tokens × features or channels × positions; say --channels last or --channels first with --pool mean"),
+    ("compare images.h5 --pool positions", 1, "images.h5::conv2: 108 rows when every position is an example, but images.h5::conv1 has 192; choose layers of one size with --layers, or --pool mean"),
+]  # fmt: skip
+
+WRONG_EXAMPLES = [
+    ("compare uneven.h5", 1, "uneven.h5::conv2: 9 examples, but conv1 has 12; give layers of the same examples, or choose layers that have them with --layers"),
+    ("compare a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
+    ("compare rows0.h5", 1, "rows0.h5::conv1: has no examples (0 rows); was the run that wrote it ended early?"),
+    ("compare rows1.h5", 1, "rows1.h5::conv1: 1 examples, but cka needs at least 3{advice}"),
+    ("compare rows2.h5", 1, "rows2.h5::conv1: 2 examples, but cka needs at least 3{advice}"),
+    ("compare rows3.h5 -m cka-debiased", 1, "rows3.h5::conv1: 3 examples, but cka-debiased needs at least 4{advice}"),
+    ("compare all-nan.h5 --nonfinite drop", 1, "all-nan.h5::conv1: no example is finite in every layer; mend the files"),
+    ("compare a.h5 --examples 5", 2, "--examples 5: rows are given as START:STOP, such as 0:1000 (found '5')"),
+    ("compare a.h5 --examples 0:13", 2, "--examples: 13 is beyond the 12 examples of a.h5::conv1; give rows within them"),
+    ("compare a.h5 --examples -13:", 2, "--examples: -13 is beyond the 12 examples of a.h5::conv1; give rows within them"),
+    ("compare a.h5 --examples 9:3", 2, "--examples 9:3: chooses none of the 12 examples of a.h5::conv1; give START below STOP"),
+    ("compare a.h5 --sample 13", 2, "--sample 13: a.h5::conv1 has 12 examples to draw from; ask for fewer"),
+    ("compare a.h5 --sample 6 --examples 8:", 2, "--sample 6: a.h5::conv1 has 4 examples to draw from; ask for fewer"),
+    ("compare a.h5 b.h5 --ids ids", 1, "a.h5::ids: no such one-axis array of ids (the file has none); save the ids beside the layers, or leave out --ids"),
+    ("compare b.h5 --ids label", 1, "b.h5::label: no such one-axis array of ids; did you mean 'labels'? (the file has labels); save the ids beside the layers, or leave out --ids"),
+    ("compare ids.h5 ids-other.h5 --ids ids", 1, "ids-other.h5::ids: id 0 of ids.h5 is missing; give files of the same examples"),
+    ("compare ids.h5 ids-doubled.h5 --ids ids", 1, "ids-doubled.h5::ids: id 0 stands at more than one row; ids must be unique"),
+    ("compare ids-short.h5 --ids ids", 1, "ids-short.h5::ids: 7 ids for 12 examples; give one id for each row"),
+]  # fmt: skip
+
+WRONG_OUTPUTS = [
+    ("compare a.h5 -o nowhere/x.csv", 1, "nowhere/x.csv: cannot be written (there is no folder nowhere); make it, or give another --output"),
+    ("compare a.h5 -o a.h5/x.csv", 1, "a.h5/x.csv: cannot be written (Not a directory); give another --output"),
+    ("compare a.h5 -o nothing", 1, "nothing: is a folder; give the name of a file in it"),
+    ("compare a.h5 -o good.csv", 1, "good.csv: exists already; give --force to replace it, or another --output"),
+    ("inspect a.h5 -o good.csv", 1, "good.csv: exists already; give --force to replace it, or another --output"),
+    ("heatmap good.csv -o old.png", 1, "old.png: exists already; give --force to replace it, or another --output"),
+    ("compare a.h5 -o a.h5", 2, "a.h5: is also an input; give another --output"),
+    ("compare a.h5 b.h5 -o b.h5 -f", 2, "b.h5: is also an input; give another --output"),
+    ("compare a.h5::conv1 -o link.h5 -f", 2, "link.h5: is also an input; give another --output"),
+    ("compare link.h5 -o a.h5 -f", 2, "a.h5: is also an input; give another --output"),
+    ("compare folder -o folder/conv1.npy -f", 2, "folder/conv1.npy: is also an input; give another --output"),
+    ("inspect a.h5 -o a.h5 -f", 2, "a.h5: is also an input; give another --output"),
+    ("heatmap good.csv -o good.csv -f --format png", 2, "good.csv: is also an input; give another --output"),
+]  # fmt: skip
+
+WRONG_WORDS = [
+    ("compare a.h5 -m ckaa", 2, "measure 'ckaa': no such measure; did you mean 'cka'? (see: cka measures)"),
+    ("compare a.h5 -m cka:variance=1", 2, "measure 'cka:variance=1': cka has no parameter 'variance'; it takes none"),
+    ("compare a.h5 -m svcca-r2:variance=2", 2, "measure 'svcca-r2:variance=2': variance must be a number above 0 and at most 1 (found '2')"),
+    ("compare a.h5 -k rdf", 2, "kernel 'rdf': no such kernel; did you mean 'rbf'? (see: cka measures)"),
+    ("compare a.h5 -k rbf:width=1", 2, "kernel 'rbf:width=1': rbf has no parameter 'width'; it takes sigma, gamma"),
+    ("compare a.h5 -k rbf:sigma=0", 2, "kernel 'rbf:sigma=0': sigma must be a number above 0 (found '0')"),
+    ("compare a.h5 -k rbf:sigma", 2, "kernel 'rbf:sigma': give 'sigma' one value, as sigma=VALUE"),
+    ("compare a.h5 -k rbf:sigma=0.4,gamma=1", 2, "kernel 'rbf:sigma=0.4,gamma=1': sigma and gamma both set the width; give one of them"),
+    ("compare a.h5 --memory lots", 2, "--memory lots: give a size with its unit, as 512MiB or 4GB (found 'lots')"),
+    ("compare a.h5 --memory 0", 2, "--memory 0: give a size with its unit, as 512MiB or 4GB (found '0')"),
+    ("compare nowhere.h5 -k rdf", 2, "kernel 'rdf': no such kernel; did you mean 'rbf'? (see: cka measures)"),
+    ("compare a.h5 --format wide -m cka -m hsic", 2, "--format wide holds one matrix (found 2); give one second file, one measure and one kernel, or use --format csv"),
+    ("heatmap good.csv -o x.gif", 2, "x.gif: no such picture format (found '.gif'); name it .png, .svg or .pdf, or say --format"),
+    ("heatmap good.csv -o x.png --layers p", 2, "--layers is for activation files, but good.csv is a report; give it to cka compare"),
+]  # fmt: skip
+
+WRONG_REPORTS = [
+    ("text.csv", f"text.csv: is no matrix (found 2 × 1 cells); {TABLE}"),
+    ("wide-header.csv", f"wide-header.csv: is no matrix (found 1 × 3 cells); {TABLE}"),
+    ("ragged.csv", f"ragged.csv: line 2 has 2 cells where the first has 3; {TABLE}"),
+    ("words.csv", "words.csv: line 2 holds 'high' where a number belongs; mend the line"),
+    ("header.csv", "header.csv: holds a header and no values; give the whole report"),
+    ("empty.csv", "empty.csv: is empty; give a CSV or JSON report (did the command before it fail?)"),
+    ("commas.csv", "commas.csv: holds commas and nothing between them; give a CSV or JSON report"),
+    ("quote.csv", "quote.csv: line 2 is not CSV (unexpected end of data); give a report of cka compare, or mend the line"),
+    ("missing.csv", "missing.csv: no value for r × q (cka); give the whole report"),
+    ("doubled.csv", "doubled.csv: line 3 gives p × p a second time; leave one of them out"),
+    ("cut.csv", "cut.csv: line 3 has 4 cells where the header has 8; is the file cut short?"),
+    ("other.json", f"other.json: is JSON, but no report of cka compare (it has no 'matrices'); {NO_REPORT}"),
+    ("list.json", f"list.json: is JSON, but no report of cka compare (it is a list); {NO_REPORT}"),
+    ("cut.json", "cut.json: is not JSON ({library}); is the file cut short?"),
+    ("none.json", f"none.json: is a report without matrices; {NO_REPORT}"),
+    ("uneven.json", f"uneven.json: is JSON, but no report of cka compare (values of shape (1, 2) for 1 × 1 layers); {NO_REPORT}"),
+    ("no-cells.json", f"no-cells.json: is JSON, but no report of cka compare (values of shape (1, 0) for 1 × 0 layers); {NO_REPORT}"),
+    ("garbage.csv", "garbage.csv: is not text (invalid start byte at byte 0); give a CSV or JSON report"),
+    ("nowhere.csv", "nowhere.csv: {library}"),
+]  # fmt: skip
+
+# click words these itself; what matters is the option or argument named, one line, and status 2.
+CLICK = [
+    ("compare", "Missing argument 'X'. (see: cka compare --help)"),
+    ("inspect", "Missing argument 'FILE...'. (see: cka inspect --help)"),
+    ("measures a.h5", "Got unexpected extra argument (a.h5) (see: cka measures --help)"),
+    ("compare a.h5 --colour", "No such option{library}--colour{library}(see: cka compare --help)"),
+    ("compare a.h5 --sample 0", "Invalid value for '--sample': 0 is not in the range x>=1. (see: cka compare --help)"),
+    ("compare a.h5 --sample few", "Invalid value for '--sample': 'few' is not a valid integer range. (see: cka compare --help)"),
+    ("compare images.h5 --pool median", "Invalid value for '--pool': 'median' is not one of {library} (see: cka compare --help)"),
+    ("compare a.h5 --format xml", "Invalid value for '--format': 'xml' is not one of {library} (see: cka compare --help)"),
+    ("inspect a.h5 --format wide", "Invalid value for '--format': 'wide' is not one of {library} (see: cka inspect --help)"),
+    ("comparison a.h5", "No such command 'comparison'.{library}(see: cka --help)"),
+    ("compare a.h5 -o", "Option '-o' requires an argument."),
+]  # fmt: skip
+
+CASES = [
+    *WRONG_FILES, *WRONG_LAYERS, *WRONG_EXAMPLES, *WRONG_OUTPUTS, *WRONG_WORDS,
+    *((f"heatmap {name} -o x.png", 1, line) for name, line in WRONG_REPORTS),
+    *((typed, 2, line) for typed, line in CLICK),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wrong_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong")
+    make_wrong_files(folder)
+    return folder
+
+
+@pytest.fixture
+def here(wrong_files, monkeypatch):
+    monkeypatch.chdir(wrong_files)
+    return wrong_files
+
+
+def is_line(err, expected):
+    pattern = re.escape(expected).replace(r"\{library\}", ".+").replace(r"\{advice\}", "(; .+)?")
+    return re.fullmatch(f"Error: {pattern}\n", err) is not None
+
+
+@pytest.mark.parametrize(("typed", "status", "line"), CASES, ids=[typed for typed, _, _ in CASES])
+def test_one_line_says_what_is_wrong(here, capsysbinary, typed, status, line):
+    before = state(here)
+    ended = run_here(typed.split(), capsysbinary)
+    assert is_line(ended.err, line), ended.err
+    assert (ended.status, ended.out) == (status, b"")
+    assert state(here) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["compare", ""], 2, "a file has an empty name; give a file of saved activations (was a shell variable not set?)"),
+        (["compare", "a.h5", "-o", ""], 2, "--output: the name is empty; give the name of a file, or - for standard output"),
+        (["compare", "no\nsuch.h5"], 1, r"no\nsuch.h5: no such file or folder; check the name"),
+        (["compare", "two  blanks.h5"], 1, "two  blanks.h5: no such file or folder; check the name"),
+        (["compare", "\x1b[31mred.h5"], 1, r"\x1b[31mred.h5: no such file or folder; check the name"),
+        (["compare", "[/x].h5"], 1, "[/x].h5: no such file or folder; check the name"),
+        (["compare", "a.h5", "-m", "c\nka"], 2, r"measure 'c\nka': no such measure; did you mean 'cka'? (see: cka measures)"),
+    ],
+)  # fmt: skip
+def test_strange_names_stay_on_one_line(here, capsysbinary, arguments, status, line):
+    ended = run_here(arguments, capsysbinary)
+    assert (ended.status, ended.out, ended.err) == (status, b"", f"Error: {line}\n")
+
+
+def test_a_folder_without_permission_to_write(here, capsysbinary, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    ended = run_here(["compare", "a.h5", "-o", "nothing/x.csv"], capsysbinary)
+    line = "nothing/x.csv: cannot be written (no permission to write in nothing); give another --output"
+    assert (ended.status, ended.out, ended.err) == (1, b"", f"Error: {line}\n")
+
+
+def test_a_file_without_permission_to_read(here, capsysbinary, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("cka_cli.activations.formats.os.stat", refuse)
+    ended = run_here(["compare", "a.h5"], capsysbinary)
+    line = "a.h5: cannot be opened (Permission denied); check its name and permissions"
+    assert (ended.status, ended.out, ended.err) == (1, b"", f"Error: {line}\n")
+
+
+def test_more_memory_than_there_is(here, capsysbinary, monkeypatch):
+    def too_much(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("cka_cli.comparison.compare", too_much)
+    ended = run_here(["compare", "a.h5"], capsysbinary)
+    line = "out of memory; use fewer layers (--layers), fewer examples (--sample) or --pool mean"
+    assert (ended.status, ended.out, ended.err) == (1, b"", f"Error: {line}\n")
+
+
+def test_what_cannot_be_a_layer_is_left_out_with_a_note_each(here, capsysbinary):
+    ended = run_here(["compare", "links.h5"], capsysbinary)
+    assert ended.status == 0
+    assert ended.out.splitlines()[1].startswith(b"links.h5,conv1,links.h5,conv1,cka,linear,12,")
+    assert len(ended.out.splitlines()) == 2
+    assert ended.err.splitlines() == [
+        "Note: links.h5::dangling left out: a link to /no/such, where nothing is; mend the link",
+        "Note: links.h5::here left out: soft links in a circle; give the layer its own name",
+        "Note: links.h5::outside left out: external link to a.h5, which is never followed; give that file itself",
+        "Note: links.h5::raw left out: its values lie in another file (raw.bin), which is never read; copy it into this file",
+        "Note: links.h5::there left out: soft links in a circle; give the layer its own name",
+        "Note: links.h5::virtual left out: a virtual dataset over other files, which are never read; copy it into one file",
+    ]
+    assert run_here(["compare", "links.h5", "--quiet"], capsysbinary).err == ""
+
+
+def test_every_length_of_a_cut_hdf5_file_is_one_line(here, capsysbinary, tmp_path):
+    whole = (here / "a.h5").read_bytes()
+    for n_bytes in (*range(1, 9), *range(48, len(whole), 331), len(whole) - 1):
+        cut = tmp_path / "cut.h5"
+        cut.write_bytes(whole[:n_bytes])
+        ended = run_here(["compare", cut], capsysbinary)
+        assert (ended.status, ended.out) == (1, b"")
+        assert re.fullmatch(rf"Error: {re.escape(str(cut))}: .*cut short.*\n", ended.err)
+
+
+@pytest.mark.parametrize("source", ["a.npy", "a.npz"])
+def test_every_length_of_a_cut_array_is_one_line(here, capsysbinary, tmp_path, source):
+    whole = (here / source).read_bytes()
+    for n_bytes in range(1, len(whole), 13):
+        cut = tmp_path / "cut"
+        cut.write_bytes(whole[:n_bytes])
+        ended = run_here(["compare", cut], capsysbinary)
+        assert (ended.status, ended.out) == (1, b"")
+        assert re.fullmatch(rf"Error: {re.escape(str(cut))}: .+\n", ended.err)
+
+
+def test_verbose_shows_where_an_error_comes_from(here, capsysbinary):
+    ended = run_here(["compare", "text.h5", "-v"], capsysbinary)
+    assert ended.status == 1
+    assert ended.err.startswith("Traceback")
+    assert ended.err.splitlines()[-1].startswith("Error: text.h5: is not HDF5")
+
+
+@pytest.mark.parametrize(
+    "typed", ["compare text.h5", "compare cut-tail.h5", "compare a.h5 -k rdf", "heatmap text.csv -o x.png", "inspect nowhere.h5"]
+)  # fmt: skip
+def test_a_shell_sees_the_same(here, typed):
+    status, line = next(
+        case[1:]
+        for case in [*CASES, ("inspect nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name")]
+        if case[0] == typed
+    )
+    ended = run_child(typed.split(), cwd=here)
+    assert is_line(ended.err, line), ended.err
+    assert (ended.status, ended.out) == (status, b"")
+
+
+def test_nothing_typed_shows_the_help_on_standard_error(here, capsysbinary):
+    ended = run_here([], capsysbinary)
+    assert (ended.status, ended.out) == (2, b"")
+    assert ended.err.startswith("Usage: cka [OPTIONS] COMMAND [ARGS]...\n")
+
+
+def test_an_old_output_survives_an_error(here, capsysbinary, tmp_path):
+    shutil.copy(here / "good.csv", tmp_path / "out.csv")
+    before = state(tmp_path)
+    assert run_here(["compare", "nan.h5", "-o", tmp_path / "out.csv", "-f"], capsysbinary).status == 1
+    assert state(tmp_path) == before

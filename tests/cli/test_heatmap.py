@@ -1,0 +1,68 @@
+import pytest
+
+from tests.cli.command import run_child, run_here
+from tests.files import values, write_folder, write_hdf5
+
+PNG, PDF = b"\x89PNG\r\n", b"%PDF-"
+REPORTS = [[], ["--format", "wide"], ["--format", "json"]]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    layers = {"conv1": values(30, 5), "conv2": values(30, 4, seed=1)}
+    write_hdf5(tmp_path / "a.h5", layers)
+    write_hdf5(tmp_path / "block.h5", layers, userblock_size=512)
+    write_folder(tmp_path / "folder", layers)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("options", REPORTS, ids=["csv", "wide", "json"])
+def test_every_report_is_drawn_from_a_file_or_standard_input(here, capsysbinary, options):
+    report = run_here(["compare", "a.h5", *options], capsysbinary).out
+    (here / "report.txt").write_bytes(report)
+    from_file = run_here(["heatmap", "report.txt"], capsysbinary)
+    assert (from_file.status, from_file.err) == (0, "")
+    assert from_file.out.startswith(PNG)
+    for source in ([], ["-"]):
+        piped = run_child(["heatmap", *source, "-o", "x.png", "-f"], cwd=here, stdin=None, input=report)
+        assert (piped.status, piped.out, piped.err) == (0, b"", "")
+        assert (here / "x.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("sources", [["a.h5"], ["a.h5::conv1", "folder"], ["folder"], ["block.h5"]], ids=" ".join)
+def test_activations_are_drawn_at_once(here, capsysbinary, sources):
+    ended = run_here(["heatmap", *sources], capsysbinary)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "head"),
+    [("x.png", [], PNG), ("x.PDF", [], PDF), ("x.svg", [], b"<?xml"), ("x", ["--format", "pdf"], PDF),
+     ("x.png", ["--format", "svg"], b"<?xml")],
+)  # fmt: skip
+def test_the_format_follows_the_name_unless_said(here, capsysbinary, name, options, head):
+    ended = run_here(["heatmap", "a.h5", "-o", name, *options], capsysbinary)
+    assert (ended.status, ended.out, ended.err) == (0, b"", "")
+    assert (here / name).read_bytes().startswith(head)
+    assert run_here(["heatmap", "a.h5", "-o", name, *options], capsysbinary).status == 1
+    assert run_here(["heatmap", "a.h5", "-o", name, *options, "--force"], capsysbinary).status == 0
+
+
+def test_measures_and_kernels_choose_among_those_of_a_report(here, capsysbinary):
+    run_here(["compare", "a.h5", "-m", "cka", "-m", "hsic", "-o", "r.csv"], capsysbinary)
+    both, one = (run_here(["heatmap", "r.csv", *chosen], capsysbinary).out for chosen in ([], ["-m", "cka"]))
+    assert both.startswith(PNG)
+    assert one.startswith(PNG)
+    assert both != one
+    ended = run_here(["heatmap", "r.csv", "-m", "cca-r2"], capsysbinary)
+    assert (ended.status, ended.out) == (1, b"")
+    assert ended.err.startswith("Error: r.csv: holds no such measure and kernel (found cka, linear, hsic, linear)")
+
+
+def test_nothing_to_draw_on_standard_input(here):
+    ended = run_child(["heatmap", "-o", "x.png"], cwd=here)
+    line = "Error: standard input: is empty; give a CSV or JSON report (did the command before it fail?)\n"
+    assert (ended.status, ended.out, ended.err) == (1, b"", line)
+    assert not (here / "x.png").exists()

@@ -1,0 +1,86 @@
+"""What a command imports, which is what a user waits for. Seen from a child; what numpy itself brings is its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.command import child_environment
+from tests.files import values, write_hdf5
+
+HEAVY = ["numpy", "h5py", "rich", "matplotlib", "scipy", "PIL", "pandas"]
+# What these modules of the standard library cost is measured in DESIGN's start-up budget; none is needed for help.
+OTHERS = ["json", "concurrent.futures", "importlib.metadata", "asyncio", "csv", "difflib", "zipfile", "traceback"]
+PROGRAM = """
+import sys
+from cka_cli.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    sys.stdout.flush()
+    print("\\n".join(sys.modules), file=sys.stderr)
+"""
+
+
+def imported(arguments, **options):
+    child = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        env=child_environment(), capture_output=True, check=False, timeout=60, **options,
+    )  # fmt: skip
+    return child, set(child.stderr.decode().split("\n"))
+
+
+def modules_of(statement):
+    program = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    child = subprocess.run([sys.executable, "-c", program], env=child_environment(), capture_output=True, check=True)
+    return set(child.stdout.decode().split("\n"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("startup")
+    write_hdf5(folder / "a.h5", {"conv1": values(30, 5)})
+    (folder / "good.csv").write_text("layer,p\nr,0.5\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--help", "--version", "", "compare --help", "heatmap --help", "inspect --help", "measures --help", "compare",
+        "compare a.h5 --pool no",
+    ],
+)  # fmt: skip
+def test_help_and_mistakes_import_nothing_heavy(typed):
+    child, modules = imported(typed.split())
+    assert child.returncode == (0 if "-" in typed and "--pool" not in typed else 2)
+    allowed = modules_of("import click")
+    assert not (modules - allowed) & {*HEAVY, *OTHERS}
+    assert "cka_cli.cli.options" in modules
+    assert not {name for name in modules if name.startswith(("cka_cli.activations", "cka_cli.report"))}
+
+
+def test_a_mistyped_measure_is_said_before_numpy_is_imported(folder):
+    child, modules = imported(["compare", "a.h5", "-m", "kca"], cwd=folder)
+    assert child.returncode == 2
+    assert not modules & set(HEAVY)
+
+
+def test_a_comparison_to_a_pipe_imports_numpy_and_h5py_and_no_more(folder):
+    child, modules = imported(["compare", "a.h5", "--threads", "1"], cwd=folder)
+    assert child.stdout.startswith(b"x_file,")
+    assert {"numpy", "h5py"} <= modules
+    allowed = modules_of("import click, h5py")
+    assert not (modules - allowed) & {"rich", "matplotlib", "scipy", "PIL", "concurrent.futures", "json", "asyncio"}
+
+
+def test_a_picture_of_a_csv_needs_no_h5py(folder):
+    child, modules = imported(["heatmap", "good.csv"], cwd=folder)
+    assert child.stdout.startswith(b"\x89PNG")
+    assert not modules & {"h5py", "rich", "matplotlib.pyplot", "scipy"}
+
+
+def test_measures_need_no_h5py(folder):
+    child, modules = imported(["measures"])
+    assert child.stdout.startswith(b"kind,name,")
+    assert not modules & {"h5py", "rich", "matplotlib", "scipy"}

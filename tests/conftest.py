@@ -1,0 +1,76 @@
+"""Fixtures for numbers: arrays go to files, files through `compare`, and values come back."""
+
+import itertools
+import os
+
+# The command gives each BLAS call one thread before numpy is imported; the tests run as it does.
+for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import h5py  # noqa: E402 - after the environment is set
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from cka_cli.comparison import compare  # noqa: E402
+
+# The same examples on every machine and every day; a longer search is `pytest --hypothesis-profile=search`.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=500, deadline=None)
+settings.load_profile("same")
+
+
+def as_a_large_job(arrays, options):
+    """Single precision for arrays that float32 holds, which `auto` leaves to jobs larger than a test can be."""
+    dtypes = [np.asarray(array).dtype for array in arrays]
+    bears_single = all((dtype.kind in "bf" and dtype.itemsize <= 4) or dtype.itemsize <= 2 for dtype in dtypes)
+    return {"precision": "single" if bears_single else "auto", **options}
+
+
+@pytest.fixture(scope="session")
+def compare_arrays(tmp_path_factory):
+    """`compare_arrays(x, y, measure, kernel, **options)`: one value, of two arrays saved as NPY.
+
+    Without y, of x with itself. One scope for all tests, so that hypothesis may call it many times.
+    Arrays that float32 holds are computed in single precision unless `precision` is given.
+    """
+    folder, numbers = tmp_path_factory.mktemp("arrays"), itertools.count()
+
+    def run(x, y=None, measure="cka", kernel="linear", **options):
+        paths = []
+        options = as_a_large_job([x] if y is None else [x, y], options)
+        for array in (x,) if y is None else (x, y):
+            paths.append(folder / f"{next(numbers)}.npy")
+            np.save(paths[-1], array)
+        first, *others = map(str, paths)
+        comparison = compare(first, others, measures=[measure], kernels=[kernel], **options)
+        for path in paths:
+            path.unlink()
+        return float(comparison.matrices[0].values[0, 0])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def compare_layers(tmp_path_factory):
+    """`compare_layers(x, y, **options)`: the Comparison of dicts of layers saved as HDF5; without y, of x alone.
+
+    Layers that float32 holds are computed in single precision unless `precision` is given.
+    """
+    folder, numbers = tmp_path_factory.mktemp("layers"), itertools.count()
+
+    def run(x, y=None, **options):
+        paths = []
+        options = as_a_large_job([*x.values(), *(y or {}).values()], options)
+        for layers in (x,) if y is None else (x, y):
+            paths.append(folder / f"{next(numbers)}.h5")
+            with h5py.File(paths[-1], "w", track_order=True) as file:
+                for name, array in layers.items():
+                    file[name] = array
+        first, *others = map(str, paths)
+        comparison = compare(first, others, **options)
+        for path in paths:
+            path.unlink()
+        return comparison
+
+    return run

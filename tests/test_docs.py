@@ -1,0 +1,116 @@
+"""The README is true: every command and option is in it, its examples run, and they print what it says they print."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from cka_cli.cli import cli
+from cka_cli.names import KERNELS, MEASURES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+# (command, what it prints; empty when the README does not say)
+EXAMPLES = [
+    (command.strip(), output)
+    for block in BLOCKS
+    for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+]
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a copy of the sample data, where examples may write."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "sample_data", folder / "sample_data")
+    return folder
+
+
+def run(command, folder):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CKA_"))}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[command for command, _ in EXAMPLES])
+def test_examples_run_and_print_what_the_readme_says(workplace, command, output):
+    for made in re.findall(r"(?:-o|>) (\S+)", command):
+        (workplace / made).unlink(missing_ok=True)
+    done = run(command.partition("  #")[0], workplace)
+    closed_early = "| head" in command and done.returncode == 1
+    assert done.returncode == 0 or closed_early, done.stderr
+    assert "Error" not in done.stderr
+    if not output.strip():
+        return
+    assert NUMBER.sub("#", done.stdout) == NUMBER.sub("#", output)
+    shown, printed = ([float(number) for number in NUMBER.findall(text)] for text in (output, done.stdout))
+    assert printed == pytest.approx(shown, abs=1e-6)
+
+
+def test_examples_were_found():
+    assert len(EXAMPLES) > 12
+    for name in cli.commands:
+        assert any(command.startswith(f"cka {name}") for command, _ in EXAMPLES), name
+
+
+def options():
+    for name, command in cli.commands.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                yield name, parameter.opts[0]
+
+
+@pytest.mark.parametrize(("command", "option"), list(options()))
+def test_every_option_is_in_the_readme(command, option):
+    section = README.partition(f"### cka {command}\n")[2].partition("\n### ")[0]
+    everywhere = README.partition("## Commands")[2].partition("### cka inspect")[0]
+    assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", section + everywhere), f"cka {command} {option}"
+
+
+@pytest.mark.parametrize("word", [*MEASURES, *KERNELS])
+def test_every_measure_and_kernel_is_in_the_readme(word):
+    assert f"`{word}`" in README
+
+
+def test_python_blocks_compile():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 5
+    for block in blocks:
+        compile(block, "README.md", "exec")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_results_are_read_as_the_readme_says(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    section = README.partition("## Reading the result")[2].partition("\n## ")[0]
+    with_pandas, from_python = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (workplace / "trained_and_not.csv").unlink(missing_ok=True)
+    made = run(
+        "cka compare sample_data/A.h5 sample_data/B.h5 sample_data/untrained.h5 -o trained_and_not.csv", workplace
+    )
+    assert made.returncode == 0, made.stderr
+    names: dict = {}
+    exec(with_pandas, names)
+    assert names["best"]["conv1"] == "conv1"
+    names = {}
+    exec(from_python, names)
+    assert names["matrix"].values.shape == (10, 10)
+
+
+def test_links_lead_to_files_that_are_there():
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target

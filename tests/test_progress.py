@@ -1,0 +1,52 @@
+import io
+import sys
+from contextlib import suppress
+
+import pytest
+
+from cka_cli.progress import shown_progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def report_twice(stream, monkeypatch, *, quiet=False):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with shown_progress(quiet=quiet) as report:
+        report("reading", 3, 7)
+        report("reading", 7, 7)
+        report("comparing [/x]", 1, 2)
+    return stream
+
+
+def test_a_terminal_sees_stages_and_then_nothing_of_them(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    shown = report_twice(Terminal(), monkeypatch).getvalue()
+    assert "comparing [/x]" in shown
+    assert "1/2" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor comes back
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_pipe_sees_nothing(monkeypatch, quiet):
+    assert report_twice(io.StringIO(), monkeypatch, quiet=quiet).getvalue() == ""
+
+
+def test_quiet_holds_on_a_terminal_too(monkeypatch):
+    assert report_twice(Terminal(), monkeypatch, quiet=True).getvalue() == ""
+
+
+def test_a_closed_standard_error_is_no_trouble(monkeypatch):
+    report_twice(None, monkeypatch)
+
+
+def test_an_error_ends_the_bar(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with suppress(KeyboardInterrupt), shown_progress(quiet=False) as report:
+        report("reading", 1, 7)
+        raise KeyboardInterrupt
+    assert stream.getvalue().count("\x1b[?25h") == 1

@@ -1,0 +1,257 @@
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cka_cli.activations import Layer, ReadOptions, SelectedLayer, select_layers
+from cka_cli.activations.selection import split_address
+from cka_cli.comparison import compare
+from cka_cli.errors import UsageError
+from tests.files import values, write_folder, write_hdf5
+
+STRANGE = ["a b", "a,b", "conv[1]", "x::y", "größe/層", "star*", 'quo"te', "q?", "new\nline", "[/x]"]
+
+
+def names(addresses, **options):
+    if isinstance(addresses, str):
+        addresses = [addresses]
+    return [[layer.name for layer in file.layers] for file in select_layers(addresses, ReadOptions(**options))]
+
+
+def all_values(layer, max_bytes=1 << 25):
+    result = np.empty((layer.n_examples, layer.n_features), np.float64)
+    for where, block in layer.blocks(max_bytes):
+        result[where] = block
+    return result
+
+
+@pytest.fixture
+def net(tmp_path):
+    layers = ["stem", "block1/conv1", "block1/conv2", "block2/conv1", "block2/conv10", "head"]
+    return write_hdf5(tmp_path / "net.h5", {name: values(9, 4) for name in layers} | {"labels": np.arange(9)})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("stem", ["stem"]),
+        ("block1", ["block1/conv1", "block1/conv2"]),
+        ("/block1/", ["block1/conv1", "block1/conv2"]),
+        ("block1/*", ["block1/conv1", "block1/conv2"]),
+        ("conv1", ["block1/conv1", "block2/conv1"]),
+        ("conv1*", ["block1/conv1", "block2/conv1", "block2/conv10"]),
+        ("block?/conv1", ["block1/conv1", "block2/conv1"]),
+        ("*", ["stem", "block1/conv1", "block1/conv2", "block2/conv1", "block2/conv10", "head"]),
+        ("labels", ["labels"]),
+    ],
+)
+def test_a_glob_names_a_path_its_last_part_or_a_group(net, pattern, expected):
+    assert names(f"{net}::{pattern}") == [expected]
+    if not pattern.startswith("/"):
+        assert names(net, layers=(pattern,)) == [expected]
+
+
+def test_layers_may_be_given_twice_and_stay_in_network_order(net):
+    assert names(net, layers=("head", "stem", "st*")) == [["stem", "head"]]
+    assert names([f"{net}::block2", f"{net}::block1"], layers=("conv1",)) == [["block2/conv1"], ["block1/conv1"]]
+
+
+def test_one_axis_arrays_are_layers_only_when_named(net):
+    assert "labels" not in names(net)[0]
+    assert names(net, layers=("labels", "stem")) == [["stem", "labels"]]
+    (file,) = select_layers([f"{net}::labels"], ReadOptions())
+    np.testing.assert_array_equal(all_values(file.layers[0]), np.arange(9.0)[:, None])
+
+
+def test_names_may_hold_anything(tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", {name: values(9, 4, seed=place) for place, name in enumerate(STRANGE)})
+    for name in STRANGE:
+        assert names(f"{path}::{name}") == [[name]]
+
+
+def test_a_path_may_hold_two_colons(tmp_path):
+    path = write_hdf5(tmp_path / "run::3.h5", {"conv": values(9, 4)})
+    assert split_address(path) == (path, None)
+    assert names(path) == [["conv"]]
+
+
+def rows_of(path, **options):
+    (file,) = select_layers([path], ReadOptions(**options))
+    return np.asarray(file.layers[0].rows).tolist()
+
+
+@pytest.mark.parametrize(
+    ("examples", "expected"),
+    [((None, None), range(9)), ((2, 5), [2, 3, 4]), ((-3, None), [6, 7, 8]), ((None, -7), [0, 1]), ((0, 9), range(9)),
+     ((-9, -8), [0])],
+)  # fmt: skip
+def test_examples_are_a_slice(net, examples, expected):
+    assert rows_of(net, examples=examples) == list(expected)
+
+
+def test_a_sample_is_the_same_rows_everywhere_each_time(tmp_path, net):
+    other = write_hdf5(tmp_path / "b.h5", {"conv": values(9, 2)})
+    first, second = select_layers([net, other], ReadOptions(sample=4, seed=3))
+    rows = np.asarray(first.layers[0].rows).tolist()
+    assert all(np.array_equal(layer.rows, rows) for layer in (*first.layers, *second.layers))
+    assert rows == sorted(set(rows)) == rows_of(net, sample=4, seed=3)
+    assert any(rows_of(net, sample=4, seed=seed) != rows for seed in range(4, 8))
+    assert set(rows_of(net, sample=2, examples=(5, 8))) <= {5, 6, 7}
+    assert rows_of(net, sample=9) == list(range(9))
+
+
+IDS = {
+    "whole": np.arange(100, 160),
+    "fixed": np.array([f"image{number}.png".encode() for number in range(60)]),
+    "any length": [f"bild-ä{number}" for number in range(60)],
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"examples": (10, 50)}, {"sample": 30, "seed": 1}, {"examples": (5, -5), "sample": 30}],
+    ids=["all", "examples", "sample", "both"],
+)
+def test_ids_align_a_permuted_copy(tmp_path, kind, options):
+    order = np.random.default_rng(5).permutation(60)
+    x, y = values(60, 8), values(60, 6, seed=1)
+    ids = IDS[kind]
+    a = write_hdf5(tmp_path / "a.h5", {"conv": x, "meta/id": ids})
+    same = write_hdf5(tmp_path / "same.h5", {"conv": y, "meta/id": ids})
+    permuted = write_hdf5(tmp_path / "permuted.h5", {"conv": y[order], "meta/id": [ids[place] for place in order]})
+    read = ReadOptions(ids="meta/id", **options)
+    expected = compare(a, [same], read=ReadOptions(**options)).matrices[0].values
+    np.testing.assert_array_equal(compare(a, [same], read=read).matrices[0].values, expected)
+    np.testing.assert_array_equal(compare(a, [permuted], read=read).matrices[0].values, expected)
+    assert compare(a, [permuted], read=ReadOptions(**options)).matrices[0].values != expected
+
+
+def test_ids_from_a_folder(tmp_path):
+    ids = np.array(["p", "qq", "r", "s"])
+    a = write_folder(tmp_path / "a", {"conv": values(4, 3), "ids": ids})
+    b = write_folder(tmp_path / "b", {"conv": values(4, 3)[::-1], "ids": ids[::-1]})
+    first, second = select_layers([a, b], ReadOptions(ids="ids"))
+    np.testing.assert_array_equal(all_values(first.layers[0]), all_values(second.layers[0]))
+
+
+def test_dropping_what_is_not_finite_is_leaving_those_rows_out(tmp_path):
+    x, y = values(40, 5), values(40, 6, seed=1)
+    x[[3, 7]], y[[7, 30], 2] = np.nan, np.inf
+    keep = np.setdiff1d(np.arange(40), [3, 7, 30])
+    a, b = write_hdf5(tmp_path / "a.h5", {"conv": x}), write_hdf5(tmp_path / "b.h5", {"conv": y})
+    clean = [write_hdf5(tmp_path / f"clean{place}.h5", {"conv": array[keep]}) for place, array in enumerate((x, y))]
+    dropped = compare(a, [b], read=ReadOptions(nonfinite="drop"))
+    np.testing.assert_array_equal(dropped.matrices[0].values, compare(clean[0], clean[1:]).matrices[0].values)
+    assert dropped.matrices[0].n_examples == 37
+    assert dropped.notes == ("3 of 40 examples left out of every layer: not finite in at least one",)
+    part = compare(a, [b], read=ReadOptions(nonfinite="drop", examples=(5, 25)))
+    assert part.notes == ("1 of 20 examples left out of every layer: not finite in at least one",)
+
+
+SHAPES = [(6, 5, 3), (6, 5, 3, 4), (6, 2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("channels", ["first", "last"])
+@pytest.mark.parametrize("pool", ["flatten", "mean", "max", "positions"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "u1", "?"])
+def test_pools_are_what_numpy_makes_of_them(tmp_path, shape, channels, pool, dtype):
+    array = np.abs(values(*shape) * 9).astype(dtype)
+    path = tmp_path / "conv.npy"
+    np.save(path, array)
+    (file,) = select_layers([str(path)], ReadOptions(pool=pool, channels=channels))
+    last = np.moveaxis(array, 1, -1) if channels == "first" else array
+    spatial = tuple(range(1, len(shape) - 1))
+    expected = {
+        "flatten": array.reshape(6, -1),
+        "mean": last.mean(axis=spatial, dtype=np.float64),
+        "max": last.max(axis=spatial),
+        "positions": last.reshape(-1, last.shape[-1]),
+    }[pool]
+    layer = file.layers[0]
+    assert (layer.n_examples, layer.n_features) == expected.shape
+    for max_bytes in (1, 1 << 25):
+        np.testing.assert_allclose(all_values(layer, max_bytes), expected.astype(np.float64), rtol=1e-14)
+
+
+def test_images_have_channels_first_unless_said(tmp_path):
+    np.save(tmp_path / "conv.npy", values(6, 2, 3, 4))
+    (file,) = select_layers([str(tmp_path / "conv.npy")], ReadOptions(pool="mean"))
+    assert file.layers[0].n_features == 2
+
+
+def test_pools_leave_two_axes_alone(tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", {"conv": values(6, 2, 4, 4), "fc": values(6, 3)})
+    (file,) = select_layers([path], ReadOptions(pool="mean"))
+    assert [layer.n_features for layer in file.layers] == [2, 3]
+
+
+@given(
+    st.integers(1, 30),
+    st.sampled_from(["flatten", "positions", "mean"]),
+    st.one_of(st.none(), st.integers(0, 1 << 20)),
+    st.integers(1, 400),
+)
+def test_blocks_of_any_size_give_the_same(n_saved, pool, seed, max_bytes):
+    array = values(n_saved, 2, 2, 3)
+    reads = []
+
+    def read(start, stop, part):
+        assert 0 <= start < stop <= n_saved
+        reads.append(stop - start)
+        return array[start:stop]
+
+    if seed is None:
+        rows = range(n_saved // 3, n_saved)
+    else:
+        generator = np.random.default_rng(seed)
+        rows = generator.permutation(n_saved)[: generator.integers(1, n_saved + 1)]
+    layer = SelectedLayer(Layer("a", "conv", array.shape, array.dtype, "", read), rows, pool)
+    whole = all_values(layer)
+    reads.clear()
+    np.testing.assert_array_equal(all_values(layer, max_bytes), whole)
+    assert max(reads) <= max(1, max_bytes // 48)
+    of_all = all_values(layer.with_rows(range(n_saved))).reshape(n_saved, -1)
+    np.testing.assert_array_equal(whole.reshape(len(rows), -1), of_all[rows])
+
+
+@given(st.integers(0, 1 << 20), st.sampled_from(["flatten", "positions", "mean", "max"]), st.booleans())
+def test_slices_of_rows_and_features_are_those_of_the_whole(seed, pool, channels_last):
+    generator = np.random.default_rng(seed)
+    array = values(300, 6, 2, 3, seed=seed)
+
+    def read(start, stop, part):
+        assert 0 <= start < stop <= len(array)
+        return array[start:stop, part]
+
+    n_together = int(generator.integers(1, 4))
+    rows = range(20, 270) if generator.random() < 0.3 else generator.permutation(300)[: generator.integers(1, 300)]
+    layer = SelectedLayer(Layer("a", "conv", array.shape, array.dtype, "", read, n_together), rows, pool, channels_last)
+    whole = all_values(layer)
+    for _ in range(5):
+        start, stop = sorted(generator.choice(layer.n_examples + 1, 2, replace=False).tolist())
+        n_steps = -(-layer.n_features // layer.n_step)
+        first, last = sorted(generator.choice(n_steps + 1, 2, replace=False).tolist())
+        features = slice(first * layer.n_step, min(layer.n_features, last * layer.n_step))
+        np.testing.assert_array_equal(layer.read(start, stop, features), whole[start:stop, features])
+
+
+@pytest.mark.parametrize("address", ["a.h5::", "::conv", "::"])
+def test_an_address_has_both_parts(address):
+    with pytest.raises(UsageError, match="a layer is addressed FILE::LAYER"):
+        split_address(address)
+
+
+def test_formats_compare_alike(tmp_path):
+    layers = {"conv1": values(20, 5), "conv2": values(20, 3, seed=1)}
+    write_hdf5(tmp_path / "a.h5", layers)
+    np.savez_compressed(tmp_path / "a.npz", **layers)
+    write_folder(tmp_path / "a", layers)
+    with h5py.File(tmp_path / "chunked.h5", "w") as file:
+        for name, array in layers.items():
+            file.create_dataset(name, data=array, chunks=(3, 2), compression="gzip")
+    expected = compare(str(tmp_path / "a.h5")).matrices[0].values
+    for name in ("a.npz", "a", "chunked.h5"):
+        np.testing.assert_array_equal(compare(str(tmp_path / name)).matrices[0].values, expected)
