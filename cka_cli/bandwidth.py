@@ -6,12 +6,11 @@ result is an order statistic of all distances, never an estimate.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from cka_cli.arrays import Array
+
 _N_BINS = 4096
 
 

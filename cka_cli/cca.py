@@ -7,11 +7,9 @@ Every function returns NaN when either layer is constant (rank 0).
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cka_cli.arrays import Float64
 from cka_cli.factors import Factors
-
-Float64 = NDArray[np.float64]
 
 
 class FactorPair:

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cka_cli.activations import SelectedLayer
+from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.errors import DataError
 
-Array = NDArray[Any]
-Float64 = NDArray[np.float64]
 Progress = Callable[[int], None]
 
 
@@ -234,9 +232,9 @@ def nonfinite_error(layer: SelectedLayer) -> DataError:
     )
 
 
-def find_nonfinite_examples(layer: SelectedLayer) -> NDArray[np.intp]:
+def find_nonfinite_examples(layer: SelectedLayer) -> Indices:
     """Return the places in the selection, in saved rows, of examples with values that are not finite; reads it all."""
-    found: list[NDArray[np.intp]] = []
+    found: list[Indices] = []
     for where, block in layer.blocks():
         if block.dtype.kind != "f":
             continue

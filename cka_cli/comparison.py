@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile
+from cka_cli.arrays import Float64
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.engine import Outcome, Progress, Task, run
 from cka_cli.errors import DataError, UsageError
@@ -17,8 +17,6 @@ from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.plan import Plan, make_plan
-
-Float64 = NDArray[np.float64]
 
 
 def _silent(stage: str, done: int, total: int) -> None:

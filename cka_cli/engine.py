@@ -7,9 +7,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cka_cli.activations import SelectedLayer
+from cka_cli.arrays import Float64
 from cka_cli.cca import FactorPair
 from cka_cli.centred import CentredLayer, Source, compute_dtype, load_centred, survey
 from cka_cli.factors import Factors, factorise
@@ -22,7 +22,6 @@ from cka_cli.plan import Job, LayerShape, Plan
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, gram_scales, gram_sums, has_gram, prepare
 
-Float64 = NDArray[np.float64]
 # Called with the stage, and how much of it is done of how much in all.
 Progress = Callable[[str, int, int], None]
 # Below these sizes products are float64: they cost little, and a debiased value of few examples feels each rounding.

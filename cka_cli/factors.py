@@ -6,9 +6,8 @@ By QR and SVD in float64, never through inverse square roots of covariances: tho
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from cka_cli.arrays import Float64
 
 
 @dataclass(frozen=True, eq=False)

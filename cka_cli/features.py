@@ -6,17 +6,13 @@ side by side, and a block of rows adds one product.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cka_cli.arrays import Array, Float64
 from cka_cli.centred import Source
 from cka_cli.hsic import GramSums
 from cka_cli.threads import in_order
-
-Array = NDArray[Any]
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,10 @@ from the rest: the unbiased estimator leaves it out, and taking it off afterward
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Float64 = NDArray[np.float64]
+from cka_cli.arrays import Array, Float64
 
 # Bytes of a tile that are turned into float64 in one go: few enough to stay in a core's cache.
 _CHUNK_BYTES = 1 << 20

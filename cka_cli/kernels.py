@@ -11,15 +11,12 @@ k(m,m). So a kernel that is nearly constant keeps the digits in which it varies.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cka_cli.arrays import Array, Float64
 from cka_cli.names import Spec
 
-Array = NDArray[Any]
-Float64 = NDArray[np.float64]
 _EPSILON = float(np.finfo(np.float64).eps)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+
+from cka_cli.arrays import Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,7 @@ class Matrix:
     n_examples : rows of every layer; None when unknown (a plain labelled CSV).
     """
 
-    values: NDArray[np.float64]
+    values: Float64
     x_layers: tuple[str, ...]
     y_layers: tuple[str, ...]
     x_file: str = ""

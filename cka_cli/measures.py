@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cka_cli import cca
+from cka_cli.arrays import Booleans, Float64
 from cka_cli.hsic import GramSums, cka
 from cka_cli.names import Spec
 
-Float64 = NDArray[np.float64]
 # (cross, x_norms, y_norms) of one estimator of HSIC -> values of all pairs
 FromHsic = Callable[[Float64, Float64, Float64], Float64]
 FromPair = Callable[[cca.FactorPair, Spec], float]
@@ -108,9 +107,7 @@ def _variance(spec: Spec) -> float:
     return float(variance)
 
 
-def values_from_sums(
-    measure: Measure, sums: GramSums, scales: Float64
-) -> tuple[Float64, NDArray[np.bool_], NDArray[np.bool_]]:
+def values_from_sums(measure: Measure, sums: GramSums, scales: Float64) -> tuple[Float64, Booleans, Booleans]:
     """Return the values of all pairs, shape (n_x_layers, n_y_layers), and which layers are flat or overflow.
 
     scales : shape (n_layers,), the square root of what each Gram matrix was multiplied by; 0 where there is none.

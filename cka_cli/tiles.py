@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cka_cli import kernels
+from cka_cli.arrays import Array, Float64
 from cka_cli.bandwidth import median_of_all_pairs
 from cka_cli.centred import CentredLayer, Source
 from cka_cli.hsic import GramSums, TileSums, tile_sums
@@ -19,8 +19,6 @@ from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.names import Spec
 from cka_cli.threads import in_order
 
-Array = NDArray[Any]
-Float64 = NDArray[np.float64]
 Tile = tuple[slice, slice]
 Progress = Callable[[int, int], None]
 

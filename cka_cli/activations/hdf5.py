@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_order, reason, sort_arrays
+from cka_cli.activations.layer import ActivationFile, Layer, natural_order, reason, sort_arrays
+from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
 _TRACKED = h5py.h5p.CRT_ORDER_TRACKED

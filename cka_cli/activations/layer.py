@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 
-Array = NDArray[Any]
 # (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
 ReadRows = Callable[[int, int, slice], Array]
 EVERYTHING = slice(None)

@@ -8,7 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Array, Layer, natural_order, reason, refusal, sort_arrays
+from cka_cli.activations.layer import ActivationFile, Layer, natural_order, reason, refusal, sort_arrays
+from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
 

@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Array, Layer, reason, sort_arrays
+from cka_cli.activations.layer import ActivationFile, Layer, reason, sort_arrays
 from cka_cli.activations.npy import map_rows, read_npy_header
+from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)

@@ -7,13 +7,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cka_cli.activations.formats import open_file
-from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Array, Layer, refusal
+from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
+from cka_cli.arrays import Array, Indices
 from cka_cli.errors import DataError, UsageError, nearest
 
-Rows = range | NDArray[np.intp]
+Rows = range | Indices
 # Rows in between that are read and thrown away rather than read around.
 _MAX_GAP = 16
 
@@ -98,7 +98,7 @@ class SelectedLayer:
         """Return the same layer with other rows."""
         return replace(self, rows=rows)
 
-    def blocks(self, max_bytes: int = 1 << 25) -> Iterator[tuple[slice | NDArray[np.intp], Array]]:
+    def blocks(self, max_bytes: int = 1 << 25) -> Iterator[tuple[slice | Indices, Array]]:
         """Give all values once, in the order they lie on disk: where in the selection, and (rows, n_features)."""
         row_bytes = max(1, self.layer.n_bytes // max(1, self.layer.shape[0]))
         n_block = max(1, max_bytes // row_bytes)
@@ -145,7 +145,7 @@ class SelectedLayer:
         pooled = self._pooled(raw)[start - first * n_positions : stop - first * n_positions]
         return pooled if n_per_part else pooled[:, features]
 
-    def _scattered(self, rows: NDArray[np.intp], part: slice) -> Array:
+    def _scattered(self, rows: Indices, part: slice) -> Array:
         """Return rows that do not follow each other, read run by run."""
         order = np.argsort(rows, kind="stable")
         saved = rows[order]
@@ -156,7 +156,7 @@ class SelectedLayer:
         result[order] = gathered
         return result
 
-    def _expanded(self, examples: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _expanded(self, examples: Indices) -> Indices:
         return np.add.outer(examples * self.n_positions, np.arange(self.n_positions)).ravel()
 
     def _pooled(self, raw: Array) -> Array:
@@ -310,12 +310,12 @@ def _chosen_rows(n_saved: int, options: ReadOptions, label: str) -> Rows:
     return np.sort(drawn).astype(np.intp) + rows.start
 
 
-def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None) -> list[NDArray[np.intp]] | list[None]:
+def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None) -> list[Indices] | list[None]:
     """Return for each file the saved row of each example, so that all follow the order of the first file's ids."""
     if name is None:
         return [None] * len(files)
     all_ids = [_read_ids(file, name, n_saved) for file in files]
-    orders: list[NDArray[np.intp]] = []
+    orders: list[Indices] = []
     for file, ids in zip(files, all_ids, strict=True):
         places = {value: row for row, value in enumerate(ids)}
         if len(places) < len(ids):

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -12,16 +11,32 @@ from typing import NoReturn
 import click
 
 from cka_cli import __version__
-from cka_cli.cli.compare import compare_command
-from cka_cli.cli.heatmap import heatmap_command
-from cka_cli.cli.inspect import inspect_command
-from cka_cli.cli.measures import measures_command
 from cka_cli.errors import CkaError, one_line
+
+# The commands in the order of use. Each is loaded when it is called, so that `cka --help` builds no option of theirs.
+_COMMANDS = {
+    "inspect": "List the layers of activation files, and trouble seen in them.",
+    "compare": "Compare the layers of two networks, or of one with itself.",
+    "heatmap": "Draw the result as a paper prints it.",
+    "measures": "List every measure and kernel.",
+}
 
 
 class _OrderOfUse(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        from importlib import import_module
+
+        command: click.Command = getattr(import_module(f"cka_cli.cli.{cmd_name}"), f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(
@@ -45,10 +60,6 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(2)
-
-
-for _command in (inspect_command, compare_command, heatmap_command, measures_command):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -76,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except SystemExit as error:  # from the signal handler, or from click when the reader is gone
         status = error.code
     _discard_unwritten()
-    if status in (130, 143) and threading.active_count() > 1:
+    if status in (130, 143) and "threading" in sys.modules and sys.modules["threading"].active_count() > 1:
         os._exit(status)  # a thread cannot be interrupted, and Python would wait for its tile
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -1,7 +1,7 @@
 """`cka heatmap`."""
 
+import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,17 +21,9 @@ if TYPE_CHECKING:
     from cka_cli.matrix import Matrix
 
 _FORMATS = ("png", "svg", "pdf")
-_ACTIVATION_OPTIONS = (
-    "layers",
-    "examples",
-    "sample",
-    "ids",
-    "pool",
-    "channels",
-    "nonfinite",
-    "precision",
-    "memory",
-    "threads",
+# Options that say how activations are read and compared.
+_ACTIVATION_OPTIONS = frozenset(
+    ("layers", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite", "precision", "memory", "threads")
 )
 
 
@@ -83,7 +75,7 @@ def format_of(output: str) -> str:
     """Return the picture format that the name of the output stands for; PNG for standard output."""
     if output == "-":
         return "png"
-    suffix = Path(output).suffix.lower().removeprefix(".")
+    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
     if suffix not in _FORMATS:
         raise UsageError(
             f"{output}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf, or say --format"
@@ -138,13 +130,12 @@ def holds_activations(source: str) -> bool:
     """Whether a source is an activation file, by its first bytes; reports are text, and pipes are reports."""
     if source == "-":
         return False
-    path = Path(source)
     try:
-        if path.is_dir() or (not path.exists() and "::" in source):
+        if os.path.isdir(source) or (not os.path.exists(source) and "::" in source):
             return True
-        if path.exists() and not path.is_file():
+        if os.path.exists(source) and not os.path.isfile(source):
             return False
-        with path.open("rb") as stream:
+        with open(source, "rb") as stream:
             head = stream.read(8)
             return head.startswith((b"\x89HDF", b"\x93NUMPY", b"PK")) or _is_late_hdf5(source, head)
     except (OSError, ValueError) as error:
@@ -162,7 +153,10 @@ def _is_late_hdf5(source: str, head: bytes) -> bool:
 
 
 def _bytes_of(source: str) -> bytes:
-    return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    if source == "-":
+        return sys.stdin.buffer.read()
+    with open(source, "rb") as stream:
+        return stream.read()
 
 
 def _name_of(source: str) -> str:
