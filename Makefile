@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := .demo
 CKA := $(BIN)/cka
 
-.PHONY: demo test test-all lint types smoke bench clean
+.PHONY: demo test test-all coverage lint types smoke bench clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(DEMO)
@@ -27,6 +27,9 @@ test: lint types
 
 test-all: lint types
 	$(BIN)/pytest -m ''
+
+coverage: $(VENV)/tested
+	$(BIN)/pytest --cov --cov-report=term-missing
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .

@@ -10,23 +10,39 @@ The command is `cka`; everything it does can be called from Python too:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cka_cli.activations import ReadOptions as ReadOptions
     from cka_cli.comparison import compare as compare
     from cka_cli.errors import CkaError as CkaError
+    from cka_cli.heatmap import HeatmapStyle as HeatmapStyle
     from cka_cli.heatmap import draw_heatmap as draw_heatmap
     from cka_cli.matrix import Comparison as Comparison
     from cka_cli.matrix import Matrix as Matrix
+    from cka_cli.report import read_matrices as read_matrices
 
 __version__ = "0.1.0"
 
 # Public name -> the module that owns it. Loaded on first use, so that `cka --help` never waits for numpy.
 _HOMES = {
     "compare": "cka_cli.comparison",
+    "ReadOptions": "cka_cli.activations",
     "CkaError": "cka_cli.errors",
+    "HeatmapStyle": "cka_cli.heatmap",
     "draw_heatmap": "cka_cli.heatmap",
     "Comparison": "cka_cli.matrix",
     "Matrix": "cka_cli.matrix",
+    "read_matrices": "cka_cli.report",
 }
-__all__ = ["CkaError", "Comparison", "Matrix", "__version__", "compare", "draw_heatmap"]
+__all__ = [
+    "CkaError",
+    "Comparison",
+    "HeatmapStyle",
+    "Matrix",
+    "ReadOptions",
+    "__version__",
+    "compare",
+    "draw_heatmap",
+    "read_matrices",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,5 +51,5 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # the submodule of the same name must not shadow the function
+    globals()[name] = value
     return value

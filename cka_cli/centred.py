@@ -7,7 +7,7 @@ leaves of it is a shift common to all rows, which every HSIC formula and every f
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,8 +53,8 @@ class Source(Protocol):
     def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
         """Give the features of some rows, slice by slice: which features, and values (n_rows, n_slice_features)."""
 
-    def spread_rows(self, n_rows: int) -> "Source":
-        """Return the same layer with only up to about this many of its rows, spread evenly."""
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give the features of rows that do not follow each other, slice by slice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +86,9 @@ class CentredLayer:
         """Give all features of some rows at once."""
         yield slice(0, self.n_features), self.values[rows]
 
-    def spread_rows(self, n_rows: int) -> "CentredLayer":
-        """Return the same layer with only up to about this many of its rows, spread evenly."""
-        return replace(self, values=self.values[:: max(1, self.n_examples // n_rows)])
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once."""
+        yield slice(0, self.n_features), self.values[rows]
 
     def as_dtype(self, dtype: np.dtype[Any]) -> "CentredLayer":
         """Return the same layer with values of another dtype."""
@@ -124,15 +124,22 @@ class StreamedLayer:
 
     def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
         """Give the features of some rows, `n_slice` of them at a time, centred and scaled."""
-        for start in range(0, self.n_features, self.n_slice):
-            features = slice(start, min(start + self.n_slice, self.n_features))
-            values = self.layer.read(rows.start, rows.stop, features).astype(_working(self.layer, self.dtype))
-            yield features, _centre(values, self.mean[features], self.scale, self.dtype, copy=False)
+        for features in self._feature_slices():
+            yield features, self._centred(self.layer.read(rows.start, rows.stop, features), features)
 
-    def spread_rows(self, n_rows: int) -> "StreamedLayer":
-        """Return the same layer with only up to about this many of its rows, spread evenly."""
-        rows = self.layer.rows[:: max(1, len(self.layer.rows) // n_rows)]
-        return replace(self, layer=self.layer.with_rows(np.asarray(rows)))
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give the features of rows that do not follow each other, `n_slice` of them at a time; one read for each."""
+        for features in self._feature_slices():
+            saved = np.concatenate([self.layer.read(row, row + 1, features) for row in rows.tolist()])
+            yield features, self._centred(saved, features)
+
+    def _feature_slices(self) -> Iterator[slice]:
+        for start in range(0, self.n_features, self.n_slice):
+            yield slice(start, min(start + self.n_slice, self.n_features))
+
+    def _centred(self, saved: Array, features: slice) -> Array:
+        values = saved.astype(_working(self.layer, self.dtype))
+        return _centre(values, self.mean[features], self.scale, self.dtype, copy=False)
 
 
 def compute_dtype(saved: np.dtype[Any], precision: str) -> np.dtype[Any]:

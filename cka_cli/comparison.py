@@ -1,6 +1,7 @@
 """The guts of `cka compare`: paths and options in, a Comparison out. Prints nothing; progress by callback."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.plan import Plan, make_plan
 
+# One-axis arrays beyond this are not compared between files unless they are named as ids.
+_MOST_VECTOR_BYTES = 1 << 24
+
 
 def _silent(stage: str, done: int, total: int) -> None:
     return None
@@ -25,7 +29,7 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 def compare(
     x: str,
-    ys: Sequence[str] = (),
+    ys: str | Sequence[str] = (),
     *,
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
@@ -37,7 +41,7 @@ def compare(
 ) -> Comparison:
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
-    x, ys : `FILE` or `FILE::LAYER`. measures, kernels : as typed on the command line.
+    x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
     memory_bytes : what the arrays may take; half of the free memory when None. Values depend on it by rounding only.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
@@ -53,7 +57,7 @@ def compare(
 
 def plan_comparison(
     x: str,
-    ys: Sequence[str] = (),
+    ys: str | Sequence[str] = (),
     *,
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
@@ -69,7 +73,7 @@ def plan_comparison(
 
 def _prepare(
     x: str,
-    ys: Sequence[str],
+    ys: str | Sequence[str],
     measures: Sequence[str],
     kernels: Sequence[str],
     read: ReadOptions,
@@ -80,8 +84,10 @@ def _prepare(
     kernel_specs = list(dict.fromkeys(parse_kernel(text) for text in kernels))
     if not measure_specs or not kernel_specs:
         raise UsageError("no measure or no kernel; give at least one of each")
-    files = select_layers([x, *ys], read)
+    files = select_layers([x, *([ys] if isinstance(ys, str) else ys)], read)
     notes = _left_out(files)
+    if read.ids is None:
+        notes += _other_order(files)
     if read.nonfinite == "drop":
         files = _drop_nonfinite(files, notes, progress)
     layers = [layer for file in files for layer in file.layers]
@@ -97,21 +103,45 @@ def _left_out(files: list[SelectedFile]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+def _other_order(files: list[SelectedFile]) -> list[str]:
+    """Say when files hold the same labels or ids in another order: then their rows are not the same examples."""
+    first, notes = files[0].file, []
+    for file in dict.fromkeys(each.file for each in files[1:]):
+        theirs = {vector.name: vector for vector in file.vectors}
+        for vector in first.vectors:
+            other = theirs.get(vector.name)
+            if other is None or vector.shape != other.shape or vector.n_bytes > _MOST_VECTOR_BYTES:
+                continue
+            ours = vector.read(0, vector.shape[0]).tolist()
+            if ours != other.read(0, other.shape[0]).tolist():
+                notes.append(
+                    f"{other.label} differs from {vector.label}: are the rows the same examples in the same order? "
+                    "if it holds ids, --ids aligns them"
+                )
+    return notes
+
+
 def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progress) -> list[SelectedFile]:
     layers = [layer for file in files for layer in file.layers]
     bad: set[int] = set()
+    worst, most = layers[0], 0
     for done, layer in enumerate(layers, start=1):
-        bad.update(find_nonfinite_examples(layer).tolist())
+        found = find_nonfinite_examples(layer).tolist()
+        bad.update(found)
+        worst, most = (layer, len(found)) if len(found) > most else (worst, most)
         progress("checking values", done, len(layers))
     if not bad:
         return files
     n_before = len(layers[0].rows)
     keep = np.setdiff1d(np.arange(n_before, dtype=np.intp), np.array(sorted(bad), dtype=np.intp))
-    notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite in at least one")
     if not len(keep):
-        raise DataError(f"{layers[0].label}: no example is finite in every layer; mend the files")
+        raise DataError(
+            f"{worst.label}: {most} of {n_before} examples are not finite, and none is finite in every layer; "
+            "mend the file, or leave the layer out with --layers"
+        )
+    notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite in at least one")
     return [
-        SelectedFile(file.file, tuple(layer.with_rows(np.asarray(layer.rows)[keep]) for layer in file.layers))
+        replace(file, layers=tuple(layer.with_rows(np.asarray(layer.rows)[keep]) for layer in file.layers))
         for file in files
     ]
 
@@ -143,13 +173,26 @@ def _add_notes(task: Task, outcome: Outcome, notes: list[str]) -> None:
             notes.append(
                 f"{_listed(labels)}: the {kernel} kernel overflows, so its values are nan; give a smaller gamma"
             )
-    saturating = [spec.name for spec in task.measures if MEASURES[spec.name].saturates]
-    if saturating and outcome.saturated:
-        n_examples = task.layers[0].n_examples
+    _add_notes_of_cca(task, outcome, notes)
+
+
+def _add_notes_of_cca(task: Task, outcome: Outcome, notes: list[str]) -> None:
+    n_examples = task.layers[0].n_examples
+    advice = "use cka or cka-debiased, more examples, or --pool mean"
+    for side, labels in (("either", outcome.saturated), ("Y", outcome.saturated_y)):
+        names = [spec.name for spec in task.measures if MEASURES[spec.name].saturated_by == side]
+        if names and labels:
+            notes.append(
+                f"{', '.join(names)}: 1 for {_listed(labels)}{' as Y' * (side == 'Y')} whatever the other layer, which "
+                f"means nothing: {n_examples} examples are too few for {n_examples - 1} or more independent features; "
+                + advice
+            )
+    names = [spec.name for spec in task.measures if MEASURES[spec.name].saturated_by == "either"]
+    if names and outcome.crowded:
+        pairs = _listed(outcome.crowded).replace("more layers", "more pairs")
         notes.append(
-            f"{', '.join(saturating)}: 1 for {_listed(outcome.saturated)} whatever the other layer, which means "
-            f"nothing: {n_examples} examples are too few for {n_examples - 1} or more independent features; "
-            "use cka or cka-debiased, more examples, or --pool mean"
+            f"{', '.join(names)}: raised for {pairs}: their independent features add up to more than "
+            f"{n_examples - 1}, so some correlations are 1 by force (and pwcca is not unique); " + advice
         )
 
 

@@ -71,9 +71,7 @@ class Task:
         """Return what the plan must know."""
         kernels = self.kernels if self.gram_measures else []
         return Job(
-            layers=[
-                LayerShape(layer.label, layer.n_features, layer.dtype.itemsize, layer.n_step) for layer in self.layers
-            ],
+            layers=[LayerShape(layer.n_features, layer.dtype.itemsize, layer.n_step) for layer in self.layers],
             n_examples=self.layers[0].n_examples,
             n_x=len(self.layers[self.x]),
             n_y=0 if self.x == self.y else len(self.layers[self.y]),
@@ -90,12 +88,15 @@ class Task:
 class Outcome:
     """The values of every measure and kernel, shape (n_x_layers, n_y_layers), and what must be said of layers.
 
-    constant, saturated : labels of layers. flat, without_width, overflowing : labels, by kernel.
+    constant, saturated, saturated_y : labels of layers; the last of columns. crowded : pairs whose ranks add up to
+        more than n−1. flat, without_width, overflowing : labels, by kernel.
     """
 
     values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
     constant: list[str] = field(default_factory=list)
     saturated: list[str] = field(default_factory=list)
+    saturated_y: list[str] = field(default_factory=list)
+    crowded: list[str] = field(default_factory=list)
     flat: dict[Spec, list[str]] = field(default_factory=dict)
     without_width: dict[Spec, list[str]] = field(default_factory=dict)
     overflowing: dict[Spec, list[str]] = field(default_factory=dict)
@@ -109,6 +110,12 @@ def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
         _add_gram_values(task, plan, sources, outcome, progress)
     if task.pair_measures:
         outcome.saturated = [each.label for each in factors if each.is_saturated and each.rank > 0]
+        outcome.saturated_y = [each.label for each in factors[task.y] if each.label in outcome.saturated]
+        outcome.crowded = [
+            f"{x.label} and {y.label}"
+            for x, y in product(factors[task.x], factors[task.y])
+            if x.rank + y.rank > x.n_degrees and not (x.is_saturated or y.is_saturated) and x is not y
+        ]
         _add_pair_values(task, plan, factors, outcome, progress)
     return outcome
 
@@ -162,7 +169,8 @@ def _gram_sums(
         scales = np.array([0.0 if source.is_constant else source.scale for source in sources])
         return [sums] * len(task.kernels), [scales] * len(task.kernels), [[]] * len(task.kernels)
     several_tiles = plan.in_memory and plan.n_tiles > 1
-    layers = list(in_order(prepare, sources, plan.n_threads))
+    needs_distance = any(spec.name == "rbf" for spec in task.kernels)
+    layers = list(in_order(lambda source: prepare(source, needs_distance=needs_distance), sources, plan.n_threads))
     job = GramJob(
         layers, task.kernels, task.x, task.y, plan.n_tile_rows, plan.keep_distances,
         tiles_at_once=plan.n_threads if several_tiles else 1, layers_at_once=1 if several_tiles else plan.n_threads,

@@ -30,9 +30,14 @@ class Factors:
         return len(self.singular_values)
 
     @property
+    def n_degrees(self) -> int:
+        """Independent directions that any centred layer can have: n_examples − 1."""
+        return len(self.basis) - 1
+
+    @property
     def is_saturated(self) -> bool:
         """Whether the layer spans every centred vector, so that any other layer is a linear map of it."""
-        return self.rank >= len(self.basis) - 1
+        return self.rank >= self.n_degrees
 
     def n_kept(self, variance: float) -> int:
         """Return how many leading components hold this share of the variance Σs²."""

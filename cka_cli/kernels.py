@@ -249,33 +249,38 @@ def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
 class Kernel:
     """One kernel: how a tile follows, and what it needs.
 
+    invariant_to : maps of all examples that change no HSIC and no CKA of the kernel.
     needs : `products` of centred rows, squared `distances`, or `l1` distances.
     keeps_single : whether float32 holds its tile; the others are float64 always.
     """
 
     tile: TileFunction
     formula: str
+    invariant_to: str
     needs: str = "products"
     keeps_single: bool = False
     note: str = ""
 
 
+_GAMMA = "gamma = 1/n_features unless given"
 KERNELS: dict[str, Kernel] = {
-    "linear": Kernel(linear_tile, "x'y", keeps_single=True, note="features centred"),
-    "polynomial": Kernel(polynomial_tile, "(gamma x'y + coef0)^degree", note="gamma = 1/n_features unless given"),
+    "linear": Kernel(linear_tile, "x'y", "orthogonal maps, shift", keeps_single=True, note="features centred"),
+    "polynomial": Kernel(polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", note=_GAMMA),
     "rbf": Kernel(
         rbf_tile,
         "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
+        "orthogonal maps, shift; with sigma isotropic scale",
         needs="distances",
         keeps_single=True,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
-    "sigmoid": Kernel(sigmoid_tile, "tanh(gamma x'y + coef0)", note="gamma = 1/n_features unless given"),
+    "sigmoid": Kernel(sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", note=_GAMMA),
     "laplacian": Kernel(
         laplacian_tile,
         "exp(-gamma |x-y|₁)",
+        "permutations and signs of features, shift",
         needs="l1",
-        note="gamma = 1/n_features unless given; slow: no matrix product",
+        note=_GAMMA + "; slow: no matrix product",
     ),
-    "cosine": Kernel(cosine_tile, "x'y/(|x||y|)", note="features as saved"),
+    "cosine": Kernel(cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", note="features as saved"),
 }

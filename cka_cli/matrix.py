@@ -6,6 +6,8 @@ import numpy as np
 
 from cka_cli.arrays import Float64
 
+_BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
+
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
@@ -31,6 +33,11 @@ class Matrix:
     def title(self) -> str:
         """`measure, kernel`, as a colour bar or a panel names it."""
         return f"{self.measure}, {self.kernel}" if self.kernel else self.measure
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the values of the measure lie in [-1, 1], noise of an unbiased estimate aside; False when unknown."""
+        return self.measure.startswith(_BOUNDED)
 
     def best_columns(self) -> list[int | None]:
         """Return for each row the column of its largest value (the first of equals); None for a row of NaN."""

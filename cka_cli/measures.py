@@ -22,7 +22,7 @@ class Measure:
     from_hsic : how values follow from HSIC of all pairs and of the layers themselves; None in the CCA family.
     from_pair : how a value follows from the factors of a pair; None in the HSIC family.
     is_unbiased : which estimator of HSIC it takes. has_units : whether rescaling a layer changes it.
-    saturates : whether at least n−1 independent features make every value 1.
+    saturated_by : whose n−1 independent features make the value 1: `either` layer's, `Y`'s, or nobody's (empty).
     """
 
     formula: str
@@ -35,7 +35,7 @@ class Measure:
     from_pair: FromPair | None = None
     is_unbiased: bool = False
     has_units: bool = False
-    saturates: bool = False
+    saturated_by: str = ""
 
     @property
     def takes_kernel(self) -> bool:
@@ -49,33 +49,36 @@ def _cross_only(cross: Float64, x_norms: Float64, y_norms: Float64) -> Float64:
 
 _KORNBLITH = "Kornblith et al. 2019, arXiv 1905.00414"
 _ORTHOGONAL = "orthogonal maps, isotropic scale, shift"
+_OF_KERNEL = "what the kernel is invariant to"
+_OF_KERNEL_AND_SCALE = _OF_KERNEL + "; linear: isotropic scale too"
 _GRAM_COST = "n²p per layer, n² per pair"
 _FACTOR_COST = "np·min(n,p) per layer and pair"
 
 MEASURES: dict[str, Measure] = {
     "cka": Measure(
-        "HSIC(K,L)/√(HSIC(K,K) HSIC(L,L))", "0 to 1", _ORTHOGONAL, _GRAM_COST, _KORNBLITH + ", eq. 4", from_hsic=cka
+        "HSIC(K,L)/√(HSIC(K,K) HSIC(L,L))", "0 to 1", _OF_KERNEL_AND_SCALE, _GRAM_COST, _KORNBLITH + ", eq. 4",
+        from_hsic=cka,
     ),
     "cka-debiased": Measure(
-        "the same with unbiased HSIC", "-1 to 1, 0 for noise", _ORTHOGONAL, _GRAM_COST,
+        "the same with unbiased HSIC", "-1 to 1, 0 for noise", _OF_KERNEL_AND_SCALE, _GRAM_COST,
         "Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327", 4, from_hsic=cka, is_unbiased=True,
     ),
     "hsic": Measure(
-        "tr(KHLH)/(n-1)²", "0 and up", "orthogonal maps, shift", _GRAM_COST, "Gretton et al. 2005; " + _KORNBLITH,
+        "tr(KHLH)/(n-1)²", "0 and up", _OF_KERNEL, _GRAM_COST, "Gretton et al. 2005; " + _KORNBLITH,
         from_hsic=_cross_only, has_units=True,
     ),
     "hsic-unbiased": Measure(
-        "U-statistic of HSIC", "any, 0 for noise", "orthogonal maps, shift", _GRAM_COST,
+        "U-statistic of HSIC", "any, 0 for noise", _OF_KERNEL, _GRAM_COST,
         "Song et al. 2012, JMLR 13, eq. 5",
         4, from_hsic=_cross_only, is_unbiased=True, has_units=True,
     ),
     "cca-r2": Measure(
         "|Qy'Qx|²/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
-        from_pair=lambda pair, spec: cca.cca_r2(pair), saturates=True,
+        from_pair=lambda pair, spec: cca.cca_r2(pair), saturated_by="either",
     ),
     "cca-rho": Measure(
         "|Qy'Qx|_*/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
-        from_pair=lambda pair, spec: cca.cca_rho(pair), saturates=True,
+        from_pair=lambda pair, spec: cca.cca_rho(pair), saturated_by="either",
     ),
     "svcca-r2": Measure(
         "cca-r2 of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _FACTOR_COST,
@@ -88,11 +91,11 @@ MEASURES: dict[str, Measure] = {
     "pwcca": Measure(
         "Σα_i ρ_i/Σα_i, α_i = Σ_j |<h_i,x_j>|, of the narrower layer", "0 to 1",
         "invertible maps of the wider layer, permutation and scale of the narrower", _FACTOR_COST,
-        "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: cca.pwcca(pair), saturates=True,
+        "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: cca.pwcca(pair), saturated_by="either",
     ),
     "regression-r2": Measure(
         "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",
-        _FACTOR_COST, _KORNBLITH, from_pair=lambda pair, spec: cca.regression_r2(pair), saturates=True,
+        _FACTOR_COST, _KORNBLITH, from_pair=lambda pair, spec: cca.regression_r2(pair), saturated_by="Y",
     ),
     "procrustes": Measure(
         "|Xc'Yc|_*/(|Xc| |Yc|)", "0 to 1", _ORTHOGONAL, _FACTOR_COST, "Williams et al. 2021, arXiv 2110.14739",

@@ -7,7 +7,7 @@ _FALLBACK_BYTES = 2 << 30
 
 
 def default_memory_bytes() -> int:
-    """Return half of the memory that is free for this process."""
+    """Return half of the memory that is free for this process, at least 256 MiB."""
     return max(1 << 28, free_memory_bytes() // 2)
 
 
@@ -31,15 +31,17 @@ def _system_available() -> int | None:
 
 
 def _group_available() -> int | None:
-    """Return what control groups (version 2, then 1) leave; None where they set no limit."""
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    """Return what control groups (version 2, then 1) leave, cached files counted as free; None without a limit."""
+    for folder, limit, used, cached in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            most = Path(limit).read_text().strip()
+            most = Path(folder, limit).read_text().strip()
             if most != "max" and int(most) < 1 << 60:
-                return max(0, int(most) - int(Path(used).read_text()))
+                statistics = dict(line.split() for line in Path(folder, "memory.stat").read_text().splitlines())
+                taken = int(Path(folder, used).read_text()) - int(statistics.get(cached, 0))
+                return max(0, int(most) - taken)
         except (OSError, ValueError):
             continue
     return None

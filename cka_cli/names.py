@@ -36,7 +36,7 @@ KERNELS: dict[str, tuple[Parameter, ...]] = {
     "laplacian": (_GAMMA,),
     "cosine": (),
 }
-KERNEL_ALIASES = {"poly": "polynomial"}
+KERNEL_ALIASES = {"poly": "polynomial", "gaussian": "rbf"}
 
 MEASURES: dict[str, tuple[Parameter, ...]] = {
     "cka": (),
@@ -96,8 +96,11 @@ def parse_measure(text: str) -> Spec:
 
 def _parse(text: str, what: str, known: dict[str, tuple[Parameter, ...]], aliases: dict[str, str]) -> Spec:
     name, colon, rest = text.strip().partition(":")
-    name = aliases.get(name.strip(), name.strip())
+    name = name.strip().lower()
+    name = aliases.get(name, name)
     if name not in known:
+        if "," in name and name.partition(",")[0] in (*known, *aliases):
+            raise UsageError(f"{what} '{text}': one {what} at a time; repeat the option for more")
         raise UsageError(f"{what} '{text}': no such {what}{nearest(name, list(known))} (see: cka measures)")
     parameters = {parameter.name: parameter for parameter in known[name]}
     values: dict[str, Number | None] = {key: parameter.default for key, parameter in parameters.items()}

@@ -5,9 +5,8 @@ how many features are read at a time. The values of a comparison do not depend o
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from cka_cli.errors import DataError
 
@@ -27,11 +26,10 @@ _MIB = 1 << 20
 class LayerShape:
     """What the plan must know of a layer.
 
+    n_features : once pooled. n_saved_bytes : per value, as saved.
     n_step : features in the smallest slice that can be read without reading the rest.
-    n_saved_bytes : per value, as saved. n_bytes : on disk or unpacked, all rows that are read.
     """
 
-    label: str
     n_features: int
     n_saved_bytes: int
     n_step: int
@@ -78,29 +76,29 @@ class Plan:
     n_tiles: int
     n_slices: tuple[int, ...]
     keep_distances: bool
-    n_reads: float
+    n_reads: int
     bytes_read: int
     peak_bytes: int
     multiplications: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON takes it."""
-        return asdict(self)
-
 
 def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
-    """Return the cheapest way to do the job inside the memory allowed.
+    """Return the cheapest way to do the job inside the memory allowed; with fewer threads where that saves reading.
 
     Raises DataError that names the least that would do when it is not enough.
     """
-    gram, features = _gram_multiplications(job), _feature_multiplications(job)
+    for threads in range(n_threads, 0, -1):
+        plans = [_plan_in_memory(job, memory_bytes, threads)]
+        # The feature route multiplies in float64, which takes twice the time.
+        if job.is_linear_only and _feature_multiplications(job) * (8 // job.n_value_bytes) < _gram_multiplications(job):
+            plans = [_plan_features(job, memory_bytes, threads, in_memory=kept) for kept in (True, False)] + plans
+        for plan in plans:
+            if plan.peak_bytes <= memory_bytes:
+                return plan
     if job.needs_factors:
-        return _plan_in_memory(job, "gram" if job.n_kernels else "factors", memory_bytes, n_threads, must_fit=True)
-    # The feature route multiplies in float64, which takes twice the time.
-    if job.is_linear_only and features * (8 // job.n_value_bytes) < gram:
-        return _plan_features(job, memory_bytes, n_threads)
-    plan = _plan_in_memory(job, "gram", memory_bytes, n_threads, must_fit=False)
-    return plan if plan.peak_bytes <= memory_bytes else _plan_in_pieces(job, memory_bytes, n_threads)
+        least = _plan_in_memory(job, memory_bytes, 1).peak_bytes
+        raise _too_small(memory_bytes, least, "the measures of the CCA family hold every layer in memory")
+    return _plan_in_pieces(job, memory_bytes, n_threads)
 
 
 def _gram_multiplications(job: Job) -> int:
@@ -137,11 +135,11 @@ def _sums_bytes(job: Job) -> int:
     return 2 * 8 * job.n_examples * len(job.layers) * max(1, job.n_kernels) + 4 * _MIB
 
 
-def _plan_in_memory(job: Job, route: str, memory_bytes: int, n_threads: int, *, must_fit: bool) -> Plan:
+def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     n = job.n_examples
-    widest = max((layer.n_features for layer in job.layers), default=0)
+    widest = max(layer.n_features for layer in job.layers)
     values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers) if job.n_kernels else 0
-    loading = n_threads * (2 * _READ_BYTES + (n * widest * 8 if any(s.n_saved_bytes > 4 for s in job.layers) else 0))
+    loading = n_threads * _loading_bytes(job, widest)
     factors = 0
     if job.needs_factors:
         factors = sum(8 * min(n, layer.n_features) * (n + layer.n_features) for layer in job.layers)
@@ -151,15 +149,33 @@ def _plan_in_memory(job: Job, route: str, memory_bytes: int, n_threads: int, *, 
     peak = values + factors + max(loading, tiles) + _sums_bytes(job)
     kept = len(job.layers) * job.n_value_bytes * n * (n + n_rows) // 2
     keep = job.n_by_median > 0 and peak + kept + n_threads * kept // len(job.layers) // 8 <= memory_bytes
-    if must_fit and peak > memory_bytes:
-        raise _too_small(memory_bytes, peak, "the measures of the CCA family hold every layer in memory")
-    times = 1 + (job.n_by_median > 0 and not keep)
     n_blocks = -(-n // n_rows)
     return Plan(
-        route, True, n_threads, memory_bytes, n_rows, n_blocks * (n_blocks + 1) // 2 if job.n_kernels else 0,
-        tuple(layer.n_features for layer in job.layers), keep, 1, _saved_bytes(job), peak + (kept if keep else 0),
-        times * _gram_multiplications(job) if job.n_kernels else 0,
-    )  # fmt: skip
+        route="gram" if job.n_kernels else "factors",
+        in_memory=True,
+        n_threads=n_threads,
+        memory_bytes=memory_bytes,
+        n_tile_rows=n_rows,
+        n_tiles=n_blocks * (n_blocks + 1) // 2 if job.n_kernels else 0,
+        n_slices=tuple(layer.n_features for layer in job.layers),
+        keep_distances=keep,
+        n_reads=1,
+        bytes_read=_saved_bytes(job),
+        peak_bytes=peak + (kept if keep else 0),
+        multiplications=_times(job, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0,
+    )
+
+
+def _times(job: Job, *, keep: bool) -> int:
+    """Return how often all products are formed: once more where medians are sought and distances are not kept."""
+    return 1 + (job.n_by_median > 0 and not keep)
+
+
+def _loading_bytes(job: Job, widest: int) -> int:
+    """Bytes of what is read at a time by one thread, and of a layer on its way from float64 to float32."""
+    block = min(_READ_BYTES, max(job.n_examples * layer.n_features * layer.n_saved_bytes for layer in job.layers))
+    is_wide = any(layer.n_saved_bytes > 4 for layer in job.layers)
+    return 2 * block + (job.n_examples * widest * 8 if is_wide else 0)
 
 
 def _tile_rows(job: Job, n_threads: int, tile_bytes: int) -> int:
@@ -189,13 +205,22 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         least_bytes = _piece_bytes(job, n_rows, -(-n // n_rows), [_least_slice(each, n_rows) for each in job.layers], 1)
         raise _too_small(memory_bytes, least_bytes, "tiles and slices get no smaller")
     widths = [_widest_slice(layer, n_rows, job.n_value_bytes, room // threads, n_blocks) for layer in job.layers]
-    times = 1 + (job.n_by_median > 0)
+    times = _times(job, keep=False)
     n_reads = 1 + times * n_blocks
     return Plan(
-        "gram", False, threads, memory_bytes, n_rows, n_blocks * (n_blocks + 1) // 2, tuple(widths), False,
-        n_reads, n_reads * _saved_bytes(job), _piece_bytes(job, n_rows, n_blocks, widths, threads),
-        times * _gram_multiplications(job),
-    )  # fmt: skip
+        route="gram",
+        in_memory=False,
+        n_threads=threads,
+        memory_bytes=memory_bytes,
+        n_tile_rows=n_rows,
+        n_tiles=n_blocks * (n_blocks + 1) // 2,
+        n_slices=tuple(widths),
+        keep_distances=False,
+        n_reads=n_reads,
+        bytes_read=n_reads * _saved_bytes(job),
+        peak_bytes=_piece_bytes(job, n_rows, n_blocks, widths, threads),
+        multiplications=times * _gram_multiplications(job),
+    )
 
 
 def _piece_bytes(job: Job, n_rows: int, n_blocks: int, widths: Sequence[int], n_threads: int) -> int:
@@ -228,30 +253,38 @@ def _widest_slice(layer: LayerShape, n_rows: int, n_value_bytes: int, room: int,
     return min(layer.n_features, max(n_steps * layer.n_step, _least_slice(layer, n_rows)))
 
 
-def _plan_features(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bool) -> Plan:
+    n = job.n_examples
     widths = [layer.n_features for layer in job.layers]
     x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
     n_products = x * y + sum(width**2 for width in widths) if job.n_y else x**2
     per_row = (x + y) * (2 * 8 + job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
-    fixed = (2 + n_threads) * n_products * 8 + _sums_bytes(job)
-    values = job.n_examples * (x + y) * job.n_value_bytes + n_threads * 2 * _READ_BYTES
-    in_memory = fixed + values + n_threads * _TILE_ROWS * per_row <= memory_bytes
-    room = memory_bytes - fixed - (values if in_memory else 0)
-    n_rows = min(-(-job.n_examples // _FEWEST_BLOCKS), _FEATURE_ROWS, room // (n_threads * per_row))
-    if n_rows < min(-(-job.n_examples // _FEWEST_BLOCKS), _LEAST_TILE_ROWS):
-        least = fixed + n_threads * _LEAST_TILE_ROWS * per_row
-        raise _too_small(memory_bytes, least, "the products of all features with all features must fit")
+    values = n * (x + y) * job.n_value_bytes if in_memory else 0
+    loading = n_threads * _loading_bytes(job, max(widths) if in_memory else 0)
+    fixed = (2 + n_threads) * n_products * 8 + _sums_bytes(job) + values
+    n_rows = min(-(-n // _FEWEST_BLOCKS), _FEATURE_ROWS)
+    while n_rows > _LEAST_TILE_ROWS and fixed + n_threads * n_rows * per_row > memory_bytes:
+        n_rows //= 2
     n_reads = 1 if in_memory else 2
     return Plan(
-        "features", in_memory, n_threads, memory_bytes, n_rows, -(-job.n_examples // n_rows), tuple(widths), False,
-        n_reads, n_reads * _saved_bytes(job), fixed + (values if in_memory else 0) + n_threads * n_rows * per_row,
-        _feature_multiplications(job),
-    )  # fmt: skip
+        route="features",
+        in_memory=in_memory,
+        n_threads=n_threads,
+        memory_bytes=memory_bytes,
+        n_tile_rows=n_rows,
+        n_tiles=-(-n // n_rows),
+        n_slices=tuple(widths),
+        keep_distances=False,
+        n_reads=n_reads,
+        bytes_read=n_reads * _saved_bytes(job),
+        peak_bytes=max(fixed + n_threads * n_rows * per_row, values + loading),
+        multiplications=_feature_multiplications(job),
+    )
 
 
 def _too_small(memory_bytes: int, least: int, why: str) -> DataError:
     least_mib = -(-least // _MIB) + 1
     return DataError(
-        f"--memory {memory_bytes // _MIB}MiB: too little for this job ({why}); give at least --memory {least_mib}MiB, "
-        "or fewer layers (--layers), fewer examples (--sample) or --pool mean"
+        f"--memory {memory_bytes / _MIB:.4g}MiB: too little for this job ({why}); give at least "
+        f"--memory {least_mib}MiB, or fewer layers (--layers), fewer examples (--sample) or --pool mean"
     )

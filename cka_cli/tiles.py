@@ -1,7 +1,8 @@
 """From centred layers to Gram sums, tile by tile.
 
-The unit of work is `tile_of_all_layers`: a pure function of layers and one tile whose result is added. A layer's tile
-is computed once, for all the pairs and kernels that need it; only tiles of the upper triangle are computed.
+The unit of work is `tile_of_all_layers`: a function of a job and one tile whose result is added, and which another
+process could work out as well: a job of layers that are read in pieces can be pickled. A layer's tile is computed once,
+for all the pairs and kernels that need it; only tiles of the upper triangle are computed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -79,14 +80,19 @@ class TileResult:
     distances: list[Array] = field(default_factory=list)
 
 
-def prepare(source: Source) -> GramLayer:
-    """Return a layer with its terms; the median distance is found later, by `with_medians`."""
+def prepare(source: Source, *, needs_distance: bool) -> GramLayer:
+    """Return a layer with its terms; the median distance is found later, by `with_medians`.
+
+    needs_distance : whether a kernel takes off its value at a typical distance.
+    """
     terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0)
     if isinstance(source, CentredLayer):
         row_terms = _terms_of(source, slice(0, source.n_examples))
         distance = 2 * float(row_terms.squared_norms.sum()) / max(1, source.n_examples - 1)
         return GramLayer(source, replace(terms, typical_distance=distance), row_terms)
     layer = GramLayer(source, terms, None)
+    if not needs_distance or source.is_constant:
+        return layer
     return replace(layer, terms=replace(terms, typical_distance=float(np.median(_sampled_distances(layer)))))
 
 
@@ -321,11 +327,16 @@ def _each_pair_once(distances: Array, tile: Tile) -> Array:
 
 
 def _sampled_distances(layer: GramLayer) -> Array:
-    """Return the distances between a few rows spread evenly over the layer."""
-    sample = layer.source.spread_rows(_N_SAMPLE_ROWS)
-    everything = slice(0, sample.n_examples)
-    inputs, _, _ = tile_inputs(GramLayer(sample, layer.terms, None), (everything, everything), frozenset({"distances"}))
-    return inputs["distances"][np.triu_indices(sample.n_examples, 1)]
+    """Return the squared distances between a few rows spread evenly over the layer."""
+    source = layer.source
+    rows = np.unique(np.linspace(0, source.n_examples - 1, _N_SAMPLE_ROWS).astype(np.intp))
+    products, sums = None, _RowTermSums(len(rows))
+    for features, values in source.slices_of(rows):
+        products = _add_product(products, values, values)
+        sums.add(values, source.mean[features])
+    assert products is not None
+    terms = sums.result()
+    return kernels.squared_distances(products, terms, terms)[np.triu_indices(len(rows), 1)]
 
 
 def has_gram(layer: GramLayer, spec: Spec) -> bool:

@@ -1,15 +1,21 @@
 """However the work is divided, the values are the same."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cka_cli.activations import ReadOptions
+from cka_cli.activations import ReadOptions, select_layers
+from cka_cli.centred import survey
 from cka_cli.comparison import compare, plan_comparison
-from cka_cli.engine import Task, run
 from cka_cli.errors import DataError
+from cka_cli.names import parse_kernel
 from cka_cli.plan import Plan
+from cka_cli.tiles import GramJob, prepare, tile_of_all_layers
 
 ALL_KERNELS = ["linear", "rbf:sigma=0.5", "rbf:gamma=0.02", "polynomial", "sigmoid", "cosine", "laplacian"]
 
@@ -227,6 +233,46 @@ def test_narrow_layers_take_the_feature_route_and_wide_ones_tiles(tmp_path):
     assert plan_comparison(wide).route == "gram"
 
 
-def test_the_unit_of_work_can_be_sent_to_another_process():
-    assert run.__module__ == "cka_cli.engine"
-    assert Task.__module__ == "cka_cli.engine"
+@pytest.mark.parametrize("storage", ["plain", "gzip", "npz", "stored"])
+def test_the_unit_of_work_can_be_done_by_another_process(tmp_path, storage):
+    x = save_layers(tmp_path / "x", 60, [5, 40], 0, "float32", storage)
+    (file,) = select_layers([x], ReadOptions())
+    layers = [survey(layer, np.dtype(np.float32), 16, lambda n_bytes: None) for layer in file.layers]
+    job = GramJob(
+        [prepare(layer, needs_distance=True) for layer in layers],
+        [parse_kernel("linear"), parse_kernel("rbf:gamma=0.1")], slice(0, 2), slice(0, 2), 25,
+    )  # fmt: skip
+    tile = (slice(0, 25), slice(25, 50))
+    here = tile_of_all_layers(job, tile)
+    command = "import pickle, sys; function, *arguments = pickle.load(sys.stdin.buffer)\n"
+    command += "sys.stdout.buffer.write(pickle.dumps(function(*arguments)))"
+    child = subprocess.run(
+        [sys.executable, "-c", command],
+        input=pickle.dumps((tile_of_all_layers, job, tile)),
+        capture_output=True,
+        check=True,
+    )
+    there = pickle.loads(child.stdout)
+    for one, other in zip(here.sums, there.sums, strict=True):
+        assert np.array_equal(one.cross, other.cross)
+        assert np.array_equal(one.row_sums, other.row_sums)
+
+
+def test_positions_sampled_for_a_width_are_few(tmp_path):
+    values = np.random.default_rng(0).standard_normal((300, 3, 20, 20)).astype("f4")
+    np.save(tmp_path / "x.npy", values)
+    (file,) = select_layers([str(tmp_path / "x.npy")], ReadOptions(pool="positions"))
+    layer = survey(file.layers[0], np.dtype(np.float32), 3, lambda n_bytes: None)
+    ((_, rows),) = layer.slices_of(np.array([0, 399, 400, 119_999]))
+    expected = np.moveaxis(values, 1, -1).reshape(-1, 3)[[0, 399, 400, 119_999]]
+    np.testing.assert_allclose(rows / layer.scale + layer.mean / layer.scale, expected, atol=1e-5)
+
+
+def test_the_least_memory_that_is_named_does_with_many_threads(tmp_path):
+    x = save_layers(tmp_path / "x.h5", 300, [20, 30], 0, "float32", "plain")
+    for options in ({}, {"measures": ["cca-r2"]}, {"kernels": ["rbf"]}):
+        with pytest.raises(DataError) as error:
+            compare(x, memory_bytes=1 << 20, n_threads=64, **options)
+        least = int(str(error.value).partition("at least --memory ")[2].partition("MiB")[0])
+        assert least < 16
+        compare(x, memory_bytes=least << 20, n_threads=64, **options)

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from cka_cli.errors import DataError, UsageError
@@ -224,6 +226,41 @@ def test_long_names_leave_most_of_the_picture_to_the_cells_and_stay_distinct():
     assert all("…" in text for text in shown(axes.yaxis))
 
 
+@pytest.mark.parametrize("shape", [(64, 2), (2, 64), (64, 64), (80, 3), (80, 80), (200, 2), (200, 9), (5, 200)])
+def test_no_name_of_a_short_side_is_left_out_and_none_of_a_long_one_up_to_80(shape):
+    figure = draw_heatmap([matrix(band(*shape))])
+    figure.draw_without_rendering()
+    axes = panels(figure)[0]
+    for axis, n in ((axes.yaxis, shape[0]), (axes.xaxis, shape[1])):
+        if n <= 80:
+            assert shown(axis) == [f"layer{i + 1}" for i in range(n)]
+    labels = [*axes.xaxis.get_ticklabels(), *axes.yaxis.get_ticklabels()]
+    assert overlapping([*labels, axes.xaxis.label, axes.yaxis.label]) == 0
+    assert all(label.get_fontsize() >= 5 for label in labels)
+    assert all(figure.bbox.padded(0.5).containsx(label.get_window_extent().x0) for label in labels)
+    assert all(figure.bbox.padded(0.5).containsy(label.get_window_extent().y0) for label in labels)
+    assert max(figure.get_size_inches()) <= 10
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("shape", [(200, 3), (3, 200)])
+def test_names_fanned_out_have_a_line_each_to_their_cell(shape, flip):
+    figure = draw_heatmap([matrix(band(*shape))], HeatmapStyle(flip=flip))
+    figure.draw_without_rendering()
+    axes = panels(figure)[0]
+    lines = [line for line in figure.findobj(Line2D) if line.get_gid() == "fan"]
+    along = 0 if shape[1] == 3 else 1
+    labels = (axes.xaxis if shape[1] == 3 else axes.yaxis).get_ticklabels()
+    assert len(lines) == len(labels) == 3
+    for index, (line, label) in enumerate(zip(lines, labels, strict=True)):
+        at_cell, at_name = line.get_transform().transform(line.get_xydata())[:, along]
+        place = (index, 0) if along == 0 else (0, index)
+        assert at_cell == pytest.approx(axes.transData.transform(place)[along], abs=0.1)
+        box = label.get_window_extent()
+        assert at_name == pytest.approx((box.x0 + box.x1) / 2 if along == 0 else (box.y0 + box.y1) / 2, abs=3)
+    assert not [line for line in draw_heatmap([matrix(band(9, 3))]).findobj(Line2D) if line.get_gid() == "fan"]
+
+
 def test_shortened_text_fits_keeps_both_ends_and_is_untouched_when_it_fits():
     short = shorten(LONG[0], 1.0, 7)
     assert width_in(short, 7) <= 1.0
@@ -251,6 +288,8 @@ def test_wrap_breaks_after_commas_and_shortens_what_is_still_too_long():
     assert 1 < len(lines) <= 3
     assert all(width_in(line, 8) <= 1.2 for line in lines)
     assert wrap(text, 9, 8, 3) == [text]
+    assert wrap("cka, polynomial:degree=2,gamma=1", 1.0, 9, 4) == ["cka,", "polynomial:", "degree=2,", "gamma=1"]
+    assert wrap("cka, polynomial:degree=2", 1.5, 9, 4) == ["cka,", "polynomial:degree=2"]
 
 
 NASTY = ["$\\frac{", "a_b^c", "$x$", "tab\tnew\nline", "\x1b[31m", "层", "\udc80", "\\alpha", "\u202etxet"]
@@ -413,6 +452,19 @@ def test_tiny_values_have_ticks_and_numbers_in_units_the_label_names():
     assert [text.get_text() for text in panels(figure)[0].texts][:3] == ["1.00", "4.00", ""]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.2134, 0.5823, ["0.21", "0.30", "0.40", "0.50", "0.58"]),
+        (3.1, 9.0, ["3.1", "4.0", "5.0", "6.0", "8.0", "9.0"]),
+    ],
+)
+def test_both_ends_of_the_bar_have_a_number(low, high, expected):
+    (bar,) = bars(draw_heatmap([matrix(np.linspace(low, high, 36).reshape(6, 6), measure="hsic")]))
+    assert (bar.get_yticks()[0], bar.get_yticks()[-1]) == (low, high)
+    assert shown(bar.yaxis) == expected
+
+
 # Several panels
 
 
@@ -479,6 +531,32 @@ def test_headings_name_the_files_that_differ():
     assert [axes.get_title() for axes in panels(figure)] == ["cka, linear\np.h5 × a.h5", "cka, linear\nq.h5 × b.h5"]
 
 
+def test_the_number_of_examples_tells_apart_what_the_files_do_not():
+    twice = [replace(matrix(band(3, 3)), n_examples=n) for n in (500, 100)]
+    assert [axes.get_title() for axes in panels(draw_heatmap(twice))] == [
+        "cka, linear\n500 examples", "cka, linear\n100 examples",
+    ]  # fmt: skip
+    by_file = [twice[0], replace(twice[1], y_file="z.h5")]
+    assert [axes.get_title() for axes in panels(draw_heatmap(by_file))] == ["cka, linear\ny.h5", "cka, linear\nz.h5"]
+
+
+def test_panels_stand_level_whatever_the_lines_of_their_headings():
+    kernels = ("linear", "polynomial:degree=2,gamma=0.00195,coef0=1", "rbf:sigma=0.4")
+    figure = draw_heatmap([matrix(band(2, 2), kernel=kernel) for kernel in kernels])
+    titles = [axes.get_title() for axes in panels(figure)]
+    assert len({title.count("\n") for title in titles}) > 1
+    assert not any("…" in title for title in titles)
+    assert len({axes.get_window_extent().y0 for axes in panels(figure)}) == 1
+
+
+def test_cells_of_all_panels_are_as_large_unless_a_panel_would_vanish():
+    figure = draw_heatmap([matrix(band(6, 6)), matrix(band(1, 1)), matrix(band(3, 2))])
+    sides = [axes.get_window_extent().width / axes.images[0].get_array().shape[1] for axes in panels(figure)]
+    assert sides == pytest.approx([sides[0]] * 3)
+    figure = draw_heatmap([matrix(band(100, 100)), matrix(band(1, 1))])
+    assert panels(figure)[1].get_window_extent().width > 0.25 * figure.dpi
+
+
 # Numbers and marks
 
 
@@ -486,9 +564,9 @@ def test_numbers_have_two_decimals_and_the_colour_that_can_be_read():
     figure = draw_heatmap([matrix([[0.871, 1.0], [0.004, np.nan]])], HeatmapStyle(annotate=True))
     texts = {tuple(text.get_position()): text for text in panels(figure)[0].texts}
     assert {at: text.get_text() for at, text in texts.items()} == {
-        (0, 0): ".87",
-        (1, 0): "1.0",
-        (0, 1): ".00",
+        (0, 0): "0.87",
+        (1, 0): "1.00",
+        (0, 1): "0.00",
         (1, 1): "",
     }
     assert (texts[0, 0].get_color(), texts[0, 1].get_color()) == ("black", "white")
@@ -497,8 +575,10 @@ def test_numbers_have_two_decimals_and_the_colour_that_can_be_read():
 @pytest.mark.parametrize(
     ("value", "others", "text"),
     [
-        (-0.05, 1.0, "−.05"),
-        (-0.001, 1.0, ".00"),
+        (-0.05, 1.0, "−0.05"),
+        (0.994, 1.0, "0.99"),
+        (0.996, 1.0, "1.00"),
+        (-0.001, 1.0, "0.00"),
         (10.5, 1.0, "10.50"),
         (2.5, 30.0, "2.50"),
         (-0.5, 30.0, "−0.50"),
@@ -538,12 +618,31 @@ def test_best_of_each_row_is_marked_and_explained():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_marks_make_room_for_numbers(flip):
-    figure = draw_heatmap([matrix([[0.1, 0.9]])], HeatmapStyle(mark_best=True, annotate=True, flip=flip))
+@pytest.mark.parametrize("n_layers", [2, 64])
+def test_a_frame_marks_the_best_where_numbers_stand(n_layers, flip):
+    values = band(n_layers, n_layers)
+    values[0] = np.nan
+    figure = draw_heatmap([matrix(values)], HeatmapStyle(mark_best=True, annotate=True, flip=flip))
+    figure.draw_without_rendering()
     axes = panels(figure)[0]
-    x, y = axes.lines[0].get_xydata()[0]
-    assert 0.3 < x - 1 < 0.5
-    assert axes.transData.transform((x, y))[1] > axes.transData.transform((1, 0))[1]
+    assert not axes.lines
+    assert [(round(frame.get_x() + 0.5), round(frame.get_y() + 0.5)) for frame in axes.patches] == [
+        (row, row) for row in range(1, n_layers)
+    ]
+    numbers = {text.get_position(): text for text in axes.texts}
+    for row, frame in enumerate(axes.patches, start=1):
+        number, box = numbers[row, row].get_window_extent(), frame.get_window_extent()
+        half_line = frame.get_linewidth() / 72 * figure.dpi / 2
+        assert box.x0 + half_line <= number.x0
+        assert number.x1 <= box.x1 - half_line
+        assert frame.get_edgecolor()[:3] == ((0, 0, 0) if numbers[row, row].get_color() == "black" else (1, 1, 1))
+    assert "largest value of the row" in words(figure)
+
+
+def test_numbers_left_out_leave_the_dots():
+    figure = draw_heatmap([matrix(band(200, 200))], HeatmapStyle(mark_best=True, annotate=True))
+    assert len(panels(figure)[0].lines) == 1
+    assert not panels(figure)[0].patches
 
 
 # Style
@@ -553,6 +652,43 @@ def test_marks_make_room_for_numbers(flip):
 def test_size_and_dpi_are_honoured_exactly(size):
     data = heatmap_bytes([matrix(band(10, 10))], HeatmapStyle(size=size, dpi=100, title="T"), "png")
     assert imread(BytesIO(data)).shape[:2] == (size[1] * 100, size[0] * 100)
+
+
+def test_one_column_of_a_paper_is_filled():
+    figure = draw_heatmap([matrix(band(10, 10))], HeatmapStyle(size=(3.25, 3)))
+    figure.draw_without_rendering()
+    (bar,) = bars(figure)
+    assert (panels(figure)[0].get_title(), bar.get_ylabel()) == ("cka, linear", "")
+    axes = panels(figure)[0]
+    top, bottom = axes.title.get_window_extent().y1, axes.xaxis.label.get_window_extent().y0
+    assert top - bottom > 0.82 * figure.bbox.height
+
+
+@pytest.mark.parametrize("kernels", [("linear",), ("linear", "rbf:sigma=0.4")])
+def test_the_bar_lies_below_where_that_leaves_more_for_the_cells(kernels):
+    figure = draw_heatmap([matrix(band(10, 10), kernel=kernel) for kernel in kernels], HeatmapStyle(size=(3, 4)))
+    figure.draw_without_rendering()
+    (bar,) = bars(figure)
+    cells = [axes.get_window_extent() for axes in panels(figure)]
+    box = bar.get_window_extent()
+    assert box.y1 < cells[0].y0
+    assert (box.x0, box.x1) == pytest.approx((cells[0].x0, cells[-1].x1), abs=2)
+    assert bar.get_xlabel().startswith("cka")
+    labels = bar.xaxis.get_ticklabels()
+    assert overlapping([*labels, bar.xaxis.label]) == 0
+    assert all(box.x0 - 1 <= label.get_window_extent().x0 for label in labels)
+    assert all(label.get_window_extent().x1 <= box.x1 + 1 for label in labels)
+    for text in figure.findobj(Text):
+        if text.get_text() and text.get_visible():
+            assert figure.bbox.padded(0.5).containsy(text.get_window_extent().y0)
+
+
+def test_the_label_of_a_shared_bar_goes_when_every_heading_has_it_and_the_width_is_scarce():
+    pair = [matrix(band(10, 10), kernel=kernel) for kernel in ("linear", "rbf")]
+    assert bars(draw_heatmap(pair, HeatmapStyle(size=(4, 2.3))))[0].get_ylabel() == ""
+    small = [replace(one, values=one.values * 1e-7, measure="hsic", kernel="") for one in pair]
+    (bar,) = bars(draw_heatmap(small, HeatmapStyle(size=(4, 2.3))))
+    assert "×10" in bar.get_ylabel() + bar.get_xlabel()
 
 
 def test_a_small_size_drops_words_before_cells():

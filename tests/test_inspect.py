@@ -126,10 +126,25 @@ def test_table_has_a_line_for_each_array_under_its_file(troubled):
     assert lines[0] == troubled
     assert lines[1].split() == ["layer", "shape", "dtype", "features", "in", "memory", "stored", "trouble"]
     assert lines[2].split() == ["conv1", "20", "×", "4", "float32", "4", "320", "B", "chunks", "5x2,", "gzip"]
-    assert lines[4].endswith("3 values are not finite; 1 constant features")
+    assert lines[4].endswith("3 values are not finite; 1 constant feature")
     assert lines[8].endswith("one axis: a layer only when named")
     assert lines[9].endswith("external link to b.h5, which is never followed; give that file itself")
     assert len(lines) == 11
+
+
+def test_one_is_singular_in_every_format(tmp_path):
+    array = values(9, 24)
+    array[0, 0] = np.nan
+    array[:, 1] = 1
+    np.save(tmp_path / "one.npy", array)
+    array[:, 2:12] = 1
+    array[1:11, 0] = np.nan
+    np.save(tmp_path / "many.npy", array)
+    found = inspect([str(tmp_path / "one.npy"), str(tmp_path / "many.npy")], progress=silent)
+    for report_format in ("table", "csv", "json"):
+        written = format_inspection(found, report_format)
+        assert "1 value is not finite; 1 constant feature" in written
+        assert "9 values are not finite; 11 constant features" in written
 
 
 def test_names_with_control_characters_are_escaped_in_the_table(tmp_path):

@@ -33,7 +33,7 @@ def test_every_measure_belongs_to_one_family(name):
     measure = measures.MEASURES[name]
     assert (measure.from_hsic is None) != (measure.from_pair is None)
     assert measure.takes_kernel == (name in oracle.KERNEL_MEASURES)
-    assert not (measure.saturates and measure.takes_kernel)
+    assert not (measure.saturated_by and measure.takes_kernel)
 
 
 @pytest.mark.parametrize("name", names.MEASURES)
@@ -68,7 +68,7 @@ def test_units_change_a_measure_that_has_units_and_no_other(compare_arrays, name
 def test_enough_features_saturate_a_measure_that_says_so_and_no_other(compare_arrays, name):
     rng = np.random.default_rng(72)
     x, y = rng.normal(size=(12, 30)) * 0.5 ** np.arange(30), rng.normal(size=(12, 30)) * 0.5 ** np.arange(30)
-    assert (compare_arrays(x, y, name) == 1) == measures.MEASURES[name].saturates
+    assert (compare_arrays(x, y, name) == 1) == bool(measures.MEASURES[name].saturated_by)
 
 
 def test_saturation_is_said_once_for_all_measures_and_layers(compare_layers):

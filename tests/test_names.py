@@ -34,11 +34,10 @@ CANONICAL_MEASURES = [
     (" svcca-rho : variance = 0.95", "svcca-rho:variance=0.95"),
 ]
 WRONG_KERNELS = [
-    ("gaussian", "kernel 'gaussian': no such kernel (see: cka measures)"),
     ("liner", "kernel 'liner': no such kernel; did you mean 'linear'? (see: cka measures)"),
     ("", "kernel '': no such kernel (see: cka measures)"),
     (":sigma=1", "kernel ':sigma=1': no such kernel (see: cka measures)"),
-    ("RBF", "kernel 'RBF': no such kernel (see: cka measures)"),
+    ("linear,rbf", "kernel 'linear,rbf': one kernel at a time; repeat the option for more"),
     ("linear:gamma=1", "kernel 'linear:gamma=1': linear has no parameter 'gamma'; it takes none"),
     ("rbf:width=1", "kernel 'rbf:width=1': rbf has no parameter 'width'; it takes sigma, gamma"),
     ("poly:d=2", "kernel 'poly:d=2': polynomial has no parameter 'd'; it takes degree, gamma, coef0"),
@@ -156,3 +155,8 @@ def test_no_measure_or_no_kernel_at_all(compare_layers):
     for options in ({"measures": []}, {"kernels": []}):
         with pytest.raises(UsageError, match=r"^no measure or no kernel; give at least one of each$"):
             compare_layers({"x": [[0.0], [1.0], [3.0]]}, **options)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("RBF:sigma=0.4", "rbf:sigma=0.4"), ("gaussian", "rbf:sigma=0.8")])
+def test_capitals_and_the_other_name_of_rbf_are_understood(typed, meant):
+    assert str(parse_kernel(typed)) == meant

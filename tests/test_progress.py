@@ -29,6 +29,20 @@ def test_a_terminal_sees_stages_and_then_nothing_of_them(monkeypatch):
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor comes back
 
 
+def test_bytes_are_shown_in_mib_and_things_are_counted(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with shown_progress(quiet=False) as report:
+        report("reading", 160_000_000, 480_000_000)
+    with shown_progress(quiet=False) as report:
+        report("comparing", 2_000_000, 3_000_000)
+    assert "152.6/457.8 MiB" in stream.getvalue()
+    assert "160000000" not in stream.getvalue()
+    assert "2000000/3000000" in stream.getvalue()
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_pipe_sees_nothing(monkeypatch, quiet):
     assert report_twice(io.StringIO(), monkeypatch, quiet=quiet).getvalue() == ""

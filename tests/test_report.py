@@ -214,16 +214,71 @@ def test_table_shows_small_and_large_numbers():
     "name", ["layer{}", "层{}号", "a-rather-long-name-of-a-layer-{}", "很长的层名字在这里写得非常非常长{}号"]
 )
 def test_columns_that_do_not_fit_follow_below(width, name):
+    n_columns = 3 if width < 100 else 6
     names = [name.format(number) for number in range(12)]
-    values = 0.1 + np.arange(144).reshape(12, 12) / 200
-    table = format_table(comparison(make_matrix(values, names, names, x_file="a", y_file="b")), width=width)
+    values = 0.1 + np.arange(12 * n_columns).reshape(12, n_columns) / 200
+    table = format_table(comparison(make_matrix(values, names, names[:n_columns], x_file="a", y_file="b")), width=width)
     numbers = re.findall(r"\d\.\d{3}\*?", table)
     assert sorted(numbers) == sorted(
-        f"{value:.3f}{'*' if place % 12 == 11 else ''}" for place, value in enumerate(values.ravel())
+        f"{value:.3f}{'*' if (place + 1) % n_columns == 0 else ''}" for place, value in enumerate(values.ravel())
     )
     tables = [line for line in table.splitlines() if re.search(r"\d\.\d{3}", line)]
     assert max(cell_len(line) for line in tables) <= max(width, 20)
     assert all(name.format(number)[-3:] in table for number in range(12))
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+@pytest.mark.parametrize(
+    "name", ["layer{}", "a-rather-long-name-of-a-layer-{}", "很长的层名字在这里写得非常非常长{}号"]
+)
+def test_a_matrix_far_wider_than_the_screen_becomes_its_best_matches(width, name):
+    names = [name.format(number) for number in range(40)]
+    values = np.eye(40) * 0.5 + np.roll(np.eye(40), 1, axis=1) * 0.25 - 0.004
+    values[3] = np.nan
+    values[4, :39] = np.nan
+    matrix = make_matrix(values, names, names, x_file="a", y_file="b")
+    lines = format_table(comparison(matrix), width=width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert "*" not in "".join(lines)
+    text = " ".join(" ".join(lines).split())
+    assert "40 x 40 values are too wide for this screen" in text
+    assert "--format csv, or as a picture: cka heatmap" in text
+    rows = [line.split() for line in lines if re.search(r" (-?0\.\d{3}|nan)( |$)", line)]
+    assert len(rows) == 40
+    ends = [[re.sub(r".*?(\d+号?)$", r"\1", cell) if "." not in cell else cell for cell in row] for row in rows]
+    mark = "号" if "号" in name else ""
+    assert ends[0] == [f"0{mark}", f"0{mark}", "0.496", f"1{mark}", "0.246"]
+    assert ends[3] == [f"3{mark}", "nan", "nan"]
+    assert ends[4] == [f"4{mark}", f"39{mark}", "-0.004", "nan"]
+    whole = format_table(comparison(matrix), width=100_000)
+    assert len(re.findall(r"-?\d\.\d{3}|nan", whole)) == 1600
+
+
+def test_a_screen_too_narrow_for_matches_has_the_blocks():
+    names = [f"layer{number}" for number in range(20)]
+    matrix = make_matrix(np.full((2, 20), 0.5), names[:2], names)
+    assert len(re.findall(r"0\.500", format_table(comparison(matrix), width=30))) == 40
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "shown"),
+    [
+        ("cka-debiased", -3.83e-03, "-0.004"),
+        ("cka-debiased", -1e-5, "0.000"),
+        ("cka", 1.0, "1.000"),
+        ("cka-debiased", -2e5, "-2.00e+05"),
+        ("hsic-unbiased", -3.83e-03, "-3.83e-03"),
+        ("hsic", 0.0, "0.000"),
+    ],
+)
+def test_numbers_of_a_bounded_measure_have_three_decimals(measure, value, shown):
+    table = format_table(comparison(make_matrix([[value]], ["r"], ["p"], measure=measure)), width=80)
+    assert table.splitlines()[-2].split() == ["r", f"{shown}*"]
+
+
+def test_the_measures_with_bounds():
+    bounded = {name: make_matrix(measure=name).is_bounded for name in [*MEASURES, ""]}
+    assert {name for name, is_bounded in bounded.items() if not is_bounded} == {"hsic", "hsic-unbiased", ""}
 
 
 def test_a_long_name_keeps_its_end():
@@ -237,6 +292,17 @@ def test_colours_only_when_asked_for():
     backgrounds = re.findall(r"48;2;\d+;\d+;\d+", coloured)
     assert len(set(backgrounds)) == 2
     assert "\x1b" not in format_table(comparison(), width=80)
+
+
+def test_colours_span_zero_to_one_or_the_values_and_skip_what_is_no_number():
+    def backgrounds(values, measure):
+        table = format_table(comparison(make_matrix(values, ["r"], measure=measure)), width=80, colour=True)
+        return re.findall(r"48;2;\d+;\d+;\d+", table)
+
+    assert backgrounds([[0.95, 1.0]], "cka") == ["48;2;254;194;135"] * 2
+    assert backgrounds([[0.9, 1.0]], "hsic") == ["48;2;0;0;4", "48;2;254;194;135"]
+    assert backgrounds([[0.9, float("nan")]], "hsic") == ["48;2;254;194;135"]
+    assert backgrounds([[float("nan")] * 2], "cka") == []
 
 
 def test_names_with_markup_or_control_characters_are_shown_as_they_are():

@@ -33,7 +33,7 @@ def matrices():
         kernels=KERNELS,
         read=ReadOptions(layers=LAYERS),
     )
-    assert comparison.notes == ()
+    assert all("raised for" in note for note in comparison.notes)
     return {
         (matrix.measure.partition(":")[0], matrix.kernel.partition(":")[0]): matrix for matrix in comparison.matrices
     }

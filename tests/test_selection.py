@@ -255,3 +255,30 @@ def test_formats_compare_alike(tmp_path):
     expected = compare(str(tmp_path / "a.h5")).matrices[0].values
     for name in ("a.npz", "a", "chunked.h5"):
         np.testing.assert_array_equal(compare(str(tmp_path / name)).matrices[0].values, expected)
+
+
+def test_channels_may_be_said_for_some_layers(tmp_path):
+    tokens, images = values(6, 5, 3), values(6, 4, 3, 2)
+    np.savez(tmp_path / "a.npz", attn=tokens, conv=images)
+    read = ReadOptions(pool="mean", channels=(("attn", "last"),))
+    (file,) = select_layers([str(tmp_path / "a.npz")], read)
+    attn, conv = (next(layer.blocks())[1] for layer in file.layers)
+    np.testing.assert_allclose(attn, tokens.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(conv, images.mean(axis=(2, 3)), rtol=1e-5)
+
+
+def test_vectors_in_another_order_are_told_of(tmp_path):
+    for name, order in (("a", slice(None)), ("b", slice(None, None, -1)), ("c", slice(None))):
+        np.savez(tmp_path / f"{name}.npz", conv=values(6, 5)[order], ids=np.arange(6)[order])
+    paths = [str(tmp_path / f"{name}.npz") for name in "abc"]
+    (note,) = compare(paths[0], paths[1:]).notes
+    assert note.startswith(f"{paths[1]}::ids differs from {paths[0]}::ids: are the rows the same examples")
+    assert compare(paths[0], paths[1:], read=ReadOptions(ids="ids")).notes == ()
+
+
+def test_an_npy_folder_is_read_with_its_subfolders(tmp_path):
+    (tmp_path / "net" / "block").mkdir(parents=True)
+    for name in ("head", "block/c10", "block/c2"):
+        np.save(tmp_path / "net" / f"{name}.npy", values(6, 5))
+    (file,) = select_layers([str(tmp_path / "net")], ReadOptions())
+    assert [layer.name for layer in file.layers] == ["block/c2", "block/c10", "head"]

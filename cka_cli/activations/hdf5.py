@@ -21,7 +21,7 @@ _MAX_SOFT_LINKS = 16
 def open_hdf5(path: str) -> ActivationFile:
     """Return the datasets of an HDF5 file as layers named by their path; only headers are read."""
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = _open(path)
         arrays: list[Layer] = []
         refused: dict[str, str] = {}
         for name, found in _walk(file["/"], "", set()):
@@ -125,11 +125,37 @@ def _dataset_layer(path: str, name: str, dataset: h5py.Dataset, refused: dict[st
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
 
-    def read_rows(start: int, stop: int, part: slice) -> Array:
+    n_second_axis = dataset.chunks[1] if dataset.chunks and len(dataset.chunks) > 1 else 1
+    return Layer(
+        path, name, tuple(dataset.shape or ()), dtype, _storage(dataset), _DatasetRows(path, dataset), n_second_axis
+    )
+
+
+class _DatasetRows:
+    """Reads rows of a dataset; in another process it opens the file anew."""
+
+    def __init__(self, path: str, dataset: h5py.Dataset):
+        self._path, self._name = path, dataset.name
+        self._dataset: h5py.Dataset | None = dataset
+
+    def __call__(self, start: int, stop: int, part: slice) -> Array:
+        if self._dataset is None:
+            self._dataset = _open(self._path)[self._name]
+        dataset = self._dataset
         return np.asarray(dataset[start:stop, part] if dataset.ndim > 1 else dataset[start:stop])
 
-    n_second_axis = dataset.chunks[1] if dataset.chunks and len(dataset.chunks) > 1 else 1
-    return Layer(path, name, tuple(dataset.shape or ()), dtype, _storage(dataset), read_rows, n_second_axis)
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dataset": None}
+
+
+def _open(path: str) -> h5py.File:
+    """Return the file without a lock on it, which read-only and network file systems refuse."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")  # this process has it open with a lock
 
 
 def _storage(dataset: h5py.Dataset) -> str:

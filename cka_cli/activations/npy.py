@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -19,8 +20,13 @@ def open_npy(path: str) -> ActivationFile:
 
 
 def open_folder(path: str) -> ActivationFile:
-    """Return the NPY files of a folder as layers, in natural order; other files and subfolders are left alone."""
-    names = [entry.name.removesuffix(".npy") for entry in Path(path).glob("*.npy") if entry.is_file()]
+    """Return the NPY files of a folder and its subfolders as layers named by their path in it, in natural order."""
+    names = [
+        os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/").removesuffix(".npy")
+        for folder, _, files in os.walk(path)
+        for name in files
+        if name.endswith(".npy")
+    ]
     if not names:
         raise DataError(f"{path}: is a folder without NPY files; give an HDF5 or NPZ file, or a folder of NPY")
     arrays = [_npy_layer(path, str(Path(path) / f"{name}.npy"), name) for name in sorted(names, key=natural_order)]
@@ -41,9 +47,7 @@ def _npy_layer(file: str, path: str, name: str) -> Layer:
             f"{path}: is cut short ({available} bytes of values where its header promises {needed}); save it again"
         )
 
-    def read_rows(start: int, stop: int, part: slice) -> Array:
-        return map_rows(path, offset, shape, dtype, (start, stop, part), fortran_order=fortran_order)
-
+    read_rows = partial(map_rows, path, offset, shape, dtype, fortran_order)
     return Layer(file, name, shape, dtype, "column order" if fortran_order else "contiguous", read_rows)
 
 
@@ -73,15 +77,15 @@ def map_rows(
     offset: int,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    wanted: tuple[int, int, slice],
-    *,
     fortran_order: bool,
+    start: int,
+    stop: int,
+    part: slice,
 ) -> Array:
     """Return rows of an array stored plainly in a file, copied out of a memory map.
 
-    wanted : first row, end of the rows, and which part of the second axis where there is one.
+    part : which part of the second axis, where there is one.
     """
-    start, stop, part = wanted
     parts = (slice(start, stop), part) if len(shape) > 1 else (slice(start, stop),)
     if fortran_order:
         whole = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F")

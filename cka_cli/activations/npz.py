@@ -5,6 +5,7 @@ import os
 import struct
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -55,10 +56,9 @@ def _member_layer(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
         offset = _data_offset(path, info) + header_bytes
 
-        def read_mapped(start: int, stop: int, part: slice) -> Array:
-            return map_rows(path, offset, shape, dtype, (start, stop, part), fortran_order=fortran_order)
-
-        return Layer(path, name, shape, dtype, "contiguous", read_mapped)
+        return Layer(
+            path, name, shape, dtype, "contiguous", partial(map_rows, path, offset, shape, dtype, fortran_order)
+        )
     unpacked = _Unpacker(path, info.filename, shape, dtype, fortran_order=fortran_order)
     return Layer(path, name, shape, dtype, "compressed", unpacked.read_rows, n_second_axis=(*shape, 1, 1)[1])
 
@@ -110,6 +110,12 @@ class _Unpacker:
         assert self._stream is not None
         data = self._stream.read()
         return np.frombuffer(data, self._dtype, count=int(np.prod(self._shape))).reshape(self._shape, order="F")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stream": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
 
     def _rewind(self) -> None:
         self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 - kept open between reads

@@ -27,7 +27,8 @@ class ReadOptions:
     sample, seed : how many rows to draw without replacement, and the seed of the draw; order is kept.
     ids : name of a one-axis array of example ids in every file, by which rows are aligned.
     pool : how arrays with more than two axes become rows × features: flatten, mean, max or positions.
-    channels : `first` or `last`; None for first on images, and a question back where it cannot be known.
+    channels : `first` or `last` for all layers, or pairs of (layer glob, `first` or `last`), a later one before an
+        earlier one; for layers without any, first on images, and a question back where it cannot be known.
     nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
     """
 
@@ -37,7 +38,7 @@ class ReadOptions:
     seed: int = 0
     ids: str | None = None
     pool: str = "flatten"
-    channels: str | None = None
+    channels: str | tuple[tuple[str, str], ...] | None = None
     nonfinite: str = "error"
 
 
@@ -346,13 +347,15 @@ def _read_ids(file: ActivationFile, name: str, n_saved: int) -> list[Any]:
 
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:
     n_axes = len(layer.shape)
-    if options.pool != "flatten" and n_axes == 3 and options.channels is None:
+    pairs = (("*", options.channels),) if isinstance(options.channels, str) else options.channels or ()
+    channels = next((axis for glob, axis in reversed(pairs) if matches(layer.name, glob)), None)
+    if options.pool != "flatten" and n_axes == 3 and channels is None:
         raise UsageError(
             f"{layer.label}: shape {layer.shape} may be tokens × features or channels × positions; "
-            f"say --channels last or --channels first with --pool {options.pool}"
+            f"say --channels '{layer.name}=last' or '{layer.name}=first' with --pool {options.pool}"
         )
     pool = "flatten" if n_axes <= 2 else options.pool
-    selected = SelectedLayer(layer, rows, pool, options.channels == "last")
+    selected = SelectedLayer(layer, rows, pool, channels == "last")
     if selected.n_features == 0 or selected.n_positions == 0:
         raise DataError(f"{layer.label}: has no features (shape {layer.shape}); leave it out with --layers")
     return selected

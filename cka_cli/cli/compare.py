@@ -66,17 +66,21 @@ def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
     from cka_cli import report
 
     if report_format == "json":
-        return report.format_json(comparison, report.Provenance(["cka", *sys.argv[1:]], plain_options(options)))
+        return report.format_json(
+            comparison, report.Provenance(["cka", *sys.argv[1:]], plain_options(options, comparison))
+        )
     return report.format_wide(comparison) if report_format == "wide" else report.format_tidy(comparison)
 
 
 def _print_plan(sources: tuple[str, ...], options: dict[str, Any]) -> None:
     from cka_cli.cli.options import comparison_options
     from cka_cli.comparison import plan_comparison
+    from cka_cli.outputs import write_output
     from cka_cli.report.planned import format_plan
 
     plan = plan_comparison(sources[0], sources[1:], **comparison_options(options))
-    click.echo(format_plan(plan, as_json=options["report_format"] == "json"), nl=False)
+    text = format_plan(plan, as_json=options["report_format"] == "json")
+    write_output(options["output"], text.encode(), force=options["force"])
 
 
 def format_for_terminal(comparison: "Comparison", output: str) -> str:
@@ -92,8 +96,14 @@ def format_for_terminal(comparison: "Comparison", output: str) -> str:
     return format_table(comparison, width=width, colour=colour)
 
 
-def plain_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that decide the values, as JSON takes them."""
+def plain_options(options: dict[str, Any], comparison: "Comparison") -> dict[str, Any]:
+    """Return the options that decide the values, as JSON takes them; measures and kernels in canonical form."""
     left_out = {"output", "force", "report_format", "quiet", "threads", "memory", "dry_run"}
-    return {name: list(value) if isinstance(value, tuple) else value
-            for name, value in options.items() if name not in left_out}  # fmt: skip
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if name not in left_out
+    }
+    plain["measures"] = list(dict.fromkeys(matrix.measure for matrix in comparison.matrices))
+    plain["kernels"] = list(dict.fromkeys(matrix.kernel for matrix in comparison.matrices if matrix.kernel))
+    return plain

@@ -14,6 +14,7 @@ from cka_cli.cli.options import (
     run_comparison,
     run_options,
     talk_options,
+    use_own_threads,
 )
 from cka_cli.errors import DataError, UsageError
 
@@ -58,32 +59,33 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
 
     if is_terminal(options["output"]):
         raise UsageError("standard output is a terminal, which shows no picture; give -o FILE.png, or a pipe")
-    picture_format = options["picture_format"] or format_of(options["output"])
-    style_options = {
-        name: options[name] for name in ("cmap", "vmin", "vmax", "title", "dpi", "annotate", "mark_best", "flip")
-    }
-    size = parse_size(options["size"])
+    picture_format = format_of(options["output"], options["picture_format"])
     check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
-    matrices = _matrices(sources, options)
-    from cka_cli.heatmap import HeatmapStyle, heatmap_bytes
+    use_own_threads()
+    from cka_cli.heatmap import HeatmapStyle, check_style, heatmap_bytes
 
-    style: HeatmapStyle = HeatmapStyle(size=size, **style_options)
-    write_output(options["output"], heatmap_bytes(matrices, style, picture_format), force=options["force"])
+    style_names = ("cmap", "vmin", "vmax", "title", "dpi", "annotate", "mark_best", "flip")
+    style = HeatmapStyle(size=parse_inches(options["size"]), **{name: options[name] for name in style_names})
+    check_style(style)  # before a long comparison, not after it
+    picture = heatmap_bytes(_matrices(sources, options), style, picture_format)
+    write_output(options["output"], picture, force=options["force"])
 
 
-def format_of(output: str) -> str:
-    """Return the picture format that the name of the output stands for; PNG for standard output."""
-    if output == "-":
-        return "png"
+def format_of(output: str, typed: str | None) -> str:
+    """Return the picture format typed, or the one that the name of the output stands for; PNG for standard output."""
     suffix = os.path.splitext(output)[1].lower().removeprefix(".")
+    if output == "-" or (typed and suffix not in _FORMATS):
+        return typed or "png"
     if suffix not in _FORMATS:
         raise UsageError(
             f"{output}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf, or say --format"
         )
+    if typed and typed != suffix:
+        raise UsageError(f"{output}: the name says {suffix} and --format says {typed}; make them agree")
     return suffix
 
 
-def parse_size(text: str | None) -> tuple[float, float] | None:
+def parse_inches(text: str | None) -> tuple[float, float] | None:
     """Return (width, height) in inches of `WxH`."""
     if text is None:
         return None

@@ -56,8 +56,8 @@ def read_options(command: Command) -> Command:
                 show_default=True, help="How arrays with more than two axes become rows × features.",
             ),
             click.option(
-                "--channels", type=click.Choice(["first", "last"]),
-                help="Which axis holds the channels, for --pool.  [default: first on images]",
+                "--channels", multiple=True, metavar="first|last",
+                help="Where the channels are, for --pool; GLOB=last for some layers.  [default: first on images]",
             ),
             click.option(
                 "--nonfinite", type=click.Choice(["error", "drop"]), default="error", show_default=True,
@@ -127,7 +127,7 @@ def make_read_options(options: dict[str, Any]) -> "ReadOptions":
         seed=options["seed"],
         ids=options["ids"],
         pool=options["pool"],
-        channels=options["channels"],
+        channels=parse_channels(options["channels"]),
         nonfinite=options["nonfinite"],
     )
 
@@ -145,11 +145,22 @@ def parse_examples(text: str | None) -> tuple[int | None, int | None]:
         raise UsageError(f"--examples {text}: rows are given as START:STOP, such as 0:1000 (found '{text}')") from None
 
 
-def parse_size(text: str | None) -> int | None:
-    """Return the bytes of a size such as `512MiB` or `1.5GB`; None for none."""
+def parse_channels(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (layer glob, `first` or `last`) of each `GLOB=last`; a bare `last` is for all layers."""
+    pairs = []
+    for text in texts:
+        glob, _, axis = text.rpartition("=")
+        if axis not in ("first", "last"):
+            raise UsageError(f"--channels {text}: give first, last, or GLOB=first or GLOB=last for some of the layers")
+        pairs.append((glob or "*", axis))
+    return tuple(pairs)
+
+
+def parse_memory(text: str | None) -> int | None:
+    """Return the bytes of a size such as `512MiB` or `1.5GB`; None for none. The unit must be said."""
     if text is None:
         return None
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT])(i?)B?\s*", text, re.IGNORECASE)
     if not match or float(match[1]) <= 0:
         raise UsageError(f"--memory {text}: give a size with its unit, as 512MiB or 4GB (found '{text}')")
     return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
@@ -164,7 +175,7 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
         "kernels": options["kernels"] or ("linear",),
         "read": make_read_options(options),
         "precision": options["precision"],
-        "memory_bytes": parse_size(options["memory"]),
+        "memory_bytes": parse_memory(options["memory"]),
         "n_threads": options["threads"] or n_cores(),
     }
 

@@ -4,6 +4,6 @@ The only importer of matplotlib, and never of pyplot: no global state, and a use
 """
 
 from cka_cli.heatmap.draw import draw_heatmap, heatmap_bytes
-from cka_cli.heatmap.style import HeatmapStyle
+from cka_cli.heatmap.style import HeatmapStyle, check_style
 
-__all__ = ["HeatmapStyle", "draw_heatmap", "heatmap_bytes"]
+__all__ = ["HeatmapStyle", "check_style", "draw_heatmap", "heatmap_bytes"]

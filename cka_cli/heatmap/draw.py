@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -14,10 +14,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import ScaledTranslation
 
 from cka_cli.errors import UsageError, nearest, one_line
 from cka_cli.heatmap import layout
-from cka_cli.heatmap.layout import Box, Place, Sheet, arrange
+from cka_cli.heatmap.layout import Box, Names, Place, Sheet, arrange
 from cka_cli.heatmap.panels import NO_VALUE, Panel, compose
 from cka_cli.heatmap.style import HeatmapStyle, check_style
 from cka_cli.heatmap.words import FONT, height_in, shorten, shorten_names, spread, widest_in
@@ -26,6 +27,7 @@ from cka_cli.matrix import Matrix
 _NO_VALUE_GREY = "0.75"
 _LINE_PT = 0.6
 _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
+_FRAME_PT = (0.5, 1.5)  # thinnest, thickest
 # No date, version or random id: the same input gives the same bytes.
 _METADATA = {
     "png": {"Software": None},
@@ -67,11 +69,11 @@ def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle(
         FigureCanvasAgg(figure)
         colours = matplotlib.colormaps[style.cmap].with_extremes(bad=_NO_VALUE_GREY)
         for place in sheet.places:
-            _draw_panel(figure, place, style, colours)
+            _draw_panel(figure, place, style, colours, frame_best=sheet.has_numbers)
             if place.panel.has_bar:
                 _draw_bar(figure, place.panel, place.bar, place.bar_label, colours)
         if sheet.picture.has_bar:
-            _draw_bar(figure, sheet.picture.panels[0], sheet.bar, sheet.bar_label, colours)
+            _draw_bar(figure, sheet.picture.panels[0], sheet.bar, sheet.bar_label, colours, lies=sheet.bar_below)
         _draw_title_and_notes(figure, sheet)
     return figure
 
@@ -97,7 +99,7 @@ def _axes(figure: Figure, box: Box) -> Axes:
     return axes
 
 
-def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colormap) -> None:
+def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colormap, *, frame_best: bool) -> None:
     panel = place.panel
     axes = _axes(figure, place.axes)
     norm = Normalize(panel.scale.low, panel.scale.high)
@@ -124,10 +126,13 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
         axes.set_title(
             "\n".join(place.heading), fontsize=layout.HEADING_PT, pad=layout.HEADING_GAP_IN * 72, parse_math=False
         )
+    inks = _inks(colours(norm(np.ma.masked_invalid(values))))
     if place.number_pt:
-        _draw_numbers(axes, place, colours(norm(np.ma.masked_invalid(values))))
-    if style.mark_best:
-        _draw_marks(axes, place, style)
+        _draw_numbers(axes, place, inks)
+    if style.mark_best and frame_best:
+        _draw_frames(axes, place, inks)
+    elif style.mark_best:
+        _draw_marks(axes, place)
 
 
 def _draw_names(axes: Axes, place: Place) -> None:
@@ -138,26 +143,54 @@ def _draw_names(axes: Axes, place: Place) -> None:
     axes.set_yticks([])
     if panel.row_names:
         names = shorten_names(panel.row_names, place.name_room, place.name_pt)
-        shown = spread(n_rows, place.stride)
+        shown = spread(n_rows, place.row_names.stride)
         axes.set_yticks(shown, [names[index] for index in shown], **shared)
+        _fan_out(axes, place.axes, place.row_names, "y", -1 if axes.yaxis_inverted() else 1)
     if panel.column_names:
         names = shorten_names(panel.column_names, place.name_room, place.name_pt)
-        shown = spread(n_columns, place.stride)
+        shown = spread(n_columns, place.column_names.stride)
         axes.set_xticks(shown, [names[index] for index in shown], rotation=90 if place.upright else 0, **shared)
+        _fan_out(axes, place.axes, place.column_names, "x", 1)
 
 
-def _draw_numbers(axes: Axes, place: Place, cell_colours: np.ndarray) -> None:
-    """Write each number in black or white, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
+def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"], direction: int) -> None:
+    """Set the names of cells narrower than a letter apart, a line from each to its tick."""
+    if not names.pitch_in:
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    axes.tick_params(axis=side, pad=(layout.TEXT_GAP_IN + layout.FAN_IN) * 72)
+    axis, start, length = (axes.xaxis, box.left, box.width) if side == "x" else (axes.yaxis, box.bottom, box.height)
+    labels = axis.get_ticklabels()
+    cell = length / len(labels)
+    for index, label in enumerate(labels):
+        aside = direction * (index - (len(labels) - 1) / 2)
+        moved = aside * (names.pitch_in - cell)
+        offset = (moved, 0.0) if side == "x" else (0.0, moved)
+        label.set_transform(label.get_transform() + ScaledTranslation(*offset, figure.dpi_scale_trans))
+        at_tick = start + length / 2 + aside * cell
+        along = [at_tick, at_tick + moved]
+        edge = (box.bottom if side == "x" else box.left) - layout.TICK_IN
+        away = [edge, edge - layout.FAN_IN]
+        ends = (along, away) if side == "x" else (away, along)
+        figure.add_artist(Line2D(*ends, transform=figure.dpi_scale_trans, color="black", linewidth=_LINE_PT, gid="fan"))
+
+
+def _inks(cell_colours: np.ndarray) -> np.ndarray:
+    """Return for each cell black or white, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
     channels = cell_colours[..., :3]
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    is_light = linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179
+    return np.where(linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179, "black", "white")
+
+
+def _draw_numbers(axes: Axes, place: Place, inks: np.ndarray) -> None:
     for row, numbers in enumerate(place.panel.numbers):
         for column, number in enumerate(numbers):
             axes.text(
                 column,
                 row,
                 number,
-                color="black" if is_light[row, column] else "white",
+                color=str(inks[row, column]),
                 fontsize=place.number_pt,
                 ha="center",
                 va="center_baseline",
@@ -177,16 +210,33 @@ def _mark(diameter_pt: float) -> dict[str, Any]:
     }
 
 
-def _draw_marks(axes: Axes, place: Place, style: HeatmapStyle) -> None:
-    """Mark the best column of each row: in the middle of the cell, or in a corner when a number stands there."""
-    best = [(row, column) for row, column in enumerate(place.panel.matrix.best_columns()) if column is not None]
-    cell_pt = place.axes.width / place.panel.matrix.values.shape[1] * 72
-    aside = 0.36 if place.number_pt else 0.0
-    above = -aside if style.flip else aside
+def _best(place: Place) -> list[tuple[int, int]]:
+    return [(row, column) for row, column in enumerate(place.panel.matrix.best_columns()) if column is not None]
+
+
+def _cell_pt(place: Place) -> float:
+    return 72 * place.axes.width / len(place.panel.matrix.y_layers)
+
+
+def _draw_frames(axes: Axes, place: Place, inks: np.ndarray) -> None:
+    """Frame the best column of each row inside its cell, where a dot would cover numbers."""
+    cell_pt = _cell_pt(place)
+    line_pt = min(max(0.06 * cell_pt, _FRAME_PT[0]), _FRAME_PT[1])
+    inset = 0.5 - 0.5 * line_pt / cell_pt
+    for row, column in _best(place):
+        corner = (column - inset, row - inset)
+        frame: dict[str, Any] = {"fill": False, "edgecolor": str(inks[row, column]), "linewidth": line_pt}
+        axes.add_patch(Rectangle(corner, 2 * inset, 2 * inset, gid="best", joinstyle="miter", **frame))
+
+
+def _draw_marks(axes: Axes, place: Place) -> None:
+    """Mark the best column of each row with a dot in the middle of the cell."""
+    best = _best(place)
+    cell_pt = _cell_pt(place)
     diameter_pt = min(max(0.22 * cell_pt, _MARK_PT[0]), _MARK_PT[1])
     axes.plot(
-        [column + aside for _, column in best],
-        [row + above for row, _ in best],
+        [column for _, column in best],
+        [row for row, _ in best],
         scalex=False,
         scaley=False,
         gid="best",
@@ -194,17 +244,37 @@ def _draw_marks(axes: Axes, place: Place, style: HeatmapStyle) -> None:
     )
 
 
-def _draw_bar(figure: Figure, panel: Panel, box: Box, label: tuple[str, ...], colours: Colormap) -> None:
+def _draw_bar(
+    figure: Figure, panel: Panel, box: Box, label: tuple[str, ...], colours: Colormap, *, lies: bool = False
+) -> None:
+    """Draw a colour bar; one that lies has its first and last number within its ends."""
     axes = _axes(figure, box)
     scale = panel.scale
     mappable = ScalarMappable(Normalize(scale.low, scale.high), colours)
-    positions, texts = scale.ticks(layout.bar_intervals(box.height))
-    bar = figure.colorbar(mappable, cax=axes, extend=scale.extend, extendfrac=0.04, ticks=positions)
+    positions, texts = scale.ticks(layout.bar_intervals(0.6 * box.width if lies else box.height))
+    bar = figure.colorbar(
+        mappable,
+        cax=axes,
+        orientation="horizontal" if lies else "vertical",
+        extend=scale.extend,
+        extendfrac=0.04,
+        ticks=positions,
+    )
     bar.outline.set(linewidth=_LINE_PT)
     axes.collections[0].set_rasterized(True)  # 256 vector strips show hairlines between them in many viewers
     axes.minorticks_off()
-    axes.set_yticks(positions, texts, fontsize=layout.TICK_PT)
-    axes.set_ylabel("\n".join(label), fontsize=layout.BAR_PT, labelpad=layout.TEXT_GAP_IN * 72, parse_math=False)
+    words: dict[str, Any] = {
+        "fontsize": layout.BAR_PT, "labelpad": layout.TEXT_GAP_IN * 72, "parse_math": False
+    }  # fmt: skip
+    if lies:
+        axes.set_xticks(positions, texts, fontsize=layout.TICK_PT)
+        first, *_, last = axes.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
+        axes.set_xlabel("\n".join(label), **words)
+    else:
+        axes.set_yticks(positions, texts, fontsize=layout.TICK_PT)
+        axes.set_ylabel("\n".join(label), **words)
 
 
 def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
@@ -229,6 +299,10 @@ def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
             corner = (mark_left, middle - mark_in / 2)
             square: dict[str, Any] = {"facecolor": _NO_VALUE_GREY, "edgecolor": "black", "linewidth": _LINE_PT}
             figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, **square))
+        elif sheet.has_numbers:
+            corner = (mark_left, middle - mark_in / 2)
+            frame: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": _FRAME_PT[1]}
+            figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, joinstyle="miter", **frame))
         else:
             at = ([mark_left + mark_in / 2], [middle])
             figure.add_artist(Line2D(*at, transform=inches, **_mark(_MARK_PT[1])))

@@ -19,7 +19,10 @@ _LEVEL_NAME_PT = 6.5  # column names that would have to be smaller to stand leve
 _NUMBER_PT = (5.0, 8.0)  # smallest, largest
 _NUMBER_FILL = (0.84, 0.9)  # of a cell's width and height, at most
 _EDGE_IN, _PANEL_GAP_IN = 0.08, 0.16
+_SMALLEST_PANEL_IN = 0.3  # 1 x 1 beside 200 x 200 is not drawn to scale
 _SMALLEST_BOX_IN = 1.0  # a strip of 1 x 200 cells still has room for its colour bar and heading
+FAN_IN = 0.12  # between a tick and its name where names stand further apart than cells
+_FULL_NAMES_IN = 9.0  # cells grow to at most this for the sake of their names
 _LARGEST_IN, _LARGEST_WITH_NUMBERS_IN = 10.0, 16.0
 
 
@@ -33,10 +36,28 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Names:
+    """How the names along one side stand.
+
+    stride : every how many are shown.
+    pitch_in : how far apart few names of many narrow cells are fanned out; 0 where each stands at its cell.
+    """
+
+    stride: int
+    pitch_in: float = 0.0
+
+    @property
+    def depth_in(self) -> float:
+        """The inches between the cells and the names, beside their own length."""
+        return TICK_IN + TEXT_GAP_IN + (FAN_IN if self.pitch_in else 0.0)
+
+
+@dataclass(frozen=True)
 class Place:
     """One panel at one cell size: how its words are set, the inches they take on each side, and where it stands.
 
-    name_pt, stride, upright : size of the layer names, every how many are shown, whether column names are turned.
+    name_pt, upright : size of the layer names, and whether column names are turned.
+    row_names, column_names : how they stand along their side.
     name_room : the longest a name may be, in inches; longer ones are shortened.
     number_pt : size of the numbers in cells; 0 when they would be too small to read.
     box_width, box_height : what is kept for the cells: their size, or what the words around a thin strip need.
@@ -47,7 +68,8 @@ class Place:
     box_width: float
     box_height: float
     name_pt: float
-    stride: int
+    row_names: "Names"
+    column_names: "Names"
     upright: bool
     name_room: float
     number_pt: float
@@ -83,6 +105,12 @@ class Sheet:
     title: tuple[str, ...]
     notes_left: float
     notes_in_one_line: bool
+    bar_below: bool
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether numbers stand in the cells of some panel."""
+        return any(place.number_pt for place in self.places)
 
 
 def arrange(picture: Picture) -> Sheet:
@@ -93,12 +121,16 @@ def arrange(picture: Picture) -> Sheet:
     size, annotate = picture.style.size, picture.style.annotate
     if size is None:
         sheet = _fitted(picture, (_LARGEST_WITH_NUMBERS_IN,) * 2, annotate=True) if annotate else None
-        if sheet and any(place.number_pt for place in sheet.places):
+        if sheet and sheet.has_numbers:
             return sheet
         return _fitted(picture, (_LARGEST_IN,) * 2, annotate=False) or _sheet(picture, _SMALLEST_BOX_IN, annotate=False)
     choices = list(picture.ever_simpler())
     for choice in choices:
         sheet = _fitted(choice, size, annotate=annotate)
+        for other, bar_below in choice.bar_elsewhere():
+            roomier = _fitted(other, size, annotate=annotate, bar_below=bar_below)
+            if roomier and (sheet is None or _cells_width(roomier) > 1.03 * _cells_width(sheet)):
+                sheet = roomier
         if sheet and (choice is choices[-1] or _keeps_most(sheet, size)):
             return _centred(sheet, size)
     n_panels = len(picture.panels)
@@ -106,6 +138,10 @@ def arrange(picture: Picture) -> Sheet:
         f"size: no room for {n_panels} panel{'s' if n_panels > 1 else ''} "
         f"({size[0]:g} x {size[1]:g} inches); give a larger size"
     )
+
+
+def _cells_width(sheet: Sheet) -> float:
+    return sheet.places[0].axes.width
 
 
 def _keeps_most(sheet: Sheet, size: tuple[float, float]) -> bool:
@@ -117,14 +153,18 @@ def _keeps_most(sheet: Sheet, size: tuple[float, float]) -> bool:
     )
 
 
-def _fitted(picture: Picture, limit: tuple[float, float], *, annotate: bool) -> Sheet | None:
+def _fitted(picture: Picture, limit: tuple[float, float], *, annotate: bool, bar_below: bool = False) -> Sheet | None:
     """Return the sheet with the largest panels, up to what looks good, within `limit`; None when there is none."""
 
     def fitting(side: float) -> Sheet | None:
-        sheet = _sheet(picture, side, annotate=annotate)
+        sheet = _sheet(picture, side, annotate=annotate, bar_below=bar_below)
         return sheet if sheet.width <= limit[0] and sheet.height <= limit[1] else None
 
     too_large: float = max(limit) if picture.style.size else _good_side(picture, annotate=annotate)
+    if not picture.style.size:
+        for_names = fitting(max(too_large, _side_for_names(picture)))
+        if for_names:
+            return for_names
     best, fits = fitting(too_large), 0.1
     if best:
         return best
@@ -140,14 +180,28 @@ def _fitted(picture: Picture, limit: tuple[float, float], *, annotate: bool) -> 
 
 def _good_side(picture: Picture, *, annotate: bool) -> float:
     """Return the longest side of a panel, in inches, when nothing limits it: small matrices do not fill a page."""
-    n_cells: int = max(max(panel.matrix.values.shape) for panel in picture.panels)
+    n_cells = _n_cells(picture)
     longest = max(widest_in(panel.row_names + panel.column_names, 8) for panel in picture.panels)
     side = max(min(0.6 * n_cells, 4 + n_cells / 40, 7), 1.2, min(2 * longest, 3.2))
     if len(picture.panels) > 1:
         side = max(min(side, 2.4), 0.75 * side)
+    elif 4 * min(picture.panels[0].matrix.values.shape) < n_cells:  # a thin strip takes little of a page
+        side = max(side, min(0.25 * n_cells, _FULL_NAMES_IN))
     if annotate:
         side = max(side, max(_cell_for_numbers(panel) for panel in picture.panels) * n_cells)
     return side
+
+
+def _side_for_names(picture: Picture) -> float:
+    """Return the side of a panel at which every name has its line, in inches; 0 when that is too large for a page."""
+    dpi, n_cells = picture.style.dpi, _n_cells(picture)
+    side = ceil(height_in(1, _NAME_PT[0]) * dpi) / dpi * n_cells + 1e-6
+    return side if side <= _FULL_NAMES_IN else 0.0
+
+
+def _n_cells(picture: Picture) -> int:
+    """Return the cells along the longest side of the largest panel."""
+    return max(max(len(panel.matrix.x_layers), len(panel.matrix.y_layers)) for panel in picture.panels)
 
 
 def _cell_for_numbers(panel: Panel) -> float:
@@ -165,40 +219,56 @@ def _number_pt(panel: Panel, cell: float) -> float:
     return fitting if fitting >= _NUMBER_PT[0] else 0.0
 
 
-def _sheet(picture: Picture, side: float, *, annotate: bool) -> Sheet:
-    """Return the sheet of panels whose longest side is `side` inches."""
+def _sheet(picture: Picture, side: float, *, annotate: bool, bar_below: bool = False) -> Sheet:
+    """Return the sheet of panels on one scale, the longest side of the largest `side` inches long."""
     dpi, n_columns = picture.style.dpi, picture.n_columns
-    places = [_place(panel, side, dpi, annotate=annotate) for panel in picture.panels]
+    n_cells = _n_cells(picture)
+    places = [_place(panel, side, n_cells, dpi, annotate=annotate) for panel in picture.panels]
     columns = [places[index::n_columns] for index in range(n_columns)]
     rows = [places[start : start + n_columns] for start in range(0, len(places), n_columns)]
     grid_width = sum(map(_column_width, columns)) + _PANEL_GAP_IN * (len(columns) - 1)
     grid_height = sum(map(_row_height, rows)) + _PANEL_GAP_IN * (len(rows) - 1)
 
     bar_height = grid_height - max(place.top for place in rows[0]) - max(place.bottom for place in rows[-1])
-    bar_label = _bar_lines(picture.bar_label, bar_height) if picture.has_bar else ()
-    bar_room = _bar_room(picture.panels[0], bar_height, bar_label) if picture.has_bar else 0.0
+    bar_left = _EDGE_IN + max(place.left for place in columns[0])
+    bar_width = _EDGE_IN + grid_width - max(place.right for place in columns[-1]) - bar_left
+    bar_label = _bar_lines(picture.bar_label, bar_width if bar_below else bar_height) if picture.has_bar else ()
+    bar_room = _bar_room(picture.panels[0], bar_height, bar_label) if picture.has_bar and not bar_below else 0.0
+    room_below = _room_below(bar_label) if picture.has_bar and bar_below else 0.0
     width = _whole_pixels(2 * _EDGE_IN + grid_width + bar_room, dpi)
 
     title = tuple(wrap(picture.title, width - 2 * _EDGE_IN, TITLE_PT, 2)) if picture.title else ()
     title_room = height_in(len(title), TITLE_PT) + 2 * TEXT_GAP_IN if title else 0.0
     notes_left, n_note_lines = _notes(picture, max(place.left for place in columns[0]), width)
     notes_room = height_in(n_note_lines, NOTE_PT) + 2 * TEXT_GAP_IN if n_note_lines else 0.0
-    height = _whole_pixels(2 * _EDGE_IN + title_room + grid_height + notes_room, dpi)
+    height = _whole_pixels(2 * _EDGE_IN + title_room + grid_height + room_below + notes_room, dpi)
 
     grid_top = height - _EDGE_IN - title_room
     placed = _placed(rows, columns, grid_top, dpi)
     bottom = grid_top - grid_height + max(place.bottom for place in rows[-1])
     bar = Box(_EDGE_IN + grid_width + BAR_GAP_IN, bottom, BAR_IN, bar_height)
-    if len(placed) == 1:  # the very pixels of the axes, rather than the same inches rounded another way
+    if bar_below:
+        bar = Box(bar_left, grid_top - grid_height - BAR_GAP_IN - BAR_IN, bar_width, BAR_IN)
+        if len(placed) == 1 and placed[0].axes.width == placed[0].box_width:
+            bar = bar._replace(left=placed[0].axes.left, width=placed[0].axes.width)
+    elif len(placed) == 1:  # the very pixels of the axes, rather than the same inches rounded another way
         bar = placed[0].bar
     content = Box(_EDGE_IN, _EDGE_IN, width - 2 * _EDGE_IN, height - 2 * _EDGE_IN)
-    return Sheet(picture, width, height, content, placed, bar, bar_label, title, notes_left, n_note_lines <= 1)
+    return Sheet(
+        picture, width, height, content, placed, bar, bar_label, title, notes_left, n_note_lines <= 1, bar_below
+    )
 
 
-def _place(panel: Panel, side: float, dpi: int, *, annotate: bool) -> Place:
-    """Return one panel measured at a cell size of whole pixels, its lower left corner still at 0, 0."""
+def _place(panel: Panel, largest_side: float, n_cells: int, dpi: int, *, annotate: bool) -> Place:
+    """Return one panel measured at a cell size of whole pixels, its lower left corner still at 0, 0.
+
+    largest_side, n_cells : the longest side of the largest panel, in inches and in cells.
+    """
     n_rows, n_columns = panel.matrix.values.shape
-    cell = side / max(n_rows, n_columns)
+    cell = largest_side / n_cells
+    if not panel.is_bare:
+        cell = max(cell, min(_SMALLEST_PANEL_IN, largest_side) / max(n_rows, n_columns))
+    side = cell * max(n_rows, n_columns)
     cell = floor(cell * dpi) / dpi if cell * dpi >= 1 else cell
     axes = Box(0, 0, cell * n_columns, cell * n_rows)
     smallest_box = 0.0 if panel.is_bare else _SMALLEST_BOX_IN
@@ -211,15 +281,17 @@ def _place(panel: Panel, side: float, dpi: int, *, annotate: bool) -> Place:
     name_pt = max(min(name_pt, _LONG_NAME_PT), min(name_pt, name_room / max(longest, 1e-3)))
     shown = [panel.column_names[index] for index in spread(n_columns, stride)] if panel.column_names else []
     level_pt = min(name_pt, stride * cell / (widest_in(shown, 1) + 0.6 * height_in(1, 1)))
-    upright = level_pt < min(name_pt, _LEVEL_NAME_PT)
+    row_names = _names(n_rows if panel.row_names else 0, stride, name_pt, box_height)
+    column_names = _names(n_columns if panel.column_names else 0, stride, name_pt, box_width)
+    upright = level_pt < min(name_pt, _LEVEL_NAME_PT) or row_names.pitch_in > 0 or column_names.pitch_in > 0
     name_pt = name_pt if upright else level_pt
 
-    depth = TICK_IN + TEXT_GAP_IN
-    left = min(widest_in(panel.row_names, name_pt), name_room) + depth if panel.row_names else 0.0
-    column_names = min(widest_in(shown, name_pt), name_room) if upright else height_in(1, name_pt)
+    shown = list(panel.column_names) if column_names.pitch_in else shown
+    left = min(widest_in(panel.row_names, name_pt), name_room) + row_names.depth_in if panel.row_names else 0.0
+    names_height = min(widest_in(shown, name_pt), name_room) if upright else height_in(1, name_pt)
     file_room = height_in(1, FILE_PT) + FILE_GAP_IN
-    bottom = (column_names + depth if shown else 0.0) + (file_room if panel.column_file else 0.0)
-    heading = tuple(line for words in panel.heading for line in wrap(words, box_width, HEADING_PT, 3))
+    bottom = (names_height + column_names.depth_in if shown else 0.0) + (file_room if panel.column_file else 0.0)
+    heading = tuple(line for words in panel.heading for line in wrap(words, box_width, HEADING_PT, 4))
     bar_label = _bar_lines(panel.bar_label, box_height) if panel.has_bar else ()
     return Place(
         panel=panel,
@@ -227,7 +299,8 @@ def _place(panel: Panel, side: float, dpi: int, *, annotate: bool) -> Place:
         box_width=box_width,
         box_height=box_height,
         name_pt=name_pt,
-        stride=stride,
+        row_names=row_names,
+        column_names=column_names,
         upright=upright,
         name_room=name_room,
         number_pt=_number_pt(panel, cell) if annotate else 0.0,
@@ -238,6 +311,12 @@ def _place(panel: Panel, side: float, dpi: int, *, annotate: bool) -> Place:
         top=height_in(len(heading), HEADING_PT) + HEADING_GAP_IN if heading else 0.0,
         bottom=max(0.0, bottom - (box_height - axes.height) / 2),
     )
+
+
+def _names(n: int, stride: int, name_pt: float, room: float) -> Names:
+    """Return how `n` names stand: few beside many narrow cells are fanned out rather than left out."""
+    pitch = height_in(1, name_pt)
+    return Names(1, pitch) if stride > 1 and n > 1 and n * pitch <= room else Names(stride)
 
 
 def _placed(rows: list[list[Place]], columns: list[list[Place]], grid_top: float, dpi: int) -> tuple[Place, ...]:
@@ -283,8 +362,13 @@ def _bar_room(panel: Panel, height: float, label: tuple[str, ...]) -> float:
     return BAR_GAP_IN + BAR_IN + TICK_IN + 2 * TEXT_GAP_IN + widest_in(ticks, TICK_PT) + label_room
 
 
+def _room_below(label: tuple[str, ...]) -> float:
+    """Return the height that a bar below the panels takes with its ticks and label."""
+    return BAR_GAP_IN + BAR_IN + TICK_IN + 2 * TEXT_GAP_IN + height_in(1, TICK_PT) + height_in(len(label), BAR_PT)
+
+
 def _bar_lines(label: str, height: float) -> tuple[str, ...]:
-    return tuple(wrap(label, height, BAR_PT, 3))
+    return tuple(wrap(label, height, BAR_PT, 3)) if label else ()
 
 
 def _notes(picture: Picture, left: float, width: float) -> tuple[float, int]:

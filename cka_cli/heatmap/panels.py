@@ -74,6 +74,20 @@ class Picture:
         bare = without_names._each(heading=(), has_bar=False, bar_label="")
         yield replace(bare, has_bar=False, title="", notes=())
 
+    def bar_elsewhere(self) -> Iterator[tuple["Picture", bool]]:
+        """Give what may leave the cells more of a given size: the label of a shared bar on top, or the bar below.
+
+        The second value says whether the bar lies below the panels.
+        """
+        if not self.has_bar:
+            return
+        yield self, True
+        first = self.panels[0]
+        if len(self.panels) == 1:
+            yield replace(self, bar_label="")._each(heading=(self.bar_label,)), False
+        elif first.matrix.measure and not first.scale.unit:  # every heading names the measure
+            yield replace(self, bar_label=""), False
+
     def _each(self, **changes: object) -> "Picture":
         return replace(self, panels=tuple(replace(panel, **changes) for panel in self.panels))  # type: ignore[arg-type]
 
@@ -111,6 +125,8 @@ def _panels(
     labels = file_labels([path for matrix in matrices for path in (matrix.x_file, matrix.y_file)])
     row_files_differ = len({matrix.x_file for matrix in matrices}) > 1
     column_files_differ = len({matrix.y_file for matrix in matrices}) > 1
+    told = [(matrix.title, matrix.x_file, matrix.y_file) for matrix in matrices]
+    examples_differ = len({matrix.n_examples for matrix in matrices}) > 1
     panels = []
     for index, (matrix, scale) in enumerate(zip(matrices, scales, strict=True)):
         left = matrices[index - 1] if index % n_columns else None
@@ -119,7 +135,8 @@ def _panels(
         shares_columns = below is not None and below.y_layers == matrix.y_layers and _same_shape(below, matrix)
         row_file, column_file = labels[matrix.x_file], labels[matrix.y_file]
         differing = [row_file] * row_files_differ + [column_file] * column_files_differ
-        heading = (literal(matrix.title), " × ".join(dict.fromkeys(filter(None, differing))))
+        n_examples = f"{matrix.n_examples} examples" if examples_differ and told.count(told[index]) > 1 else ""
+        heading = (literal(matrix.title), " × ".join(dict.fromkeys(filter(None, differing))), n_examples)
         panels.append(
             Panel(
                 matrix=matrix,

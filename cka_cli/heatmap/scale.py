@@ -1,6 +1,5 @@
 """Which value has which colour: the range of each panel, its ticks, and the numbers in its cells."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from cka_cli.heatmap.style import HeatmapStyle
 from cka_cli.matrix import Matrix
 
-_BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
 _ROUNDING = 1e-6  # of a range: -1e-17 is a zero, not a negative similarity
 _LARGEST = 1e300  # differences and ratios of what stays below it are finite
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,25 +37,29 @@ class ColourScale:
         return values / 10.0**self.exponent
 
     def ticks(self, n_intervals: int) -> tuple[list[float], list[str]]:
-        """Return round positions within the range and their texts, all with the same number of decimals."""
-        tolerance = _ROUNDING * (self.high - self.low)
+        """Return the two ends and round positions between them, and their texts, all with as many decimals.
+
+        An end that is not round is written to a hundredth of the range.
+        """
+        span = self.high - self.low
+        tolerance = _ROUNDING * span
         locator = MaxNLocator(n_intervals, steps=[1, 2, 2.5, 5, 10])
-        positions = [
-            min(max(float(tick), self.low), self.high)
-            for tick in locator.tick_values(self.low, self.high)
-            if self.low - tolerance <= tick <= self.high + tolerance
-        ]
-        decimals = next(
-            (n for n in range(12) if all(abs(round(tick, n) - tick) <= tolerance for tick in positions)), 12
-        )
+        candidates = [float(tick) for tick in locator.tick_values(self.low, self.high)]
+        apart = 0.6 * (candidates[1] - candidates[0]) if len(candidates) > 1 else span
+        inner = [tick for tick in candidates if self.low + apart < tick < self.high - apart]
+        positions = [self.low, *inner, self.high]
+
+        def is_exact(n_decimals: int) -> bool:
+            return all(abs(round(tick, n_decimals) - tick) <= tolerance for tick in inner) and all(
+                abs(round(end, n_decimals) - end) <= span / 100 for end in (self.low, self.high)
+            )
+
+        decimals = next((n for n in range(12) if is_exact(n)), 12)
         return positions, [_signed(f"{tick:.{decimals}f}") for tick in positions]
 
     def number(self, value: float) -> str:
-        """Return a scaled value as a cell shows it: two decimals; no leading zero where all values are at most 1."""
-        text = f"{value:.2f}"
-        if self.low >= -1 and self.high <= 1:
-            text = {"1.00": "1.0", "-1.00": "-1.0"}.get(text, re.sub(r"^(-?)0\.", r"\1.", text))
-        return _signed(text)
+        """Return a scaled value as a cell shows it: always two decimals, so that 1.00 and 0.99 are as wide."""
+        return _signed(f"{value:.2f}")
 
 
 def _signed(text: str) -> str:
@@ -78,7 +80,7 @@ def colour_scales(matrices: Sequence[Matrix], style: HeatmapStyle) -> list[Colou
 
 
 def _group(matrix: Matrix) -> str:
-    return matrix.measure if matrix.measure.startswith(_BOUNDED) else matrix.title
+    return matrix.measure if matrix.is_bounded else matrix.title
 
 
 def _scale(matrices: Sequence[Matrix], style: HeatmapStyle) -> ColourScale:
@@ -87,7 +89,7 @@ def _scale(matrices: Sequence[Matrix], style: HeatmapStyle) -> ColourScale:
     finite = np.clip(values[np.isfinite(values)], -_LARGEST, _LARGEST)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     measure = matrices[0].measure
-    if measure.startswith(_BOUNDED):
+    if matrices[0].is_bounded:
         low, high = (low if low < -_ROUNDING else 0.0), 1.0
     elif not measure and low >= 0 and high <= 1:
         low, high = 0.0, 1.0

@@ -22,7 +22,7 @@ class HeatmapStyle:
     size : width and height of the whole figure in inches; None chooses. A size too small for the words loses
         the file names first, then the layer names, then the headings and the colour bar.
     annotate : numbers in the cells. The figure grows up to 16 inches for them; past that they are left out.
-    mark_best : a dot on the largest value of each row.
+    mark_best : a dot on the largest value of each row; a frame around it where numbers stand in the cells.
     flip : the first row at the top instead of at the bottom.
     """
 

@@ -108,9 +108,15 @@ def _without_shared(names: Sequence[str], *, start: bool, stop: bool) -> list[st
 
 
 def wrap(text: str, max_in: float, size_pt: float, max_lines: int) -> list[str]:
-    """Return `text` in at most `max_lines` lines that fit `max_in` inches, broken after commas and spaces."""
+    """Return `text` in at most `max_lines` lines that fit `max_in` inches.
+
+    Lines are broken after commas and spaces, and after colons where a piece between these does not fit.
+    """
     lines = [""]
+    pieces: list[str] = []
     for piece in re.findall(r"[^, ]*[, ]*", text):
+        pieces += [piece] if width_in(piece.rstrip(), size_pt) <= max_in else re.findall(r"[^:]*:?", piece)
+    for piece in pieces:
         fits = width_in((lines[-1] + piece).rstrip(), size_pt) <= max_in
         if lines[-1] and not fits and len(lines) < max_lines:
             lines.append("")

@@ -36,7 +36,7 @@ def _measures() -> list[dict[str, str]]:
                 for remark, holds in (
                     ("takes a kernel", measure.takes_kernel),
                     (f"at least {measure.min_examples} examples", True),
-                    ("1 and without meaning from n-1 independent features on", measure.saturates),
+                    (f"means nothing with n-1 independent features in {measure.saturated_by}", measure.saturated_by),
                 )
                 if holds
             ),
@@ -52,7 +52,7 @@ def _kernels() -> list[dict[str, str]]:
             "name": name,
             "formula": kernel.formula,
             "range": "",
-            "invariant_to": "",
+            "invariant_to": kernel.invariant_to,
             "cost": "n²p additions" if kernel.needs == "l1" else "n²p multiplications",
             "source": "",
             "parameters": str(parse_kernel(name)).partition(":")[2],

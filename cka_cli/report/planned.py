@@ -1,6 +1,7 @@
 """A plan as a person reads it, or as JSON."""
 
 import json
+from dataclasses import asdict
 
 from cka_cli.plan import Plan
 from cka_cli.report.inspection import format_bytes
@@ -15,7 +16,7 @@ _ROUTES = {
 def format_plan(plan: Plan, *, as_json: bool) -> str:
     """Return what would be done and what it would cost."""
     if as_json:
-        return json.dumps(plan.as_dict(), indent=1) + "\n"
+        return json.dumps(asdict(plan), indent=1) + "\n"
     slices = sorted(set(plan.n_slices))
     width = f"{slices[0]}" if len(slices) == 1 else f"{slices[0]} to {slices[-1]}"
     lines = [

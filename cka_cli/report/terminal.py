@@ -1,6 +1,8 @@
 """A comparison as a person reads it in a terminal: coloured cells, the best match of each row marked."""
 
 import io
+import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,14 +17,22 @@ from cka_cli.matrix import Comparison, Matrix
 
 # Colours of the magma map at even steps, dark to light (its lightest fifth, hard to tell from white, left out).
 _RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135))  # fmt: skip  # noqa: E501
+_STYLES = tuple(
+    Style(color="black" if sum(step) > 380 else "white", bgcolor=f"rgb({step[0]},{step[1]},{step[2]})")
+    for step in _RAMP
+)
+_BOLD_STYLES = tuple(style + Style(bold=True) for style in _STYLES)
+_NO_COLOUR, _PLAIN_BOLD = Style(dim=True), Style(bold=True)
 _MARK = "*"
 _MAX_NAME, _MIN_NAME = 28, 8
+_MAX_BLOCKS = 3
 
 
 def format_table(comparison: Comparison, *, width: int | None = None, colour: bool = False) -> str:
     """Return every matrix as a table. Rows are the layers of X; `*` marks the best match of each row.
 
-    width : characters to a line; columns that do not fit follow below. Colours show the value where `colour` is on.
+    width : characters to a line. Columns that do not fit follow below; where that takes more than 3 blocks, each row
+        has its best and second best match only. Colours show the value where `colour` is on.
     """
     text = io.StringIO()
     if width is not None:
@@ -40,27 +50,35 @@ def format_table(comparison: Comparison, *, width: int | None = None, colour: bo
 def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     best = matrix.best_columns()
     longest = min(_MAX_NAME, max(_MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
+    colours = _Colours.of(matrix)
     x_names = [_short(name, longest) for name in matrix.x_layers]
     y_names = [_short(name, longest) for name in matrix.y_layers]
-    cells = [[_number(value) for value in row] for row in matrix.values.tolist()]
+    cells = [[_number(value, is_bounded=matrix.is_bounded) for value in row] for row in matrix.values.tolist()]
     name_width = max(cell_len(name) for name in [*x_names, "layer"]) + 2
     widths = [
         max(cell_len(name), max(len(row[place]) for row in cells) + len(_MARK)) + 2
         for place, name in enumerate(y_names)
     ]
-    parts: list[Table | Text] = [_heading(matrix)]
-    for first, stop in pairwise(_breaks(widths, width - name_width)):
-        table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
-        table.add_column("", no_wrap=True, justify="left")
-        for place in range(first, stop):
-            table.add_column(Text(y_names[place]), no_wrap=True, justify="right", min_width=widths[place] - 2)
+    breaks = _breaks(widths, width - name_width)
+    if len(breaks) - 1 > _MAX_BLOCKS:
+        matches = _matches(matrix, cells, colours, width)
+        if matches is not None:
+            return [_heading(matrix, mark=False), matches, _where_the_rest_is(matrix), Text("")]
+    parts: list[Table | Text] = [_heading(matrix, mark=True)]
+    for first, stop in pairwise(breaks):
+        columns = range(first, stop)
+        parts.append(_line(" " * name_width, [(y_names[place], _PLAIN_BOLD, widths[place]) for place in columns]))
         for row, name in enumerate(x_names):
             styled = [
-                _cell(cells[row][place], matrix, matrix.values[row, place], is_best=best[row] == place)
-                for place in range(first, stop)
+                (
+                    cells[row][place] + (_MARK if best[row] == place else " "),
+                    colours.style(float(matrix.values[row, place]), is_bold=best[row] == place),
+                    widths[place],
+                )
+                for place in columns
             ]
-            table.add_row(Text(name), *styled)
-        parts += [table, Text("")]
+            parts.append(_line(f" {name} ".ljust(name_width - cell_len(name) + len(name)), styled))
+        parts.append(Text(""))
     return parts
 
 
@@ -75,10 +93,42 @@ def _breaks(widths: list[int], room: int) -> list[int]:
     return [*breaks, len(widths)]
 
 
-def _heading(matrix: Matrix) -> Text:
+def _matches(matrix: Matrix, cells: list[list[str]], colours: "_Colours", width: int) -> Table | None:
+    """Return for each row the best match and the second best with their values; None on too narrow a screen."""
+    value_width = max(len(cell) for row in cells for cell in row)
+    longest = min(_MAX_NAME, (width - 2 * value_width - 5 * 2) // 3)
+    if longest < _MIN_NAME:
+        return None
+    y_names = [_short(name, longest) for name in matrix.y_layers]
+    table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
+    for title in ("", "best", "", "second", ""):
+        table.add_column(title, no_wrap=True)
+    for row, name in enumerate(matrix.x_layers):
+        values = matrix.values[row]
+        largest = np.argsort(-values, kind="stable")[:2]  # NaN last; equal values in their order
+        words = [Text(_short(name, longest))]
+        for place in largest.tolist():
+            has_value = not np.isnan(values[place])
+            words.append(Text(y_names[place] if has_value else ""))
+            words.append(Text(cells[row][place].rjust(value_width), style=colours.style(float(values[place]))))
+        table.add_row(*words)
+    return table
+
+
+def _where_the_rest_is(matrix: Matrix) -> Text:
+    n_rows, n_columns = matrix.values.shape
+    return Text(
+        f"best matches only: {n_rows} x {n_columns} values are too wide for this screen; "
+        "the whole matrix: --format csv, or as a picture: cka heatmap",
+        style="dim",
+    )
+
+
+def _heading(matrix: Matrix, *, mark: bool) -> Text:
     sides = f"rows {one_line(matrix.x_file)}, columns {one_line(matrix.y_file)}"
     text = Text(f"{matrix.title}  ", style="bold")
-    text.append(f"{sides}, {matrix.n_examples} examples, {_MARK} best of its row", style="dim not bold")
+    meaning = f", {_MARK} best of its row" if mark else ""
+    text.append(f"{sides}, {matrix.n_examples} examples{meaning}", style="dim not bold")
     return text
 
 
@@ -92,24 +142,45 @@ def _short(name: str, longest: int) -> str:
     return "…" + name
 
 
-def _number(value: float) -> str:
+def _number(value: float, *, is_bounded: bool) -> str:
+    """Return three decimals, `nan`, or a power of ten for what three decimals would not show."""
     if np.isnan(value):
         return "nan"
-    return f"{value:.3f}" if value == 0 or 1e-2 <= abs(value) < 1e3 else f"{value:.2e}"
+    if value == 0 or ((is_bounded or abs(value) >= 1e-2) and abs(value) < 1e3):
+        text = f"{value:.3f}"
+        return "0.000" if text == "-0.000" else text
+    return f"{value:.2e}"
 
 
-def _cell(text: str, matrix: Matrix, value: float, *, is_best: bool) -> Text:
-    style = _colour(value, matrix)
-    return Text(text + (_MARK if is_best else " "), style=style + Style(bold=True) if is_best else style)
+def _line(name: str, cells: list[tuple[str, Style, int]]) -> Text:
+    """Return a line of (text, style, width), each text at the right of its width; rich's own table takes seconds."""
+    line = Text(name, no_wrap=True, overflow="ignore")
+    for text, style, width in cells:
+        line.append(" ")
+        line.append(" " * (width - 2 - cell_len(text)) + text, style)
+        line.append(" ")
+    return line
 
 
-def _colour(value: float, matrix: Matrix) -> Style:
-    finite = matrix.values[np.isfinite(matrix.values)]
-    if not np.isfinite(value) or not finite.size:
-        return Style(dim=True)
-    bounded = not matrix.measure.startswith("hsic")
-    low, high = (min(0.0, float(finite.min())), 1.0) if bounded else (float(finite.min()), float(finite.max()))
-    share = (value - low) / (high - low) if high > low else 1.0
-    step = _RAMP[round(min(1.0, max(0.0, share)) * (len(_RAMP) - 1))]
-    ink = "black" if sum(step) > 380 else "white"
-    return Style(color=ink, bgcolor=f"rgb({step[0]},{step[1]},{step[2]})")
+@dataclass(frozen=True)
+class _Colours:
+    """The values at the ends of the colours of one matrix; None when no value is finite."""
+
+    ends: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, matrix: Matrix) -> "_Colours":
+        finite = matrix.values[np.isfinite(matrix.values)]
+        if not finite.size:
+            return cls(None)
+        low, high = float(finite.min()), float(finite.max())
+        return cls((min(0.0, low), 1.0) if matrix.is_bounded else (low, high))
+
+    def style(self, value: float, *, is_bold: bool = False) -> Style:
+        """Return the colours of a value."""
+        if self.ends is None or not math.isfinite(value):
+            return _NO_COLOUR
+        low, high = self.ends
+        share = (value - low) / (high - low) if high > low else 1.0
+        step = round(min(1.0, max(0.0, share)) * (len(_STYLES) - 1))
+        return _BOLD_STYLES[step] if is_bold else _STYLES[step]

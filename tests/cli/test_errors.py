@@ -69,7 +69,7 @@ WRONG_LAYERS = [
     ("compare no-features.h5", 1, "no-features.h5::conv1: has no features (shape (12, 0)); leave it out with --layers"),
     ("compare nan.h5", 1, "nan.h5::conv1: 2 values are not finite (NaN or infinite; 2 rows, the first is row 3); mend the file, or leave those examples out of every layer with --nonfinite drop"),
     ("compare a.h5 inf.h5 --examples 2:", 1, "inf.h5::conv1: 4 values are not finite (NaN or infinite; 2 rows, the first is row 4); mend the file, or leave those examples out of every layer with --nonfinite drop"),
-    ("compare tokens.h5 --pool mean", 2, "tokens.h5::conv1: shape (12, 4, 3) may be tokens × features or channels × positions; say --channels last or --channels first with --pool mean"),
+    ("compare tokens.h5 --pool mean", 2, "tokens.h5::conv1: shape (12, 4, 3) may be tokens × features or channels × positions; say --channels 'conv1=last' or 'conv1=first' with --pool mean"),
     ("compare images.h5 --pool positions", 1, "images.h5::conv2: 108 rows when every position is an example, but images.h5::conv1 has 192; choose layers of one size with --layers, or --pool mean"),
 ]  # fmt: skip
 
@@ -80,7 +80,10 @@ WRONG_EXAMPLES = [
     ("compare rows1.h5", 1, "rows1.h5::conv1: 1 examples, but cka needs at least 3{advice}"),
     ("compare rows2.h5", 1, "rows2.h5::conv1: 2 examples, but cka needs at least 3{advice}"),
     ("compare rows3.h5 -m cka-debiased", 1, "rows3.h5::conv1: 3 examples, but cka-debiased needs at least 4{advice}"),
-    ("compare all-nan.h5 --nonfinite drop", 1, "all-nan.h5::conv1: no example is finite in every layer; mend the files"),
+    ("compare all-nan.h5 --nonfinite drop", 1, "all-nan.h5::conv1: 12 of 12 examples are not finite, and none is finite in every layer; mend the file, or leave the layer out with --layers"),
+    ("heatmap a.h5 -o x.png --format svg", 2, "x.png: the name says png and --format says svg; make them agree"),
+    ("compare images.h5 --pool mean --channels middle", 2, "--channels middle: give first, last, or GLOB=first or GLOB=last for some of the layers"),
+    ("compare a.h5 --memory 512", 2, "--memory 512: give a size with its unit, as 512MiB or 4GB (found '512')"),
     ("compare a.h5 --examples 5", 2, "--examples 5: rows are given as START:STOP, such as 0:1000 (found '5')"),
     ("compare a.h5 --examples 0:13", 2, "--examples: 13 is beyond the 12 examples of a.h5::conv1; give rows within them"),
     ("compare a.h5 --examples -13:", 2, "--examples: -13 is beyond the 12 examples of a.h5::conv1; give rows within them"),
