@@ -24,19 +24,30 @@ def median_of_all_pairs(
     share : how far from the middle, as a share of the sample, the median may be expected to lie.
     max_kept : how many distances may be kept at once.
     """
-    n_all = n_examples**2
-    places = [_place_among_pairs(place, n_examples) for place in ((n_all - 1) // 2, n_all // 2)]
+    n_pairs = n_examples * (n_examples - 1) // 2
+    places = _middle_places(n_examples, n_pairs)
     wanted = sorted({place for place in places if place is not None})
     if not wanted:
         return 0.0
-    n_pairs = n_examples * (n_examples - 1) // 2
     found = order_statistics(chunks, sample, wanted, n_pairs, share=share, max_kept=max_kept)
     return float(np.mean([0.0 if place is None else found[place] for place in places]))
 
 
-def _place_among_pairs(place: int, n_examples: int) -> int | None:
-    """Return where the place-th smallest of all n² distances stands among the n(n−1)/2; None for a diagonal zero."""
-    return None if place < n_examples else (place - n_examples) // 2
+def median_of_batches(distances: Array, n_zeros: int) -> float:
+    """Return the median of these distances, each counted twice, and of the zeros of the diagonals of all batches.
+
+    distances : of every pair of examples that are in one batch.
+    """
+    places = _middle_places(n_zeros, len(distances))
+    wanted = sorted({place for place in places if place is not None})
+    ordered = np.partition(distances, wanted) if wanted else distances
+    return float(np.mean([0.0 if place is None else float(ordered[place]) for place in places]))
+
+
+def _middle_places(n_zeros: int, n_pairs: int) -> list[int | None]:
+    """Return where the middle two of n_zeros zeros and of every pair twice stand among the pairs; None for a zero."""
+    n_all = n_zeros + 2 * n_pairs
+    return [None if place < n_zeros else (place - n_zeros) // 2 for place in ((n_all - 1) // 2, n_all // 2)]
 
 
 def order_statistics(

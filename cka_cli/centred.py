@@ -128,10 +128,9 @@ class StreamedLayer:
             yield features, self._centred(self.layer.read(rows.start, rows.stop, features), features)
 
     def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
-        """Give the features of rows that do not follow each other, `n_slice` of them at a time; one read for each."""
+        """Give the features of rows that do not follow each other, `n_slice` of them at a time."""
         for features in self._feature_slices():
-            saved = np.concatenate([self.layer.read(row, row + 1, features) for row in rows.tolist()])
-            yield features, self._centred(saved, features)
+            yield features, self._centred(self.layer.read_rows_at(rows, features), features)
 
     def _feature_slices(self) -> Iterator[slice]:
         for start in range(0, self.n_features, self.n_slice):

@@ -10,6 +10,7 @@ import numpy as np
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.arrays import Float64
+from cka_cli.batches import LEAST_BATCH
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.engine import Outcome, Progress, Task, run
 from cka_cli.errors import DataError, UsageError
@@ -35,6 +36,8 @@ def compare(
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     precision: str = "auto",
+    n_batch: int | None = None,
+    n_passes: int = 1,
     memory_bytes: int | None = None,
     n_threads: int = 1,
     progress: Progress = _silent,
@@ -42,12 +45,13 @@ def compare(
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
     x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
+    n_batch, n_passes : the minibatch estimate instead of the exact value, seeded by `read.seed`.
     memory_bytes : what the arrays may take; half of the free memory when None. Values depend on it by rounding only.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
-    files, task, notes = _prepare(x, ys, measures, kernels, read, precision, progress)
+    files, task, notes = _prepare(x, ys, measures, kernels, read, precision, n_batch, n_passes, progress)
     plan = make_plan(task.job(), memory_bytes or default_memory_bytes(), n_threads)
     outcome = run(task, plan, progress)
     _add_notes(task, outcome, notes)
@@ -63,11 +67,13 @@ def plan_comparison(
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     precision: str = "auto",
+    n_batch: int | None = None,
+    n_passes: int = 1,
     memory_bytes: int | None = None,
     n_threads: int = 1,
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
-    _, task, _ = _prepare(x, ys, measures, kernels, read, precision, _silent)
+    _, task, _ = _prepare(x, ys, measures, kernels, read, precision, n_batch, n_passes, _silent)
     return make_plan(task.job(), memory_bytes or default_memory_bytes(), n_threads)
 
 
@@ -78,6 +84,8 @@ def _prepare(
     kernels: Sequence[str],
     read: ReadOptions,
     precision: str,
+    n_batch: int | None,
+    n_passes: int,
     progress: Progress,
 ) -> tuple[list[SelectedFile], Task, list[str]]:
     measure_specs = list(dict.fromkeys(parse_measure(text) for text in measures))
@@ -94,7 +102,20 @@ def _prepare(
     _check_enough_examples(layers[0], measure_specs)
     n_x = len(files[0].layers)
     x_slice, y_slice = slice(0, n_x), slice(n_x if ys else 0, len(layers))
-    return files, Task(layers, x_slice, y_slice, measure_specs, kernel_specs, precision), notes
+    task = Task(
+        layers, x_slice, y_slice, measure_specs, kernel_specs, precision, n_batch, n_passes, read.seed
+    )  # fmt: skip
+    _check_batch(task)
+    return files, task, notes
+
+
+def _check_batch(task: Task) -> None:
+    if task.n_batch is None:
+        return
+    if task.n_batch < LEAST_BATCH or task.n_passes < 1:
+        raise UsageError(f"--batch {task.n_batch}: a batch has at least {LEAST_BATCH} examples, in at least one pass")
+    if task.pair_measures:
+        raise UsageError(f"--batch: {task.pair_measures[0].name} has no minibatch estimate; it is for cka and hsic")
 
 
 def _left_out(files: list[SelectedFile]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Float64
+from cka_cli.batches import BatchSums, batch_sums, shuffled_orders
 from cka_cli.cca import FactorPair
 from cka_cli.centred import CentredLayer, Source, compute_dtype, load_centred, survey
 from cka_cli.factors import Factors, factorise
@@ -34,6 +35,7 @@ class Task:
     """What is wanted of which layers.
 
     x, y : the layers that stand in the rows and columns of the matrix; the same when X is compared with itself.
+    n_batch, n_passes, seed : of the minibatch estimate; None for the exact value.
     """
 
     layers: Sequence[SelectedLayer]
@@ -42,6 +44,9 @@ class Task:
     measures: Sequence[Spec]
     kernels: Sequence[Spec]
     precision: str = "auto"
+    n_batch: int | None = None
+    n_passes: int = 1
+    seed: int = 0
 
     @property
     def gram_measures(self) -> list[Spec]:
@@ -81,6 +86,8 @@ class Task:
             n_value_bytes=self.dtype.itemsize,
             is_linear_only=all(spec.name == "linear" for spec in kernels),
             needs_factors=bool(self.pair_measures),
+            n_batch=self.n_batch,
+            n_passes=self.n_passes,
         )
 
 
@@ -162,20 +169,25 @@ def _add_gram_values(task: Task, plan: Plan, sources: Sequence[Source], outcome:
 
 def _gram_sums(
     task: Task, plan: Plan, sources: Sequence[Source], progress: Callable[[int, int], None]
-) -> tuple[list[GramSums], list[Float64], list[list[str]]]:
+) -> tuple[Sequence[GramSums | BatchSums], list[Float64], list[list[str]]]:
     """Return by kernel: the sums, what each Gram matrix was multiplied by, the labels of layers without a width."""
     if plan.route == "features":
         sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, progress)
         scales = np.array([0.0 if source.is_constant else source.scale for source in sources])
         return [sums] * len(task.kernels), [scales] * len(task.kernels), [[]] * len(task.kernels)
-    several_tiles = plan.in_memory and plan.n_tiles > 1
+    several_tiles = plan.route == "batches" or (plan.in_memory and plan.n_tiles > 1)
     needs_distance = any(spec.name == "rbf" for spec in task.kernels)
     layers = list(in_order(lambda source: prepare(source, needs_distance=needs_distance), sources, plan.n_threads))
     job = GramJob(
         layers, task.kernels, task.x, task.y, plan.n_tile_rows, plan.keep_distances,
         tiles_at_once=plan.n_threads if several_tiles else 1, layers_at_once=1 if several_tiles else plan.n_threads,
     )  # fmt: skip
-    job, all_sums = gram_sums(job, progress)
+    all_sums: Sequence[GramSums | BatchSums]
+    if task.n_batch is None:
+        job, all_sums = gram_sums(job, progress)
+    else:
+        orders = shuffled_orders(job.n_examples, task.n_passes, task.seed)
+        job, all_sums = batch_sums(job, orders, task.n_batch, plan.n_threads, progress)
     without = [[layer.source.label for layer in job.layers if not has_gram(layer, spec)] for spec in task.kernels]
     return all_sums, [gram_scales(job, spec) for spec in task.kernels], without
 

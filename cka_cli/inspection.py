@@ -39,7 +39,7 @@ def inspect(
     inspected = []
     for done, (file, array) in enumerate(found, start=1):
         inspected.append(_inspect_array(array, is_layer=array in file.layers, scan=scan))
-        progress("reading", done, len(found))
+        progress("scanning", done, len(found))
     order = {address: place for place, address in enumerate(dict.fromkeys(split_address(a)[0] for a in addresses))}
     return sorted([*inspected, *result], key=lambda each: order[each.file])
 
@@ -57,12 +57,16 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool) -> Inspected:
     n_features = int(np.prod(array.shape[1:], dtype=object))
     troubles = []
     if n_nonfinite:
-        troubles.append(f"{n_nonfinite} values are not finite")
+        troubles.append(f"{n_nonfinite} value{_plural(n_nonfinite)} not finite")
     if n_constant == n_features:
         troubles.append("constant")
     elif n_constant:
-        troubles.append(f"{n_constant} constant features")
+        troubles.append(f"{n_constant} constant feature{'s' * (n_constant > 1)}")
     return Inspected(*facts, n_nonfinite, n_constant, "; ".join(troubles))
+
+
+def _plural(count: int) -> str:
+    return " is" if count == 1 else "s are"
 
 
 def _scan(array: Layer) -> tuple[int, int]:

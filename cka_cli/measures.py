@@ -2,17 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from cka_cli import cca
 from cka_cli.arrays import Booleans, Float64
-from cka_cli.hsic import GramSums, cka
+from cka_cli.hsic import cka
 from cka_cli.names import Spec
 
 # (cross, x_norms, y_norms) of one estimator of HSIC -> values of all pairs
 FromHsic = Callable[[Float64, Float64, Float64], Float64]
 FromPair = Callable[[cca.FactorPair, Spec], float]
+
+
+class HsicSums(Protocol):
+    """What HSIC of all pairs is read from: Gram sums, or the average over batches."""
+
+    x: slice
+    y: slice
+
+    def biased(self) -> tuple[Float64, Float64]:
+        """Return biased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
+
+    def unbiased(self) -> tuple[Float64, Float64]:
+        """Return unbiased HSIC of every pair, and of every layer with itself."""
+
+    def rounding(self, *, is_unbiased: bool) -> Float64:
+        """Return the HSIC of each layer with itself that rounding alone may leave."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,7 @@ def _variance(spec: Spec) -> float:
     return float(variance)
 
 
-def values_from_sums(measure: Measure, sums: GramSums, scales: Float64) -> tuple[Float64, Booleans, Booleans]:
+def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> tuple[Float64, Booleans, Booleans]:
     """Return the values of all pairs, shape (n_x_layers, n_y_layers), and which layers are flat or overflow.
 
     scales : shape (n_layers,), the square root of what each Gram matrix was multiplied by; 0 where there is none.

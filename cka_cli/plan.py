@@ -43,6 +43,7 @@ class Job:
     n_kernels, n_by_median : Gram kernels, and those whose width is a share of the median distance.
     needs_double : kernels whose tiles are float64 whatever the layers. n_value_bytes : 4 or 8, of the products.
     is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family.
+    n_batch, n_passes : of the minibatch estimate; None for the exact value.
     """
 
     layers: Sequence[LayerShape]
@@ -55,13 +56,16 @@ class Job:
     n_value_bytes: int
     is_linear_only: bool
     needs_factors: bool
+    n_batch: int | None = None
+    n_passes: int = 1
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a job is done and what that costs.
 
-    route : `gram` (tiles of Gram matrices), `features` (products of features with features), or `factors` alone.
+    route : `gram` (tiles of Gram matrices), `features` (products of features with features), `factors` alone, or
+        `batches` (the minibatch estimate).
     in_memory : layers are read once and kept; else they are read in pieces, as often as `n_reads` says.
     n_tile_rows : rows of a tile, or of a block on the feature route. n_slices : features read at a time, by layer.
     keep_distances : distances stay in memory between finding their median and using it.
@@ -87,6 +91,8 @@ def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
 
     Raises DataError that names the least that would do when it is not enough.
     """
+    if job.n_batch is not None:
+        return _plan_batches(job, job.n_batch, memory_bytes, n_threads)
     for threads in range(n_threads, 0, -1):
         plans = [_plan_in_memory(job, memory_bytes, threads)]
         # The feature route multiplies in float64, which takes twice the time.
@@ -279,6 +285,38 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
         bytes_read=n_reads * _saved_bytes(job),
         peak_bytes=max(fixed + n_threads * n_rows * per_row, values + loading),
         multiplications=_feature_multiplications(job),
+    )
+
+
+def _plan_batches(job: Job, n_batch: int, memory_bytes: int, n_threads: int) -> Plan:
+    """Return the plan of the minibatch estimate: in memory where layers fit, else each batch is read as it comes."""
+    n, n_rows = job.n_examples, min(job.n_examples, n_batch + 3)
+    values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers)
+    widths = [layer.n_features for layer in job.layers]
+    tile = _tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows) + n_rows * sum(widths) * (job.n_value_bytes + 8)
+    distances = 2 * n * n_batch * job.n_value_bytes if job.n_by_median else 0
+    for in_memory, threads in product((True, False), range(n_threads, 0, -1)):
+        loading = threads * _loading_bytes(job, max(widths) if in_memory else 0)
+        fixed = _sums_bytes(job) + (values if in_memory else 0)
+        peak = fixed + max(loading, threads * (tile + distances))
+        if peak <= memory_bytes:
+            break
+    else:
+        raise _too_small(memory_bytes, peak, "a batch of every layer must fit; or give a smaller --batch")
+    n_reads = 1 if in_memory else 1 + job.n_passes + (job.n_by_median > 0)
+    return Plan(
+        route="batches",
+        in_memory=in_memory,
+        n_threads=threads,
+        memory_bytes=memory_bytes,
+        n_tile_rows=min(n, n_batch),
+        n_tiles=job.n_passes * max(1, n // n_batch),
+        n_slices=tuple(widths),
+        keep_distances=False,
+        n_reads=n_reads,
+        bytes_read=n_reads * _saved_bytes(job),
+        peak_bytes=peak,
+        multiplications=(job.n_passes + (job.n_by_median > 0)) * n * min(n, n_batch) * sum(widths) // 2,
     )
 
 

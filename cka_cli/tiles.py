@@ -87,7 +87,7 @@ def prepare(source: Source, *, needs_distance: bool) -> GramLayer:
     """
     terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0)
     if isinstance(source, CentredLayer):
-        row_terms = _terms_of(source, slice(0, source.n_examples))
+        row_terms = row_terms_of(source, slice(0, source.n_examples))
         distance = 2 * float(row_terms.squared_norms.sum()) / max(1, source.n_examples - 1)
         return GramLayer(source, replace(terms, typical_distance=distance), row_terms)
     layer = GramLayer(source, terms, None)
@@ -96,7 +96,8 @@ def prepare(source: Source, *, needs_distance: bool) -> GramLayer:
     return replace(layer, terms=replace(terms, typical_distance=float(np.median(_sampled_distances(layer)))))
 
 
-def _terms_of(source: Source, rows: slice) -> RowTerms:
+def row_terms_of(source: Source, rows: slice) -> RowTerms:
+    """Return the terms of some rows of a layer."""
     terms = _RowTermSums(rows.stop - rows.start)
     for features, values in source.slices(rows):
         terms.add(values, source.mean[features])

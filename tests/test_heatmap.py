@@ -242,6 +242,12 @@ def test_no_name_of_a_short_side_is_left_out_and_none_of_a_long_one_up_to_80(sha
     assert max(figure.get_size_inches()) <= 10
 
 
+def test_panels_too_large_for_a_page_with_every_name_keep_their_good_size():
+    figure = draw_heatmap([matrix(band(55, 55), kernel=kernel) for kernel in ("linear", "rbf")])
+    assert max(figure.get_size_inches()) < 9.9
+    assert len(shown(panels(figure)[0].yaxis)) < 55
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shape", [(200, 3), (3, 200)])
 def test_names_fanned_out_have_a_line_each_to_their_cell(shape, flip):
@@ -456,7 +462,7 @@ def test_tiny_values_have_ticks_and_numbers_in_units_the_label_names():
     ("low", "high", "expected"),
     [
         (0.2134, 0.5823, ["0.21", "0.30", "0.40", "0.50", "0.58"]),
-        (3.1, 9.0, ["3.1", "4.0", "5.0", "6.0", "8.0", "9.0"]),
+        (3.1, 9.0, ["3.1", "4.0", "6.0", "8.0", "9.0"]),
     ],
 )
 def test_both_ends_of_the_bar_have_a_number(low, high, expected):

@@ -48,7 +48,7 @@ def test_trouble_is_counted(troubled):
     assert counts == {
         "conv1": (0, 0, ""),
         "constant": (0, 2, "2 constant features"),
-        "holes": (3, 1, "3 values are not finite; 1 constant features"),
+        "holes": (3, 1, "3 values are not finite; 1 constant feature"),
         "same": (0, 6, "constant"),
         "none": (None, None, "no examples"),
         "flat": (None, None, "no features"),
@@ -100,7 +100,7 @@ def test_globs_choose_and_progress_counts(troubled, tmp_path):
     assert [(array.file, array.name) for array in found] == [
         (other, "conv2"), (troubled, "conv1"), (troubled, "constant"),
     ]  # fmt: skip
-    assert stages == [("reading", done, 3) for done in (1, 2, 3)]
+    assert stages == [("scanning", done, 3) for done in (1, 2, 3)]
     with pytest.raises(
         DataError, match=r"a.h5::conv7: no such layer; did you mean 'conv1'\? \(the file has conv1, .*\)$"
     ):
@@ -144,7 +144,7 @@ def test_one_is_singular_in_every_format(tmp_path):
     for report_format in ("table", "csv", "json"):
         written = format_inspection(found, report_format)
         assert "1 value is not finite; 1 constant feature" in written
-        assert "9 values are not finite; 11 constant features" in written
+        assert "9 values are not finite; 11 constant feature" in written
 
 
 def test_names_with_control_characters_are_escaped_in_the_table(tmp_path):

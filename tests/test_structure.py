@@ -15,7 +15,7 @@ RANKS = {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
         "memory", "centred",
     },
-    2: {"measures", "plan", "report", "heatmap", "tiles", "features"},
+    2: {"measures", "plan", "report", "heatmap", "tiles", "features", "batches"},
     3: {"engine", "comparison", "inspection"},
     4: {"cli/options"},
     5: {"cli/"},

@@ -146,6 +146,12 @@ class SelectedLayer:
         pooled = self._pooled(raw)[start - first * n_positions : stop - first * n_positions]
         return pooled if n_per_part else pooled[:, features]
 
+    def read_rows_at(self, rows: Indices, features: slice) -> Array:
+        """Return rows of the selection that need not follow each other, or a slice of their features."""
+        if self.n_positions > 1:
+            return np.concatenate([self.read(row, row + 1, features) for row in rows.tolist()])
+        return self.with_rows(np.asarray(self.rows)[rows]).read(0, len(rows), features)
+
     def _scattered(self, rows: Indices, part: slice) -> Array:
         """Return rows that do not follow each other, read run by run."""
         order = np.argsort(rows, kind="stable")

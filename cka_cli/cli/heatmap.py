@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 _FORMATS = ("png", "svg", "pdf")
 # Options that say how activations are read and compared.
-_ACTIVATION_OPTIONS = frozenset(
-    ("layers", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite", "precision", "memory", "threads")
-)
+_READ_OPTIONS = {"layers", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
+_RUN_OPTIONS = {"precision", "batch", "passes", "memory", "threads"}
 
 
 @click.command("heatmap")
@@ -104,7 +103,7 @@ def _matrices(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matri
     if holds_activations(sources[0]):
         return run_comparison(sources, options).matrices
     context = click.get_current_context()
-    for name in _ACTIVATION_OPTIONS:
+    for name in sorted(_READ_OPTIONS | _RUN_OPTIONS):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise UsageError(f"--{name} is for activation files, but {sources[0]} is a report; give it to cka compare")
     return _of_reports(sources, options)

@@ -49,7 +49,9 @@ def read_options(command: Command) -> Command:
             click.option("--layers", multiple=True, metavar="GLOB", help="Layers to take in every file; repeatable."),
             click.option("--examples", metavar="START:STOP", help="Rows to take, as a Python slice."),
             click.option("--sample", type=click.IntRange(1), metavar="N", help="Draw N of the rows."),
-            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --sample."),
+            click.option(
+                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --sample and --batch."
+            ),
             click.option("--ids", metavar="DATASET", help="One-axis array of example ids by which rows are aligned."),
             click.option(
                 "--pool", type=click.Choice(["flatten", "mean", "max", "positions"]), default="flatten",
@@ -72,6 +74,11 @@ def run_options(command: Command) -> Command:
     return _decorate(
         command,
         [
+            click.option(
+                "--batch", type=click.IntRange(4), metavar="N",
+                help="The minibatch estimate from batches of N shuffled examples, not the exact value.",
+            ),
+            click.option("--passes", type=click.IntRange(1), default=1, show_default=True, help="Passes of --batch."),
             click.option(
                 "--memory", metavar="SIZE", help="Limit, as 512MiB or 4GB.  [default: half of what is free]"
             ),
@@ -175,6 +182,8 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
         "kernels": options["kernels"] or ("linear",),
         "read": make_read_options(options),
         "precision": options["precision"],
+        "n_batch": options["batch"],
+        "n_passes": options["passes"],
         "memory_bytes": parse_memory(options["memory"]),
         "n_threads": options["threads"] or n_cores(),
     }

@@ -103,9 +103,9 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
     panel = place.panel
     axes = _axes(figure, place.axes)
     norm = Normalize(panel.scale.low, panel.scale.high)
-    values = panel.scale.scaled(panel.matrix.values)
+    values = np.clip(panel.scale.scaled(panel.matrix.values), panel.scale.low, panel.scale.high)
     axes.imshow(
-        np.ma.masked_invalid(np.clip(values, panel.scale.low, panel.scale.high)),
+        np.ma.masked_invalid(values),
         cmap=colours,
         norm=norm,
         origin="upper" if style.flip else "lower",
@@ -251,7 +251,7 @@ def _draw_bar(
     axes = _axes(figure, box)
     scale = panel.scale
     mappable = ScalarMappable(Normalize(scale.low, scale.high), colours)
-    positions, texts = scale.ticks(layout.bar_intervals(0.6 * box.width if lies else box.height))
+    positions, texts = layout.bar_ticks(scale, box.width if lies else box.height, lies=lies)
     bar = figure.colorbar(
         mappable,
         cax=axes,

@@ -6,23 +6,21 @@ from typing import NamedTuple
 
 from cka_cli.errors import UsageError
 from cka_cli.heatmap.panels import Panel, Picture
+from cka_cli.heatmap.scale import ColourScale
+from cka_cli.heatmap.sizes import NAME_PT, good_side, longest_side, number_pt, side_for_names
 from cka_cli.heatmap.words import height_in, spread, widest_in, wrap
 
 FILE_PT, HEADING_PT, BAR_PT, TICK_PT, NOTE_PT, TITLE_PT = 8.0, 9.0, 8.0, 7.0, 7.0, 11.0
 TICK_IN, TEXT_GAP_IN, FILE_GAP_IN, HEADING_GAP_IN = 0.035, 0.035, 0.06, 0.055
 BAR_GAP_IN, BAR_IN = 0.1, 0.13
 NOTE_MARK_IN, NOTE_GAP_IN = 0.14, 0.2
-_NAME_PT = (5.0, 8.0)  # smallest, largest
 _THINNED_NAME_PT = 6.5  # where not all names can be shown, those that are can be read with ease
 _LONG_NAME_PT = 6.0  # a long name is rather shortened than set smaller than this
 _LEVEL_NAME_PT = 6.5  # column names that would have to be smaller to stand level are turned upright
-_NUMBER_PT = (5.0, 8.0)  # smallest, largest
-_NUMBER_FILL = (0.84, 0.9)  # of a cell's width and height, at most
 _EDGE_IN, _PANEL_GAP_IN = 0.08, 0.16
 _SMALLEST_PANEL_IN = 0.3  # 1 x 1 beside 200 x 200 is not drawn to scale
 _SMALLEST_BOX_IN = 1.0  # a strip of 1 x 200 cells still has room for its colour bar and heading
 FAN_IN = 0.12  # between a tick and its name where names stand further apart than cells
-_FULL_NAMES_IN = 9.0  # cells grow to at most this for the sake of their names
 _LARGEST_IN, _LARGEST_WITH_NUMBERS_IN = 10.0, 16.0
 
 
@@ -160,9 +158,9 @@ def _fitted(picture: Picture, limit: tuple[float, float], *, annotate: bool, bar
         sheet = _sheet(picture, side, annotate=annotate, bar_below=bar_below)
         return sheet if sheet.width <= limit[0] and sheet.height <= limit[1] else None
 
-    too_large: float = max(limit) if picture.style.size else _good_side(picture, annotate=annotate)
+    too_large: float = max(limit) if picture.style.size else good_side(picture, annotate=annotate)
     if not picture.style.size:
-        for_names = fitting(max(too_large, _side_for_names(picture)))
+        for_names = fitting(max(too_large, side_for_names(picture)))
         if for_names:
             return for_names
     best, fits = fitting(too_large), 0.1
@@ -178,51 +176,10 @@ def _fitted(picture: Picture, limit: tuple[float, float], *, annotate: bool, bar
     return best
 
 
-def _good_side(picture: Picture, *, annotate: bool) -> float:
-    """Return the longest side of a panel, in inches, when nothing limits it: small matrices do not fill a page."""
-    n_cells = _n_cells(picture)
-    longest = max(widest_in(panel.row_names + panel.column_names, 8) for panel in picture.panels)
-    side = max(min(0.6 * n_cells, 4 + n_cells / 40, 7), 1.2, min(2 * longest, 3.2))
-    if len(picture.panels) > 1:
-        side = max(min(side, 2.4), 0.75 * side)
-    elif 4 * min(picture.panels[0].matrix.values.shape) < n_cells:  # a thin strip takes little of a page
-        side = max(side, min(0.25 * n_cells, _FULL_NAMES_IN))
-    if annotate:
-        side = max(side, max(_cell_for_numbers(panel) for panel in picture.panels) * n_cells)
-    return side
-
-
-def _side_for_names(picture: Picture) -> float:
-    """Return the side of a panel at which every name has its line, in inches; 0 when that is too large for a page."""
-    dpi, n_cells = picture.style.dpi, _n_cells(picture)
-    side = ceil(height_in(1, _NAME_PT[0]) * dpi) / dpi * n_cells + 1e-6
-    return side if side <= _FULL_NAMES_IN else 0.0
-
-
-def _n_cells(picture: Picture) -> int:
-    """Return the cells along the longest side of the largest panel."""
-    return max(max(len(panel.matrix.x_layers), len(panel.matrix.y_layers)) for panel in picture.panels)
-
-
-def _cell_for_numbers(panel: Panel) -> float:
-    """Return the side of the smallest cell in which the panel's numbers can be read, in inches, and a little over."""
-    return 1.05 * max(
-        widest_in(panel.distinct_numbers, _NUMBER_PT[0]) / _NUMBER_FILL[0],
-        height_in(1, _NUMBER_PT[0]) / _NUMBER_FILL[1],
-    )
-
-
-def _number_pt(panel: Panel, cell: float) -> float:
-    """Return the largest size at which the panel's numbers fit a cell; 0 when that is too small to read."""
-    widest = max(widest_in(panel.distinct_numbers, 1), 1e-3)
-    fitting: float = min(_NUMBER_PT[1], _NUMBER_FILL[0] * cell / widest, _NUMBER_FILL[1] * cell / height_in(1, 1))
-    return fitting if fitting >= _NUMBER_PT[0] else 0.0
-
-
 def _sheet(picture: Picture, side: float, *, annotate: bool, bar_below: bool = False) -> Sheet:
     """Return the sheet of panels on one scale, the longest side of the largest `side` inches long."""
     dpi, n_columns = picture.style.dpi, picture.n_columns
-    n_cells = _n_cells(picture)
+    n_cells = longest_side(picture)
     places = [_place(panel, side, n_cells, dpi, annotate=annotate) for panel in picture.panels]
     columns = [places[index::n_columns] for index in range(n_columns)]
     rows = [places[start : start + n_columns] for start in range(0, len(places), n_columns)]
@@ -274,15 +231,16 @@ def _place(panel: Panel, largest_side: float, n_cells: int, dpi: int, *, annotat
     smallest_box = 0.0 if panel.is_bare else _SMALLEST_BOX_IN
     box_width, box_height = max(axes.width, smallest_box), max(axes.height, smallest_box)
 
-    stride = 1 if cell >= height_in(1, _NAME_PT[0]) else ceil(height_in(1, _THINNED_NAME_PT) / cell)
+    stride = 1 if cell >= height_in(1, NAME_PT[0]) else ceil(height_in(1, _THINNED_NAME_PT) / cell)
     name_room = min(max(0.4 * side, 0.8), 2.2)
     longest = widest_in(panel.row_names + panel.column_names, 1)
-    name_pt = min(_NAME_PT[1], stride * cell / height_in(1, 1))
+    name_pt = min(NAME_PT[1], stride * cell / height_in(1, 1))
     name_pt = max(min(name_pt, _LONG_NAME_PT), min(name_pt, name_room / max(longest, 1e-3)))
+    row_names, row_pt = _names(n_rows if panel.row_names else 0, stride, name_pt, box_height)
+    column_names, column_pt = _names(n_columns if panel.column_names else 0, stride, name_pt, box_width)
+    name_pt = min(row_pt, column_pt)
     shown = [panel.column_names[index] for index in spread(n_columns, stride)] if panel.column_names else []
     level_pt = min(name_pt, stride * cell / (widest_in(shown, 1) + 0.6 * height_in(1, 1)))
-    row_names = _names(n_rows if panel.row_names else 0, stride, name_pt, box_height)
-    column_names = _names(n_columns if panel.column_names else 0, stride, name_pt, box_width)
     upright = level_pt < min(name_pt, _LEVEL_NAME_PT) or row_names.pitch_in > 0 or column_names.pitch_in > 0
     name_pt = name_pt if upright else level_pt
 
@@ -303,7 +261,7 @@ def _place(panel: Panel, largest_side: float, n_cells: int, dpi: int, *, annotat
         column_names=column_names,
         upright=upright,
         name_room=name_room,
-        number_pt=_number_pt(panel, cell) if annotate else 0.0,
+        number_pt=number_pt(panel, cell) if annotate else 0.0,
         heading=heading,
         bar_label=bar_label,
         left=left + (file_room if panel.row_file else 0.0),
@@ -313,10 +271,12 @@ def _place(panel: Panel, largest_side: float, n_cells: int, dpi: int, *, annotat
     )
 
 
-def _names(n: int, stride: int, name_pt: float, room: float) -> Names:
-    """Return how `n` names stand: few beside many narrow cells are fanned out rather than left out."""
-    pitch = height_in(1, name_pt)
-    return Names(1, pitch) if stride > 1 and n > 1 and n * pitch <= room else Names(stride)
+def _names(n: int, stride: int, name_pt: float, room: float) -> tuple[Names, float]:
+    """Return how `n` names stand and their size: few beside narrow cells are fanned out rather than left out."""
+    fitting: float = min(name_pt, room / max(n, 1) / height_in(1, 1))
+    if stride > 1 and n > 1 and fitting >= NAME_PT[0]:
+        return Names(1, height_in(1, fitting)), fitting
+    return Names(stride), name_pt
 
 
 def _placed(rows: list[list[Place]], columns: list[list[Place]], grid_top: float, dpi: int) -> tuple[Place, ...]:
@@ -351,13 +311,14 @@ def _row_height(row: list[Place]) -> float:
     return max(place.top for place in row) + max(place.box_height for place in row) + max(place.bottom for place in row)
 
 
-def bar_intervals(height: float) -> int:
-    """Return how many intervals between ticks suit a colour bar of this height in inches."""
-    return 5 if height >= 1.5 else 2
+def bar_ticks(scale: ColourScale, length: float, *, lies: bool) -> tuple[list[float], list[str]]:
+    """Return the ticks that suit a colour bar of this length in inches; on one that lies, texts need more room."""
+    n_intervals = 5 if length >= (3.3 if lies else 1.5) else 2
+    return scale.ticks(n_intervals, 0.7 if lies else 0.4 if n_intervals > 2 else 0.6)
 
 
 def _bar_room(panel: Panel, height: float, label: tuple[str, ...]) -> float:
-    _, ticks = panel.scale.ticks(bar_intervals(height))
+    _, ticks = bar_ticks(panel.scale, height, lies=False)
     label_room = height_in(len(label), BAR_PT) + TEXT_GAP_IN if label else 0.0
     return BAR_GAP_IN + BAR_IN + TICK_IN + 2 * TEXT_GAP_IN + widest_in(ticks, TICK_PT) + label_room
 

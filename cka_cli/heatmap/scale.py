@@ -36,17 +36,18 @@ class ColourScale:
         """Return values in the units of the scale; infinite ones stay infinite, NaN stays NaN."""
         return values / 10.0**self.exponent
 
-    def ticks(self, n_intervals: int) -> tuple[list[float], list[str]]:
+    def ticks(self, n_intervals: int, apart: float) -> tuple[list[float], list[str]]:
         """Return the two ends and round positions between them, and their texts, all with as many decimals.
 
+        apart : the least distance of the others from an end, in intervals.
         An end that is not round is written to a hundredth of the range.
         """
         span = self.high - self.low
         tolerance = _ROUNDING * span
         locator = MaxNLocator(n_intervals, steps=[1, 2, 2.5, 5, 10])
         candidates = [float(tick) for tick in locator.tick_values(self.low, self.high)]
-        apart = 0.6 * (candidates[1] - candidates[0]) if len(candidates) > 1 else span
-        inner = [tick for tick in candidates if self.low + apart < tick < self.high - apart]
+        margin = apart * (candidates[1] - candidates[0]) if len(candidates) > 1 else span
+        inner = [tick for tick in candidates if self.low + margin < tick < self.high - margin]
         positions = [self.low, *inner, self.high]
 
         def is_exact(n_decimals: int) -> bool:

@@ -1,7 +1,6 @@
 """What `cka inspect` found, as CSV, JSON, or lines for a person."""
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +40,7 @@ def _record(array: Inspected) -> dict[str, Any]:
         "storage": array.storage,
         "n_nonfinite": array.n_nonfinite,
         "n_constant_features": array.n_constant,
-        "trouble": _trouble(array),
+        "trouble": array.trouble,
     }
 
 
@@ -62,7 +61,7 @@ def _table(arrays: Sequence[Inspected]) -> str:
 
 
 def _row(array: Inspected) -> tuple[str, ...]:
-    trouble = _trouble(array)
+    trouble = array.trouble
     if array.kind == "vector":
         trouble = "one axis: a layer only when named" + (f"; {trouble}" if trouble else "")
     return (
@@ -74,12 +73,6 @@ def _row(array: Inspected) -> tuple[str, ...]:
         array.storage,
         one_line(trouble),
     )
-
-
-def _trouble(array: Inspected) -> str:
-    """Return the trouble of an array, with the singular for a count of one."""
-    one_value = re.sub(r"\b1 values are not finite", "1 value is not finite", array.trouble)
-    return re.sub(r"\b1 constant features", "1 constant feature", one_value)
 
 
 def format_bytes(n_bytes: int) -> str:

@@ -7,6 +7,7 @@ from cka_cli.plan import Plan
 from cka_cli.report.inspection import format_bytes
 
 _ROUTES = {
+    "batches": "the minibatch estimate: batches of shuffled examples",
     "gram": "tiles of Gram matrices",
     "features": "products of features with features",
     "factors": "QR and SVD of each layer",

@@ -32,7 +32,7 @@ def test_json_and_table(here, capsysbinary):
     records = json.loads(run_here(["inspect", "a.h5::holes", "--format", "json"], capsysbinary).out)
     assert [(record["layer"], record["n_nonfinite"]) for record in records] == [("holes", 1)]
     table = run_here(["inspect", "a.h5", "folder", "--format", "table"], capsysbinary).out.decode()
-    assert "1 values are not finite" in table
+    assert "1 value is not finite" in table
     assert [line for line in table.splitlines() if not line.startswith(" ")] == ["a.h5", "folder"]
 
 

@@ -203,8 +203,8 @@ def test_a_table_is_as_wide_as_its_terminal(folder):
     narrow = on_a_terminal(["compare", "many.h5"], folder, columns=50, NO_COLOR="1")[1]
     rows = [line for line in narrow.splitlines() if line.startswith(" conv")]
     assert max(map(len, rows)) <= 50
-    assert len(rows) > 60  # columns follow below
-    assert narrow.count("*") == 61  # and the word of explanation
+    assert len(rows) == 60  # the best of each row, where the matrix would take pages
+    assert "--format csv" in narrow
 
 
 def test_a_terminal_may_be_asked_for_csv(folder):
