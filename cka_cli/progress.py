@@ -40,10 +40,7 @@ def shown_progress(*, quiet: bool) -> Iterator[Report]:
 
 
 def _amount(stage: str, done: int, total: int) -> str:
-    """Return `done/total`, in MiB where bytes are read.
-
-    `cka inspect` counts arrays under the name "reading", far fewer than a MiB; so few bytes are read unseen.
-    """
-    if stage == "reading" and total >= _MIB:
+    """Return `done/total`, in MiB where bytes are read."""
+    if stage == "reading":
         return f"{done / _MIB:.1f}/{total / _MIB:.1f} MiB"
     return f"{done}/{total}"
