@@ -18,6 +18,9 @@ from cka_cli.errors import DataError
 
 Progress = Callable[[int], None]
 
+# Values above this may overflow when summed.
+_NEAR_OVERFLOW = 1e290
+
 
 class Source(Protocol):
     """A centred layer of which blocks can be had."""
@@ -138,7 +141,7 @@ class StreamedLayer:
 
     def _centred(self, saved: Array, features: slice) -> Array:
         values = saved.astype(_working(self.layer, self.dtype))
-        return _centre(values, self.mean[features], self.scale, self.dtype, copy=False)
+        return _centre(values, self.mean[features], self.scale, self.dtype)
 
 
 def compute_dtype(saved: np.dtype[Any], precision: str) -> np.dtype[Any]:
@@ -156,12 +159,20 @@ def _working(layer: SelectedLayer, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64) if layer.dtype.itemsize > 4 else dtype
 
 
-def _centre(values: Array, mean: Float64, scale: float, dtype: np.dtype[Any], *, copy: bool) -> Array:
-    if scale != 1:
-        values *= values.dtype.type(scale)
-    values = values.astype(dtype, copy=copy)
+def _centre(values: Array, mean: Float64, scale: float, dtype: np.dtype[Any]) -> Array:
+    """Return (values × scale) − mean; overwrites `values`."""
+    _rescale(values, scale)
+    values = values.astype(dtype, copy=False)
     values -= mean.astype(dtype)
     return values
+
+
+def _rescale(values: Array, scale: float) -> None:
+    exponent = math.frexp(scale)[1] - 1
+    if abs(exponent) > 100:  # the factor itself may be beyond float32
+        np.ldexp(values, exponent, out=values)
+    elif exponent:
+        values *= values.dtype.type(scale)
 
 
 def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress) -> CentredLayer:
@@ -172,21 +183,23 @@ def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress)
     """
     values = np.empty((layer.n_examples, layer.n_features), _working(layer, dtype))
     for where, block in layer.blocks():
-        values[where] = block
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told of below
+            values[where] = block
         progress(block.nbytes)
     ends = float(values.max()), float(values.min())
     if not all(map(math.isfinite, ends)):
         raise nonfinite_error(layer)
     scale = _scale(max(abs(ends[0]), abs(ends[1])))
     is_constant = bool((values[0] == values[-1]).all() and (values == values[0]).all())
+    _rescale(values, scale)  # before any sum, which could overflow
     mean = np.zeros(layer.n_features)
     if is_constant:
-        mean += values[0].astype(np.float64) * scale
+        mean += values[0]
         return CentredLayer(layer.label, np.zeros(values.shape, dtype), mean, scale, is_constant=True)
     for start in range(0, len(values), 1024):
-        mean += np.add.reduce(values[start : start + 1024], axis=0, dtype=np.float64) * scale
+        mean += np.add.reduce(values[start : start + 1024], axis=0, dtype=np.float64)
     mean = (mean / len(values)).astype(dtype).astype(np.float64)
-    return CentredLayer(layer.label, _centre(values, mean, scale, dtype, copy=False), mean, scale, is_constant=False)
+    return CentredLayer(layer.label, _centre(values, mean, 1.0, dtype), mean, scale, is_constant=False)
 
 
 def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, progress: Progress) -> StreamedLayer:
@@ -204,12 +217,16 @@ def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, progress: P
         if not all(map(math.isfinite, ends)):
             raise nonfinite_error(layer)
         largest = max(largest, abs(ends[0]), abs(ends[1]))
-        mean += np.add.reduce(block, axis=0, dtype=np.float64) / layer.n_examples
+        # Weights first where a sum could overflow.
+        weighted = block / layer.n_examples if largest > _NEAR_OVERFLOW else block
+        total = np.add.reduce(weighted, axis=0, dtype=np.float64)
+        mean += total if largest > _NEAR_OVERFLOW else total / layer.n_examples
         progress(block.nbytes)
     assert first is not None
     scale = _scale(largest)
     mean = first.astype(np.float64) if is_constant else mean
-    mean = (mean * scale).astype(dtype).astype(np.float64)
+    _rescale(mean, scale)
+    mean = mean.astype(dtype).astype(np.float64)
     return StreamedLayer(layer, dtype, mean, scale, is_constant, n_slice)
 
 
@@ -222,15 +239,17 @@ def nonfinite_error(layer: SelectedLayer) -> DataError:
     """Return the error that tells how many values of a layer are not finite, and where the first is; reads it all."""
     n_values = n_rows = 0
     first_row: int | None = None
-    for where, block in layer.blocks():
+    for where, saved in layer.blocks():
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = saved.astype(np.float64) if saved.dtype.itemsize > 8 else saved
         bad = ~np.isfinite(block)
         rows = np.flatnonzero(bad.any(axis=1))
         n_values += int(np.count_nonzero(bad))
         n_rows += len(rows)
         if len(rows):
             row = int(rows[0] + where.start if isinstance(where, slice) else where[rows].min()) // layer.n_positions
-            saved = int(layer.rows[row])
-            first_row = saved if first_row is None else min(first_row, saved)
+            saved_row = int(layer.rows[row])
+            first_row = saved_row if first_row is None else min(first_row, saved_row)
     rows_text = "1 row" if n_rows == 1 else f"{n_rows} rows"
     return DataError(
         f"{layer.label}: {n_values} values are not finite (NaN or infinite; {rows_text}, the first is row "

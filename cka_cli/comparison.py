@@ -52,7 +52,7 @@ def compare(
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
     files, task, notes = _prepare(x, ys, measures, kernels, read, precision, n_batch, n_passes, progress)
-    plan = make_plan(task.job(), memory_bytes or default_memory_bytes(), n_threads)
+    plan = make_plan(task.job(), default_memory_bytes() if memory_bytes is None else memory_bytes, n_threads)
     outcome = run(task, plan, progress)
     _add_notes(task, outcome, notes)
     matrices = _matrices(files, task, outcome.values)
@@ -74,7 +74,7 @@ def plan_comparison(
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
     _, task, _ = _prepare(x, ys, measures, kernels, read, precision, n_batch, n_passes, _silent)
-    return make_plan(task.job(), memory_bytes or default_memory_bytes(), n_threads)
+    return make_plan(task.job(), default_memory_bytes() if memory_bytes is None else memory_bytes, n_threads)
 
 
 def _prepare(

@@ -176,8 +176,8 @@ def _gram_sums(
         scales = np.array([0.0 if source.is_constant else source.scale for source in sources])
         return [sums] * len(task.kernels), [scales] * len(task.kernels), [[]] * len(task.kernels)
     several_tiles = plan.route == "batches" or (plan.in_memory and plan.n_tiles > 1)
-    needs_distance = any(spec.name == "rbf" for spec in task.kernels)
-    layers = list(in_order(lambda source: prepare(source, needs_distance=needs_distance), sources, plan.n_threads))
+    needs = frozenset(KERNELS[spec.name].needs for spec in task.kernels)
+    layers = list(in_order(lambda source: prepare(source, needs), sources, plan.n_threads))
     job = GramJob(
         layers, task.kernels, task.x, task.y, plan.n_tile_rows, plan.keep_distances,
         tiles_at_once=plan.n_threads if several_tiles else 1, layers_at_once=1 if several_tiles else plan.n_threads,

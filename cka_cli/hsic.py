@@ -11,6 +11,8 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 
+# What rounding may leave of sums of n² equal terms that cancel, relative to them.
+_SUM_ROUNDING = 1e-12
 # Bytes of a tile that are turned into float64 in one go: few enough to stay in a core's cache.
 _CHUNK_BYTES = 1 << 20
 
@@ -55,7 +57,7 @@ def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice) -> 
             chunk = tiles[:, start : start + n_chunk].astype(np.float64)
             flat = chunk.reshape(n_layers, -1)
             cross += flat[x] @ flat[y].T
-            norms += np.einsum("ij,ij->i", flat, flat)
+            norms += np.einsum("lij,lij->li", chunk, chunk).sum(axis=1)  # row by row: short sums keep their digits
             row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
             column_sums += chunk.sum(axis=1)
     if diagonals is not None:
@@ -68,12 +70,14 @@ class GramSums:
 
     cross : ⟨K,L⟩, shape (n_x_layers, n_y_layers). norms : ⟨K,K⟩, shape (n_layers,).
     row_sums, diagonals : shape (n_layers, n_examples). x, y : the layers of the matrix's rows and columns.
-    entry_rounding : shape (n_layers,), about how far rounding moved the entries of each Gram matrix.
+    entry_rounding : shape (n_layers,), about how far rounding moved the entries of each Gram matrix, beside what goes
+        with the entry itself: product_rounding, relative.
     """
 
     def __init__(self, entry_rounding: Float64, n_examples: int, x: slice, y: slice):
         n_layers = len(entry_rounding)
         self.n_examples, self.x, self.y, self.entry_rounding = n_examples, x, y, entry_rounding
+        self.product_rounding = 0.0
         self.cross = np.zeros((len(range(n_layers)[x]), len(range(n_layers)[y])))
         self.norms = np.zeros(n_layers)
         self.row_sums = np.zeros((n_layers, n_examples))
@@ -93,7 +97,8 @@ class GramSums:
         """Return the HSIC of each layer with itself that rounding alone may leave, shape (n_layers,)."""
         n = self.n_examples
         with_diagonal = 0 if is_unbiased else np.einsum("ij,ij->i", self.diagonals, self.diagonals)
-        of_sums = 16 * float(np.finfo(np.float64).eps) * (self.norms + with_diagonal)
+        relative = _SUM_ROUNDING + (16 * self.product_rounding) ** 2  # what entries are moved by adds up squared
+        of_sums = relative * (self.norms + with_diagonal)
         of_entries = (16 * n * self.entry_rounding) ** 2
         return np.asarray((of_sums + of_entries) / (n * (n - 3) if is_unbiased else (n - 1) ** 2))
 

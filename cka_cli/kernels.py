@@ -17,6 +17,8 @@ import numpy as np
 from cka_cli.arrays import Array, Float64
 from cka_cli.names import Spec
 
+# A kernel of exp(-t) at its typical distance: above this, exp(-t) itself has more digits than 1 - exp(-t).
+_NARROW = 0.7
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -45,12 +47,14 @@ class LayerTerms:
     scale : the power of two that the saved values were multiplied by.
     mean_square : m'm of the mean taken off, scaled.
     typical_distance : the median (where a width is a share of it) or mean of the squared distances, scaled.
+    typical_l1 : the median L1 distance between a few rows, scaled, where the laplacian kernel asks for it.
     """
 
     n_features: int
     scale: float
     mean_square: float
     typical_distance: float
+    typical_l1: float = 0.0
 
 
 TileFunction = Callable[[Array, RowTerms, RowTerms, LayerTerms, Spec], Array]
@@ -95,7 +99,7 @@ def rbf_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTe
 
 
 def _is_narrow(rate: float, layer: LayerTerms) -> bool:
-    return rate * layer.typical_distance > 0.7
+    return rate * layer.typical_distance > _NARROW
 
 
 def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
@@ -200,12 +204,16 @@ def _inverse(norms: Float64) -> Float64:
 
 
 def laplacian_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """exp(−γ‖x−y‖₁) − 1 from L1 distances in scaled units, float64."""
+    """exp(−γ‖x−y‖₁) less a constant, from L1 distances in scaled units, float64; as `rbf_tile` does it."""
     gamma = spec.get("gamma")
-    rate = (1 / layer.n_features if gamma is None else float(gamma)) / layer.scale
-    exponents: Float64 = distances.astype(np.float64)
-    exponents *= -rate
-    return np.expm1(exponents, out=exponents)
+    rate = min((1 / layer.n_features if gamma is None else float(gamma)) / layer.scale, 1e290)
+    function = np.exp if rate * layer.typical_l1 > _NARROW else np.expm1
+    values: Float64 = distances.astype(np.float64)
+    with np.errstate(over="ignore"):
+        values *= -rate
+    function(values, out=values)
+    values -= function(-rate * layer.typical_l1)
+    return values
 
 
 def l1_distances(rows: Array, columns: Array) -> Float64:

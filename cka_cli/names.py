@@ -132,7 +132,8 @@ def _parse_number(text: str, parameter: Parameter, where: str) -> Number | None:
     }[parameter.kind]
     if not (math.isfinite(value) and fits):
         raise UsageError(f"{where}: {parameter.name} must be {_KIND_WORDS[parameter.kind]} (found '{text}')")
-    return int(value) if value == math.floor(value) and abs(value) < 1e15 else value
+    is_whole = value == math.floor(value) and (abs(value) < 1e15 or parameter.kind == "whole")
+    return int(value) if is_whole else value
 
 
 def _number_text(value: Number | None) -> str:

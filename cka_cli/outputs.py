@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from cka_cli.errors import DataError, UsageError
 
 STDOUT = "-"
+# Files being written beside their place.
+_unfinished: set[str] = set()
 
 
 def check_output(path: str, *, force: bool, inputs: Sequence[str] = ()) -> None:
@@ -55,9 +57,13 @@ def _check_folder(path: str) -> None:
 def _is_same_file(path: str, address: str) -> bool:
     source = address if os.path.exists(address) else address.partition("::")[0]
     if os.path.isdir(source):  # a folder of NPY
-        target = os.path.realpath(path)
-        return target.endswith(".npy") and os.path.samefile(os.path.dirname(target), source)
-    return os.path.exists(source) and os.path.samefile(path, source)
+        members = (os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names)
+        return any(member.endswith(".npy") and _is_same(path, member) for member in members)
+    return _is_same(path, source)
+
+
+def _is_same(path: str, other: str) -> bool:
+    return os.path.exists(other) and os.path.samefile(path, other)
 
 
 def write_output(path: str, data: bytes, *, force: bool) -> None:
@@ -97,6 +103,7 @@ def _write_stdout(data: bytes) -> None:
 
 def _replace(target: str, data: bytes, *, force: bool) -> None:
     beside = os.path.join(os.path.dirname(target), f".cka-{os.urandom(6).hex()}.tmp")
+    _unfinished.add(beside)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with open(descriptor, "wb") as stream:
@@ -108,8 +115,15 @@ def _replace(target: str, data: bytes, *, force: bool) -> None:
         if force or not _link(beside, target):
             os.replace(beside, target)
     finally:
-        if os.path.exists(beside):
-            os.unlink(beside)
+        remove_unfinished()
+
+
+def remove_unfinished() -> None:
+    """Remove what is half-written, when a run ends in the middle of it."""
+    for path in list(_unfinished):
+        if os.path.exists(path):
+            os.unlink(path)
+        _unfinished.discard(path)
 
 
 def _link(beside: str, target: str) -> bool:

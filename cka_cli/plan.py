@@ -14,6 +14,7 @@ from cka_cli.errors import DataError
 _TILE_ROWS = 512
 _LEAST_TILE_ROWS = 64
 _FEWEST_BLOCKS = 4
+_MOST_THREADS = 256
 # Features of a slice below which reading and multiplying lose speed.
 _GOOD_SLICE = 1024
 _READ_BYTES = 1 << 25
@@ -91,6 +92,7 @@ def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
 
     Raises DataError that names the least that would do when it is not enough.
     """
+    n_threads = min(n_threads, _MOST_THREADS)
     if job.n_batch is not None:
         return _plan_batches(job, job.n_batch, memory_bytes, n_threads)
     for threads in range(n_threads, 0, -1):
@@ -138,7 +140,11 @@ def _scratch_bytes(job: Job, n_rows: int) -> int:
 
 
 def _sums_bytes(job: Job) -> int:
-    return 2 * 8 * job.n_examples * len(job.layers) * max(1, job.n_kernels) + 4 * _MIB
+    """Bytes of the sums by row, of the means, of a row of the widest layer on its way, and of the result as text."""
+    widths = [layer.n_features for layer in job.layers]
+    n_pairs = job.n_x * job.n_y if job.n_y else job.n_x**2
+    of_rows = 2 * 8 * job.n_examples * len(widths) * max(1, job.n_kernels)
+    return of_rows + 2 * 8 * sum(widths) + 32 * max(widths) + 256 * n_pairs * max(1, job.n_kernels) + 4 * _MIB
 
 
 def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:

@@ -27,6 +27,7 @@ Progress = Callable[[int, int], None]
 _ROWS_AT_ONCE = 512
 # Rows whose distances guess the bracket of a median when not all distances are at hand.
 _N_SAMPLE_ROWS = 512
+_N_L1_ROWS = 64
 # Distances of one layer that may be kept while a median is sought.
 _MAX_KEPT = 1 << 25
 
@@ -80,18 +81,19 @@ class TileResult:
     distances: list[Array] = field(default_factory=list)
 
 
-def prepare(source: Source, *, needs_distance: bool) -> GramLayer:
+def prepare(source: Source, needs: frozenset[str]) -> GramLayer:
     """Return a layer with its terms; the median distance is found later, by `with_medians`.
 
-    needs_distance : whether a kernel takes off its value at a typical distance.
+    needs : what the kernels are functions of; those of distances take off their value at a typical one.
     """
-    terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0)
+    typical_l1 = _sampled_l1(source) if "l1" in needs else 0.0
+    terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0, typical_l1)
     if isinstance(source, CentredLayer):
         row_terms = row_terms_of(source, slice(0, source.n_examples))
         distance = 2 * float(row_terms.squared_norms.sum()) / max(1, source.n_examples - 1)
         return GramLayer(source, replace(terms, typical_distance=distance), row_terms)
     layer = GramLayer(source, terms, None)
-    if not needs_distance or source.is_constant:
+    if "distances" not in needs or source.is_constant:
         return layer
     return replace(layer, terms=replace(terms, typical_distance=float(np.median(_sampled_distances(layer)))))
 
@@ -161,6 +163,7 @@ def gram_sums(job: GramJob, progress: Progress) -> tuple[GramJob, list[GramSums]
 def _with_rounding(job: GramJob, sums: list[GramSums]) -> tuple[GramJob, list[GramSums]]:
     """Tell the sums how far rounding moved the entries, now that every width is known."""
     for spec, total in zip(job.kernels, sums, strict=True):
+        total.product_rounding = max(float(np.finfo(layer.source.dtype).eps) for layer in job.layers)
         total.entry_rounding = np.array(
             [kernels.entry_rounding(layer.terms, spec, float(np.finfo(layer.source.dtype).eps)) for layer in job.layers]
         )
@@ -338,6 +341,15 @@ def _sampled_distances(layer: GramLayer) -> Array:
     assert products is not None
     terms = sums.result()
     return kernels.squared_distances(products, terms, terms)[np.triu_indices(len(rows), 1)]
+
+
+def _sampled_l1(source: Source) -> float:
+    """Return the median L1 distance between a few rows spread evenly over the layer."""
+    rows = np.unique(np.linspace(0, source.n_examples - 1, _N_L1_ROWS).astype(np.intp))
+    total = np.zeros((len(rows), len(rows)))
+    for _, values in source.slices_of(rows):
+        total += kernels.l1_distances(values, values)
+    return float(np.median(total[np.triu_indices(len(rows), 1)]))
 
 
 def has_gram(layer: GramLayer, spec: Spec) -> bool:

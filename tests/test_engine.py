@@ -239,7 +239,7 @@ def test_the_unit_of_work_can_be_done_by_another_process(tmp_path, storage):
     (file,) = select_layers([x], ReadOptions())
     layers = [survey(layer, np.dtype(np.float32), 16, lambda n_bytes: None) for layer in file.layers]
     job = GramJob(
-        [prepare(layer, needs_distance=True) for layer in layers],
+        [prepare(layer, frozenset({"distances"})) for layer in layers],
         [parse_kernel("linear"), parse_kernel("rbf:gamma=0.1")], slice(0, 2), slice(0, 2), 25,
     )  # fmt: skip
     tile = (slice(0, 25), slice(25, 50))

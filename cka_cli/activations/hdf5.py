@@ -16,6 +16,7 @@ from cka_cli.errors import DataError
 
 _TRACKED = h5py.h5p.CRT_ORDER_TRACKED
 _MAX_SOFT_LINKS = 16
+_MAX_DEPTH = 100
 
 
 def open_hdf5(path: str) -> ActivationFile:
@@ -40,23 +41,29 @@ def open_hdf5(path: str) -> ActivationFile:
 
 def _walk(group: h5py.Group, prefix: str, visited: set[int]) -> Iterator[tuple[str, h5py.Dataset | str]]:
     """Give every dataset below a group with its path, or, for a link that leads nowhere allowed, the reason."""
-    visited = visited | {h5py.h5o.get_info(group.id).addr}
+    visited.add(h5py.h5o.get_info(group.id).addr)
     for key in _ordered_keys(group):
+        if isinstance(key, bytes):
+            yield prefix + key.decode("utf-8", "backslashreplace"), "its name is not UTF-8; save it under another"
+            continue
         name = prefix + key
+        if name.count("/") > _MAX_DEPTH:
+            yield name, f"lies below more than {_MAX_DEPTH} groups; save it nearer to the top"
+            continue
         found = _resolve(group, key)
         if isinstance(found, h5py.Group):
-            if h5py.h5o.get_info(found.id).addr not in visited:  # a group may contain itself
+            if h5py.h5o.get_info(found.id).addr not in visited:  # once, whatever the links to it
                 yield from _walk(found, name + "/", visited)
         elif found is not None:
             yield name, found
 
 
-def _ordered_keys(group: h5py.Group) -> list[str]:
+def _ordered_keys(group: h5py.Group) -> list[str | bytes]:
     """Return the names in a group: h5py lists them in creation order where the group tracks it (a File never says)."""
     keys = list(group.keys())
     if group.id.get_create_plist().get_link_creation_order() & _TRACKED:
         return keys
-    return sorted(keys, key=natural_order)
+    return sorted(keys, key=lambda key: natural_order(str(key)))
 
 
 def _resolve(group: h5py.Group, key: str, n_followed: int = 0) -> h5py.Dataset | h5py.Group | str | None:

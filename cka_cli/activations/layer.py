@@ -106,6 +106,10 @@ def sort_arrays(path: str, file_format: str, arrays: list[Layer], refused: dict[
     return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused)
 
 
-def natural_order(name: str) -> list[tuple[int, int, str]]:
+def natural_order(name: str) -> list[tuple[int, int, str, str]]:
     """Return a sort key under which conv2 comes before conv10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]
+    parts = re.split(r"([0-9]+)", name)
+    # A number counts by its length without leading zeros, then by its digits: no number is too long for that.
+    return [
+        (0, len(part.lstrip("0")), part.lstrip("0"), part) if part.isdecimal() else (1, 0, part, "") for part in parts
+    ]

@@ -31,6 +31,10 @@ def open_npz(path: str) -> ActivationFile:
                 raise DataError(
                     f"{path}: is a zip archive without NPY arrays (found {found}); save plain arrays with numpy.savez"
                 )
+            names = [info.filename for info in members]
+            if len(set(names)) < len(names):
+                doubled = next(name for name in names if names.count(name) > 1).removesuffix(".npy")
+                raise DataError(f"{path}::{doubled}: stands more than once in the archive; save it again")
             arrays = [_member_layer(path, archive, info) for info in members]
     except _READ_ERRORS as error:
         raise DataError(

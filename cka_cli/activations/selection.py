@@ -177,7 +177,12 @@ class SelectedLayer:
             return channels_last.reshape(n_rows * self.n_positions, -1)
         if self.pool == "max":
             return np.asarray(raw.max(axis=self._spatial_axes))
-        return np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
+            if raw.dtype.itemsize == 8 and not np.isfinite(mean).all():  # a sum may overflow where the mean does not
+                n_positions = int(np.prod([raw.shape[axis] for axis in self._spatial_axes]))
+                mean = np.asarray((raw / n_positions).sum(axis=self._spatial_axes))
+        return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,7 +353,7 @@ def _read_ids(file: ActivationFile, name: str, n_saved: int) -> list[Any]:
     if vector.shape[0] != n_saved:
         raise DataError(f"{vector.label}: {vector.shape[0]} ids for {n_saved} examples; give one id for each row")
     ids = vector.read(0, n_saved).tolist()
-    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in ids]
+    return [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in ids]
 
 
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:

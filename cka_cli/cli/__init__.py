@@ -64,36 +64,45 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 done, 1 the data or the disk, 2 the command line, 130 Ctrl-C, 143 SIGTERM."""
-    signal.signal(signal.SIGTERM, _terminated)
+    handlers = {number: signal.signal(number, _end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
     _replace_closed_streams()
+    status = _run(arguments)
+    _discard_unwritten()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    sys.exit(status)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     settings = {"verbose": False}
     try:
         status = cli.main(arguments, prog_name="cka", standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except BrokenPipeError:
-        status = 1
-    except (KeyboardInterrupt, click.Abort):
-        status = 130
+        return 1
     except click.ClickException as error:
-        status = _fail(_usage_line(error), 2, settings)
+        return _fail(_usage_line(error), 2, settings)
     except CkaError as error:
-        status = _fail(str(error), error.exit_status, settings)
+        return _fail(str(error), error.exit_status, settings)
     except MemoryError:
-        status = _fail(
+        return _fail(
             "out of memory; use fewer layers (--layers), fewer examples (--sample) or --pool mean", 1, settings
         )
     except OSError as error:
-        status = _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1, settings)
-    except SystemExit as error:  # from the signal handler, or from click when the reader is gone
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1, settings)
+    except SystemExit as error:  # from click when the reader is gone
         status = error.code
-    _discard_unwritten()
-    if status in (130, 143) and "threading" in sys.modules and sys.modules["threading"].active_count() > 1:
-        os._exit(status)  # a thread cannot be interrupted, and Python would wait for its tile
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """End on Ctrl-C or SIGTERM without unwinding: an exception could be lost in a callback, or wait for a thread."""
+    outputs = sys.modules.get("cka_cli.outputs")
+    if outputs is not None:
+        outputs.remove_unfinished()
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(2, b"\r\x1b[K\x1b[?25h")  # the line of the progress bar, and the cursor it hid
+    os._exit(128 + number)
 
 
 def _replace_closed_streams() -> None:

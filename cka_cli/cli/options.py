@@ -170,7 +170,8 @@ def parse_memory(text: str | None) -> int | None:
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT])(i?)B?\s*", text, re.IGNORECASE)
     if not match or float(match[1]) <= 0:
         raise UsageError(f"--memory {text}: give a size with its unit, as 512MiB or 4GB (found '{text}')")
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
+    n_bytes = float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper())
+    return int(min(n_bytes, 1 << 60))
 
 
 def comparison_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _read_json(text: str, name: str) -> tuple[Matrix, ...]:
         if not isinstance(document, dict):
             raise TypeError("it is a list")
         matrices = tuple(_json_matrix(entry) for entry in document["matrices"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{name}: is JSON, but no report of cka compare ({why}); make one with cka compare --format json"
