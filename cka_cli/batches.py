@@ -15,7 +15,7 @@ from cka_cli.bandwidth import median_of_batches
 from cka_cli.centred import CentredLayer
 from cka_cli.hsic import GramSums
 from cka_cli.threads import in_order
-from cka_cli.tiles import GramJob, GramLayer, row_terms_of, tile_inputs, tile_of_all_layers
+from cka_cli.tiles import NO_TERMS, GramJob, GramLayer, row_terms_of, tile_inputs, tile_of_all_layers
 
 LEAST_BATCH = 4
 
@@ -84,7 +84,8 @@ def _gathered(layer: GramLayer, rows: Indices) -> GramLayer:
     values: Array = np.concatenate([part for _, part in layer.source.slices_of(rows)], axis=1)
     source = layer.source
     gathered = CentredLayer(source.label, values, source.mean, source.scale, source.is_constant)
-    return GramLayer(gathered, layer.terms, row_terms_of(gathered, slice(0, len(rows))))
+    row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(gathered, slice(0, len(rows)))
+    return GramLayer(gathered, layer.terms, row_terms)
 
 
 def _sums_of(job: GramJob, rows: Indices) -> list[GramSums]:

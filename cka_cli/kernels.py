@@ -258,7 +258,7 @@ class Kernel:
     """One kernel: how a tile follows, and what it needs.
 
     invariant_to : maps of all examples that change no HSIC and no CKA of the kernel.
-    needs : `products` of centred rows, squared `distances`, or `l1` distances.
+    needs : `products` of centred rows, `saved` (products and terms of rows), squared `distances`, or `l1` distances.
     keeps_single : whether float32 holds its tile; the others are float64 always.
     """
 
@@ -273,7 +273,7 @@ class Kernel:
 _GAMMA = "gamma = 1/n_features unless given"
 KERNELS: dict[str, Kernel] = {
     "linear": Kernel(linear_tile, "x'y", "orthogonal maps, shift", keeps_single=True, note="features centred"),
-    "polynomial": Kernel(polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", note=_GAMMA),
+    "polynomial": Kernel(polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", note=_GAMMA),
     "rbf": Kernel(
         rbf_tile,
         "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
@@ -282,7 +282,7 @@ KERNELS: dict[str, Kernel] = {
         keeps_single=True,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
-    "sigmoid": Kernel(sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", note=_GAMMA),
+    "sigmoid": Kernel(sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved", note=_GAMMA),
     "laplacian": Kernel(
         laplacian_tile,
         "exp(-gamma |x-y|₁)",
@@ -290,5 +290,7 @@ KERNELS: dict[str, Kernel] = {
         needs="l1",
         note=_GAMMA + "; slow: no matrix product",
     ),
-    "cosine": Kernel(cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", note="features as saved"),
+    "cosine": Kernel(
+        cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", needs="saved", note="features as saved"
+    ),
 }

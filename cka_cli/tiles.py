@@ -21,6 +21,7 @@ from cka_cli.names import Spec
 from cka_cli.threads import in_order
 
 Tile = tuple[slice, slice]
+NO_TERMS = RowTerms(*(np.empty(0),) * 3)
 Progress = Callable[[int, int], None]
 
 # Rows multiplied in one go while a product is summed over slices of features: numpy cannot add a product in place.
@@ -84,10 +85,13 @@ class TileResult:
 def prepare(source: Source, needs: frozenset[str]) -> GramLayer:
     """Return a layer with its terms; the median distance is found later, by `with_medians`.
 
-    needs : what the kernels are functions of; those of distances take off their value at a typical one.
+    needs : what the kernels are functions of; those of distances take off their value at a typical one, and products
+        alone need no terms of rows.
     """
     typical_l1 = _sampled_l1(source) if "l1" in needs else 0.0
     terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0, typical_l1)
+    if needs <= {"products"}:
+        return GramLayer(source, terms, NO_TERMS)
     if isinstance(source, CentredLayer):
         row_terms = row_terms_of(source, slice(0, source.n_examples))
         distance = 2 * float(row_terms.squared_norms.sum()) / max(1, source.n_examples - 1)
@@ -213,7 +217,7 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
         if kept is not None:
             inputs: dict[str, Array] = {"distances": kept[place]}
             kept[place] = np.empty(0)
-            row_terms = column_terms = RowTerms(*(np.empty(0),) * 3)
+            row_terms = column_terms = NO_TERMS
         else:
             needs = job.needs | {"distances"} if job.keep_distances else job.needs
             inputs, row_terms, column_terms = tile_inputs(layer, tile, needs)
@@ -235,7 +239,7 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
 def tile_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> tuple[dict[str, Array], RowTerms, RowTerms]:
     """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
 
-    needs : any of `products`, `distances` (squared), `l1`.
+    needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`.
     """
     rows, columns = tile
     shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -243,7 +247,7 @@ def tile_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> tuple[di
     row_sums, column_sums = _RowTermSums(shape[0]), _RowTermSums(shape[1])
     products = l1 = None
     for features, row_values, column_values in _paired_slices(source, rows, columns):
-        if needs & {"products", "distances"}:
+        if needs & {"products", "saved", "distances"}:
             products = _add_product(products, row_values, column_values)
         if "l1" in needs:
             part = kernels.l1_distances(row_values, column_values)
@@ -258,9 +262,9 @@ def tile_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> tuple[di
         column_terms = layer.row_terms.rows(columns.start, columns.stop) if layer.row_terms else column_sums.result()
     inputs: dict[str, Array] = {}
     if products is not None:
-        inputs["products"] = products
+        inputs["products"] = inputs["saved"] = products
         if "distances" in needs:
-            spare = products.copy() if "products" in needs else products
+            spare = products.copy() if needs & {"products", "saved"} else products
             inputs["distances"] = kernels.squared_distances(spare, row_terms, column_terms)
     if l1 is not None:
         inputs["l1"] = l1
