@@ -213,14 +213,15 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
     tiles = [np.empty(shape, tile_dtype(job.layers, spec)) for spec in job.kernels]
 
     def fill(place: int) -> Array | None:
-        layer = job.layers[place]
+        layer, out = job.layers[place], None
         if kept is not None:
             inputs: dict[str, Array] = {"distances": kept[place]}
             kept[place] = np.empty(0)
             row_terms = column_terms = NO_TERMS
         else:
             needs = job.needs | {"distances"} if job.keep_distances else job.needs
-            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs)
+            out = tiles[0][place] if len(tiles) == 1 and not job.keep_distances else None
+            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs, out)
         for number, spec in enumerate(job.kernels):
             if not has_gram(layer, spec):
                 tiles[number][place] = 0
@@ -228,7 +229,9 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
             need = kernels.KERNELS[spec.name].needs
             last = all(kernels.KERNELS[later.name].needs != need for later in job.kernels[number + 1 :])
             values = inputs[need] if last and not job.keep_distances else inputs[need].copy()
-            tiles[number][place] = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
+            result = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
+            if result is not out:
+                tiles[number][place] = result
         return inputs["distances"] if job.keep_distances else None
 
     distances = list(in_order(fill, range(len(job.layers)), job.layers_at_once))
@@ -236,10 +239,13 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
     return TileResult(sums, [each for each in distances if each is not None])
 
 
-def tile_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> tuple[dict[str, Array], RowTerms, RowTerms]:
+def tile_inputs(
+    layer: GramLayer, tile: Tile, needs: frozenset[str], out: Array | None = None
+) -> tuple[dict[str, Array], RowTerms, RowTerms]:
     """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
 
     needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`.
+    out : where products may be put, if it has their dtype.
     """
     rows, columns = tile
     shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -248,7 +254,7 @@ def tile_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> tuple[di
     products = l1 = None
     for features, row_values, column_values in _paired_slices(source, rows, columns):
         if needs & {"products", "saved", "distances"}:
-            products = _add_product(products, row_values, column_values)
+            products = _add_product(products, row_values, column_values, out)
         if "l1" in needs:
             part = kernels.l1_distances(row_values, column_values)
             l1 = part if l1 is None else np.add(l1, part, out=l1)
@@ -280,9 +286,9 @@ def _paired_slices(source: Source, rows: slice, columns: slice) -> Iterator[tupl
         yield features, values, others
 
 
-def _add_product(total: Array | None, rows: Array, columns: Array) -> Array:
+def _add_product(total: Array | None, rows: Array, columns: Array, out: Array | None = None) -> Array:
     if total is None:
-        return rows @ columns.T
+        return np.matmul(rows, columns.T, out=out if out is not None and out.dtype == rows.dtype else None)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         total[start : start + _ROWS_AT_ONCE] += rows[start : start + _ROWS_AT_ONCE] @ columns.T
     return total
