@@ -1,6 +1,7 @@
 """A bar on a terminal's standard error; nothing at all in a pipe or a log."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,27 +17,41 @@ def shown_progress(*, quiet: bool) -> Iterator[Report]:
         yield lambda stage, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[amount]}", markup=False),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[left]}", markup=False),
     )
     console = Console(stderr=True, highlight=False, markup=False)
     with Progress(*columns, console=console, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
+        begun, last = 0.0, time.monotonic()
 
         def report(stage: str, done: int, total: int) -> None:
-            amount = _amount(stage, done, total)
+            nonlocal begun, last
+            if stage not in tasks:
+                begun = last  # a stage begins where the one before it ended, not with its first report
+            last = time.monotonic()
+            fields = {"amount": _amount(stage, done, total), "left": time_left(last - begun, done, total)}
             if stage not in tasks:
                 for task in tasks.values():
                     progress.update(task, visible=False)
-                tasks[stage] = progress.add_task(stage, total=total, amount=amount)
-            progress.update(tasks[stage], completed=done, total=total, amount=amount)
+                tasks[stage] = progress.add_task(stage, total=total, **fields)
+            progress.update(tasks[stage], completed=done, total=total, **fields)
 
         yield report
+
+
+def time_left(elapsed_s: float, done: int, total: int) -> str:
+    """Return the time left as `1:05` or `2:00:00`, at the pace so far; nothing before there is a pace."""
+    if not done:
+        return ""
+    minutes, seconds = divmod(round(elapsed_s * (total - done) / done), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"
 
 
 def _amount(stage: str, done: int, total: int) -> str:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from cka_cli.progress import shown_progress
+from cka_cli.progress import shown_progress, time_left
 
 
 class Terminal(io.StringIO):
@@ -64,3 +64,11 @@ def test_an_error_ends_the_bar(monkeypatch):
         report("reading", 1, 7)
         raise KeyboardInterrupt
     assert stream.getvalue().count("\x1b[?25h") == 1
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "done", "total", "text"),
+    [(10, 0, 36, ""), (4, 2, 36, "1:08 left"), (60, 1, 121, "2:00:00 left"), (5, 7, 7, "0:00 left")],
+)
+def test_time_left_goes_by_the_pace_so_far(elapsed_s, done, total, text):
+    assert time_left(elapsed_s, done, total) == text
