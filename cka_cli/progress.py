@@ -35,12 +35,12 @@ def shown_progress(*, quiet: bool) -> Iterator[Report]:
             if stage not in tasks:
                 begun = last  # a stage begins where the one before it ended, not with its first report
             last = time.monotonic()
-            fields = {"amount": _amount(stage, done, total), "left": time_left(last - begun, done, total)}
+            amount, left = _amount(stage, done, total), time_left(last - begun, done, total)
             if stage not in tasks:
                 for task in tasks.values():
                     progress.update(task, visible=False)
-                tasks[stage] = progress.add_task(stage, total=total, **fields)
-            progress.update(tasks[stage], completed=done, total=total, **fields)
+                tasks[stage] = progress.add_task(stage, total=total, amount=amount, left=left)
+            progress.update(tasks[stage], completed=done, total=total, amount=amount, left=left)
 
         yield report
 
