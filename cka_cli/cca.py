@@ -28,6 +28,12 @@ class FactorPair:
         """Whether one layer spans every centred vector, so that all canonical correlations are 1."""
         return self.x.is_saturated or self.y.is_saturated
 
+    def reversed(self) -> "FactorPair":
+        """Return the pair with X and Y exchanged; their product is not worked out again."""
+        pair = FactorPair(self.y, self.x)
+        pair.products = self.products.T
+        return pair
+
     @cached_property
     def products(self) -> Float64:
         """Ux'Uy, shape (x.rank, y.rank)."""

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise, permutations
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile
-from cka_cli.arrays import Float64
 from cka_cli.batches import LEAST_BATCH
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.engine import Outcome, Progress, Task, run
@@ -18,7 +19,8 @@ from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix
 from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
-from cka_cli.plan import Plan, make_plan
+from cka_cli.notes import notes_of
+from cka_cli.plan import Plan, RunKeywords, RunOptions, make_plan
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
 _MOST_VECTOR_BYTES = 1 << 24
@@ -35,28 +37,60 @@ def compare(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    precision: str = "auto",
-    n_batch: int | None = None,
-    n_passes: int = 1,
-    memory_bytes: int | None = None,
-    n_threads: int = 1,
     progress: Progress = _silent,
+    **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
     x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
-    n_batch, n_passes : the minibatch estimate instead of the exact value, seeded by `read.seed`.
-    memory_bytes : what the arrays may take; half of the free memory when None. Values depend on it by rounding only.
+    run_keywords : the fields of `RunOptions`. Values depend on memory and threads by rounding only; the minibatch
+    estimate is seeded by `read.seed`.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
-    files, task, notes = _prepare(x, ys, measures, kernels, read, precision, n_batch, n_passes, progress)
-    plan = make_plan(task.job(), default_memory_bytes() if memory_bytes is None else memory_bytes, n_threads)
-    outcome = run(task, plan, progress)
-    _add_notes(task, outcome, notes)
-    matrices = _matrices(files, task, outcome.values)
-    return Comparison(matrices, tuple(_facts(file) for file in files), tuple(notes))
+    options = RunOptions(**run_keywords)
+    files, notes = _select([x, *_as_list(ys)], read, progress)
+    n_x = len(files[0].layers)
+    task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
+    outcome = run(task, _plan(task, options), progress)
+    notes += notes_of(task, outcome)
+    others, start = files[1:] or files[:1], 0
+    matrices: list[Matrix] = []
+    for y in others:
+        columns = slice(start, start + len(y.layers))
+        start = columns.stop
+        matrices += _matrices(task, outcome, (files[0], slice(0, n_x)), (y, columns))
+    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+
+
+def compare_each(
+    sources: Sequence[str],
+    *,
+    measures: Sequence[str] = ("cka",),
+    kernels: Sequence[str] = ("linear",),
+    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    progress: Progress = _silent,
+    **run_keywords: Unpack[RunKeywords],
+) -> Comparison:
+    """Return the similarities of the layers of every file with those of every other, both ways round.
+
+    One matrix for each ordered pair of files, measure and kernel; each layer is read, and each of its Gram matrices
+    and factors computed, once. The rest as in `compare`.
+    """
+    options = RunOptions(**run_keywords)
+    files, notes = _select(sources, read, progress)
+    everything = slice(0, sum(len(file.layers) for file in files))
+    task = _make_task(files, everything, everything, measures, kernels, options, read.seed)
+    ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
+    places = [slice(start, stop) for start, stop in pairwise(ends)]
+    task = replace(task, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
+    outcome = run(task, _plan(task, options), progress)
+    matrices: list[Matrix] = []
+    for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
+        matrices += _matrices(task, outcome, (x, rows), (y, columns))
+    notes += notes_of(task, outcome)
+    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
 
 
 def plan_comparison(
@@ -66,47 +100,57 @@ def plan_comparison(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    precision: str = "auto",
-    n_batch: int | None = None,
-    n_passes: int = 1,
-    memory_bytes: int | None = None,
-    n_threads: int = 1,
+    **run_keywords: Unpack[RunKeywords],
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
-    _, task, _ = _prepare(x, ys, measures, kernels, read, precision, n_batch, n_passes, _silent)
-    return make_plan(task.job(), default_memory_bytes() if memory_bytes is None else memory_bytes, n_threads)
+    options = RunOptions(**run_keywords)
+    files, _ = _select([x, *_as_list(ys)], read, _silent)
+    n_x = len(files[0].layers)
+    task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
+    return _plan(task, options)
 
 
-def _prepare(
-    x: str,
-    ys: str | Sequence[str],
-    measures: Sequence[str],
-    kernels: Sequence[str],
-    read: ReadOptions,
-    precision: str,
-    n_batch: int | None,
-    n_passes: int,
-    progress: Progress,
-) -> tuple[list[SelectedFile], Task, list[str]]:
-    measure_specs = list(dict.fromkeys(parse_measure(text) for text in measures))
-    kernel_specs = list(dict.fromkeys(parse_kernel(text) for text in kernels))
-    if not measure_specs or not kernel_specs:
-        raise UsageError("no measure or no kernel; give at least one of each")
-    files = select_layers([x, *([ys] if isinstance(ys, str) else ys)], read)
+def _plan(task: Task, options: RunOptions) -> Plan:
+    memory_bytes = default_memory_bytes() if options.memory_bytes is None else options.memory_bytes
+    return make_plan(task.job(), memory_bytes, options.n_threads)
+
+
+def _as_list(ys: str | Sequence[str]) -> list[str]:
+    return [ys] if isinstance(ys, str) else list(ys)
+
+
+def _select(sources: Sequence[str], read: ReadOptions, progress: Progress) -> tuple[list[SelectedFile], list[str]]:
+    """Return the layers to compare, by file, and what a reader must know of what was left out."""
+    files = select_layers(sources, read)
     notes = _left_out(files)
     if read.ids is None:
         notes += _other_order(files)
     if read.nonfinite == "drop":
         files = _drop_nonfinite(files, notes, progress)
+    return files, notes
+
+
+def _make_task(
+    files: list[SelectedFile],
+    x: slice,
+    y: slice,
+    measures: Sequence[str],
+    kernels: Sequence[str],
+    options: RunOptions,
+    seed: int,
+) -> Task:
+    measure_specs = list(dict.fromkeys(parse_measure(text) for text in measures))
+    kernel_specs = list(dict.fromkeys(parse_kernel(text) for text in kernels))
+    if not measure_specs or not kernel_specs:
+        raise UsageError("no measure or no kernel; give at least one of each")
     layers = [layer for file in files for layer in file.layers]
     _check_enough_examples(layers[0], measure_specs)
-    n_x = len(files[0].layers)
-    x_slice, y_slice = slice(0, n_x), slice(n_x if ys else 0, len(layers))
+    y = slice(y.start, len(layers))
     task = Task(
-        layers, x_slice, y_slice, measure_specs, kernel_specs, precision, n_batch, n_passes, read.seed
+        layers, x, y, measure_specs, kernel_specs, options.precision, options.n_batch, options.n_passes, seed
     )  # fmt: skip
     _check_batch(task)
-    return files, task, notes
+    return task
 
 
 def _check_batch(task: Task) -> None:
@@ -176,76 +220,25 @@ def _check_enough_examples(layer: SelectedLayer, specs: list[Spec]) -> None:
             )
 
 
-def _add_notes(task: Task, outcome: Outcome, notes: list[str]) -> None:
-    """Say which layers have no value, or none that means anything, and why."""
-    if outcome.constant:
-        notes.append(f"{_listed(outcome.constant)}: constant (every example is the same), so its values are nan")
-    for kernel, labels in outcome.without_width.items():
-        if labels:
-            notes.append(
-                f"{_listed(labels)}: more than half of the distances are 0, so {kernel} has no width and its values "
-                "are nan; give -k rbf:gamma=VALUE"
-            )
-    for kernel, labels in outcome.flat.items():
-        if labels:
-            notes.append(f"{_listed(labels)}: the {kernel} kernel is constant to rounding, so its values are nan")
-    for kernel, labels in outcome.overflowing.items():
-        if labels:
-            notes.append(
-                f"{_listed(labels)}: the {kernel} kernel overflows, so its values are nan; give a smaller gamma"
-            )
-    _add_notes_of_cca(task, outcome, notes)
-
-
-def _add_notes_of_cca(task: Task, outcome: Outcome, notes: list[str]) -> None:
-    n_examples = task.layers[0].n_examples
-    advice = "use cka or cka-debiased, more examples, or --pool mean"
-    for side, labels in (("either", outcome.saturated), ("Y", outcome.saturated_y)):
-        names = [spec.name for spec in task.measures if MEASURES[spec.name].saturated_by == side]
-        if names and labels:
-            notes.append(
-                f"{', '.join(names)}: 1 for {_listed(labels)}{' as Y' * (side == 'Y')} whatever the other layer, which "
-                f"means nothing: {n_examples} examples are too few for {n_examples - 1} or more independent features; "
-                + advice
-            )
-    names = [spec.name for spec in task.measures if MEASURES[spec.name].saturated_by == "either"]
-    if names and outcome.crowded:
-        pairs = _listed(outcome.crowded).replace("more layers", "more pairs")
-        notes.append(
-            f"{', '.join(names)}: raised for {pairs}: their independent features add up to more than "
-            f"{n_examples - 1}, so some correlations are 1 by force (and pwcca is not unique); " + advice
-        )
-
-
-def _listed(names: list[str]) -> str:
-    unique = list(dict.fromkeys(names))
-    return ", ".join(unique[:4]) + (f" and {len(unique) - 4} more layers" if len(unique) > 4 else "")
-
-
 def _matrices(
-    files: list[SelectedFile], task: Task, values: dict[tuple[Spec, Spec | None], Float64]
-) -> tuple[Matrix, ...]:
-    x, others = files[0], files[1:] or files[:1]
-    matrices = []
-    start = 0
-    for y in others:
-        columns = slice(start, start + len(y.layers))
-        start = columns.stop
-        for spec in task.measures:
-            for kernel in task.kernels if MEASURES[spec.name].takes_kernel else [None]:
-                matrices.append(
-                    Matrix(
-                        values[spec, kernel][:, columns],
-                        tuple(layer.name for layer in x.layers),
-                        tuple(layer.name for layer in y.layers),
-                        x.file.path,
-                        y.file.path,
-                        str(spec),
-                        str(kernel or ""),
-                        x.layers[0].n_examples,
-                    )
-                )
-    return tuple(matrices)
+    task: Task, outcome: Outcome, x: tuple[SelectedFile, slice], y: tuple[SelectedFile, slice]
+) -> list[Matrix]:
+    """Return the matrices of one pair of files, whose layers stand in these rows and columns of the outcome."""
+    (x_file, rows), (y_file, columns) = x, y
+    return [
+        Matrix(
+            outcome.values[spec, kernel][rows, columns],
+            tuple(layer.name for layer in x_file.layers),
+            tuple(layer.name for layer in y_file.layers),
+            x_file.file.path,
+            y_file.file.path,
+            str(spec),
+            str(kernel or ""),
+            task.layers[0].n_examples,
+        )
+        for spec in task.measures
+        for kernel in (task.kernels if MEASURES[spec.name].takes_kernel else [None])
+    ]
 
 
 def _facts(file: SelectedFile) -> FileFacts:

@@ -36,6 +36,7 @@ class Task:
 
     x, y : the layers that stand in the rows and columns of the matrix; the same when X is compared with itself.
     n_batch, n_passes, seed : of the minibatch estimate; None for the exact value.
+    apart : for each layer the number of its file, where pairs within a file are not wanted; empty for all pairs.
     """
 
     layers: Sequence[SelectedLayer]
@@ -47,6 +48,7 @@ class Task:
     n_batch: int | None = None
     n_passes: int = 1
     seed: int = 0
+    apart: tuple[int, ...] = ()
 
     @property
     def gram_measures(self) -> list[Spec]:
@@ -57,6 +59,21 @@ class Task:
     def pair_measures(self) -> list[Spec]:
         """The measures of the CCA family."""
         return [spec for spec in self.measures if not MEASURES[spec.name].takes_kernel]
+
+    @property
+    def is_square(self) -> bool:
+        """Whether the same layers stand in the rows and the columns, so that every pair stands there both ways."""
+        return self.x == self.y
+
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Row and column of the pairs wanted, once where they stand in the matrix both ways."""
+        rows, columns = range(len(self.layers[self.x])), range(len(self.layers[self.y]))
+        return [
+            (row, column)
+            for row, column in product(rows, columns)
+            if not (self.is_square and column < row) and not (self.apart and self.apart[row] == self.apart[column])
+        ]
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -79,12 +96,12 @@ class Task:
             layers=[LayerShape(layer.n_features, layer.dtype.itemsize, layer.n_step) for layer in self.layers],
             n_examples=self.layers[0].n_examples,
             n_x=len(self.layers[self.x]),
-            n_y=0 if self.x == self.y else len(self.layers[self.y]),
+            n_y=0 if self.is_square else len(self.layers[self.y]),
             n_kernels=len(kernels),
             n_by_median=sum(spec.get("sigma") is not None for spec in kernels),
             needs_double=any(not KERNELS[spec.name].keeps_single for spec in kernels),
             n_value_bytes=self.dtype.itemsize,
-            is_linear_only=all(spec.name == "linear" for spec in kernels),
+            is_linear_only=bool(kernels) and all(spec.name == "linear" for spec in kernels),
             needs_factors=bool(self.pair_measures),
             n_batch=self.n_batch,
             n_passes=self.n_passes,
@@ -118,9 +135,10 @@ def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
     if task.pair_measures:
         outcome.saturated = [each.label for each in factors if each.is_saturated and each.rank > 0]
         outcome.saturated_y = [each.label for each in factors[task.y] if each.label in outcome.saturated]
+        x_factors, y_factors = factors[task.x], factors[task.y]
         outcome.crowded = [
             f"{x.label} and {y.label}"
-            for x, y in product(factors[task.x], factors[task.y])
+            for x, y in ((x_factors[row], y_factors[column]) for row, column in task.pairs)
             if x.rank + y.rank > x.n_degrees and not (x.is_saturated or y.is_saturated) and x is not y
         ]
         _add_pair_values(task, plan, factors, outcome, progress)
@@ -193,22 +211,30 @@ def _gram_sums(
 
 
 def _add_pair_values(task: Task, plan: Plan, factors: Sequence[Factors], outcome: Outcome, progress: Progress) -> None:
-    pairs = list(product(factors[task.x], factors[task.y]))
+    """Work out the measures of every pair wanted; once for (x, y) and (y, x) where both stand in the matrix."""
+    x, y, pairs, is_square = factors[task.x], factors[task.y], task.pairs, task.is_square
 
-    def all_measures(pair: tuple[Factors, Factors]) -> list[float]:
-        joined = FactorPair(*pair)
-        return [_pair_value(spec, joined) for spec in task.pair_measures]
+    def both_ways(pair: tuple[int, int]) -> list[tuple[float, float]]:
+        joined = FactorPair(x[pair[0]], y[pair[1]])
+        return [_pair_values(spec, joined, is_square=is_square) for spec in task.pair_measures]
 
-    rows = []
-    for done, row in enumerate(in_order(all_measures, pairs, plan.n_threads), start=1):
-        rows.append(row)
+    table = np.full((len(task.pair_measures), len(x), len(y)), np.nan)
+    for done, ((row, column), values) in enumerate(
+        zip(pairs, in_order(both_ways, pairs, plan.n_threads), strict=True), start=1
+    ):
+        for place, (value, reverse) in enumerate(values):
+            table[place, row, column] = value
+            if is_square and row != column:
+                table[place, column, row] = reverse
         progress("comparing pairs", done, len(pairs))
-    shape = (len(factors[task.x]), len(factors[task.y]), len(task.pair_measures))
-    table = np.array(rows, dtype=np.float64).reshape(shape)
-    outcome.values |= {(spec, None): table[:, :, place] for place, spec in enumerate(task.pair_measures)}
+    outcome.values |= {(spec, None): table[place] for place, spec in enumerate(task.pair_measures)}
 
 
-def _pair_value(spec: Spec, pair: FactorPair) -> float:
-    from_pair = MEASURES[spec.name].from_pair
-    assert from_pair is not None
-    return from_pair(pair, spec)
+def _pair_values(spec: Spec, pair: FactorPair, *, is_square: bool) -> tuple[float, float]:
+    """Return the value of (x, y) and of (y, x), the latter only where it is wanted and another one."""
+    measure = MEASURES[spec.name]
+    assert measure.from_pair is not None
+    value = measure.from_pair(pair, spec)
+    if measure.is_symmetric or not is_square:
+        return value, value
+    return value, measure.from_pair(pair.reversed(), spec)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cka_cli.activations import ActivationFile, Layer, SelectedLayer, open_file
+from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
-from cka_cli.activations.selection import matches, split_address
 from cka_cli.errors import DataError, nearest
 
 

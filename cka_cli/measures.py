@@ -39,6 +39,7 @@ class Measure:
     from_hsic : how values follow from HSIC of all pairs and of the layers themselves; None in the CCA family.
     from_pair : how a value follows from the factors of a pair; None in the HSIC family.
     is_unbiased : which estimator of HSIC it takes. has_units : whether rescaling a layer changes it.
+    is_symmetric : whether exchanging X and Y never changes the value.
     saturated_by : whose n−1 independent features make the value 1: `either` layer's, `Y`'s, or nobody's (empty).
     """
 
@@ -52,6 +53,7 @@ class Measure:
     from_pair: FromPair | None = None
     is_unbiased: bool = False
     has_units: bool = False
+    is_symmetric: bool = True
     saturated_by: str = ""
 
     @property
@@ -109,10 +111,12 @@ MEASURES: dict[str, Measure] = {
         "Σα_i ρ_i/Σα_i, α_i = Σ_j |<h_i,x_j>|, of the narrower layer", "0 to 1",
         "invertible maps of the wider layer, permutation and scale of the narrower", _FACTOR_COST,
         "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: cca.pwcca(pair), saturated_by="either",
+        is_symmetric=False,
     ),
     "regression-r2": Measure(
         "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",
         _FACTOR_COST, _KORNBLITH, from_pair=lambda pair, spec: cca.regression_r2(pair), saturated_by="Y",
+        is_symmetric=False,
     ),
     "procrustes": Measure(
         "|Xc'Yc|_*/(|Xc| |Yc|)", "0 to 1", _ORTHOGONAL, _FACTOR_COST, "Williams et al. 2021, arXiv 2110.14739",

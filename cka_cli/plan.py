@@ -7,6 +7,7 @@ how many features are read at a time. The values of a comparison do not depend o
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TypedDict
 
 from cka_cli.errors import DataError
 
@@ -21,6 +22,32 @@ _READ_BYTES = 1 << 25
 # Rows of a block on the feature route: a product runs at full speed, and blocks stay small beside their product.
 _FEATURE_ROWS = 2048
 _MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the work is done.
+
+    precision : of the products: auto, single or double.
+    n_batch, n_passes : the minibatch estimate instead of the exact value; None for the exact value.
+    memory_bytes : what the arrays may take; half of the free memory when None.
+    """
+
+    precision: str = "auto"
+    n_batch: int | None = None
+    n_passes: int = 1
+    memory_bytes: int | None = None
+    n_threads: int = 1
+
+
+class RunKeywords(TypedDict, total=False):
+    """The fields of `RunOptions`, as keywords of a call."""
+
+    precision: str
+    n_batch: int | None
+    n_passes: int
+    memory_bytes: int | None
+    n_threads: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +126,8 @@ def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         plans = [_plan_in_memory(job, memory_bytes, threads)]
         # The feature route multiplies in float64, which takes twice the time.
         if job.is_linear_only and _feature_multiplications(job) * (8 // job.n_value_bytes) < _gram_multiplications(job):
-            plans = [_plan_features(job, memory_bytes, threads, in_memory=kept) for kept in (True, False)] + plans
+            kept = (True,) if job.needs_factors else (True, False)
+            plans = [_plan_features(job, memory_bytes, threads, in_memory=each) for each in kept] + plans
         for plan in plans:
             if plan.peak_bytes <= memory_bytes:
                 return plan
@@ -152,10 +180,8 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     widest = max(layer.n_features for layer in job.layers)
     values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers) if job.n_kernels else 0
     loading = n_threads * _loading_bytes(job, widest)
-    factors = 0
-    if job.needs_factors:
-        factors = sum(8 * min(n, layer.n_features) * (n + layer.n_features) for layer in job.layers)
-        loading += n_threads * 4 * 8 * n * widest
+    factors = _factor_bytes(job)
+    loading += n_threads * 4 * 8 * n * widest if job.needs_factors else 0
     n_rows = _tile_rows(job, n_threads, max(_READ_BYTES, (memory_bytes - values) // 2))
     tiles = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows)) if job.n_kernels else 0
     peak = values + factors + max(loading, tiles) + _sums_bytes(job)
@@ -176,6 +202,12 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         peak_bytes=peak + (kept if keep else 0),
         multiplications=_times(job, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0,
     )
+
+
+def _factor_bytes(job: Job) -> int:
+    """Bytes of the basis and the features of every layer, where measures of the CCA family need them."""
+    n = job.n_examples
+    return sum(8 * min(n, layer.n_features) * (n + layer.n_features) for layer in job.layers) * job.needs_factors
 
 
 def _times(job: Job, *, keep: bool) -> int:
@@ -271,8 +303,9 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
     x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
     n_products = x * y + sum(width**2 for width in widths) if job.n_y else x**2
     per_row = (x + y) * (2 * 8 + job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
-    values = n * (x + y) * job.n_value_bytes if in_memory else 0
+    values = n * (x + y) * job.n_value_bytes + _factor_bytes(job) if in_memory else 0
     loading = n_threads * _loading_bytes(job, max(widths) if in_memory else 0)
+    loading += n_threads * 4 * 8 * n * max(widths) if job.needs_factors else 0
     fixed = (2 + n_threads) * n_products * 8 + _sums_bytes(job) + values
     n_rows = min(-(-n // _FEWEST_BLOCKS), _FEATURE_ROWS)
     while n_rows > _LEAST_TILE_ROWS and fixed + n_threads * n_rows * per_row > memory_bytes:

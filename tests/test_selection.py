@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cka_cli.activations import Layer, ReadOptions, SelectedLayer, select_layers
-from cka_cli.activations.selection import split_address
+from cka_cli.activations.addresses import split_address
 from cka_cli.comparison import compare
 from cka_cli.errors import UsageError
 from tests.files import values, write_folder, write_hdf5
@@ -282,3 +282,13 @@ def test_an_npy_folder_is_read_with_its_subfolders(tmp_path):
         np.save(tmp_path / "net" / f"{name}.npy", values(6, 5))
     (file,) = select_layers([str(tmp_path / "net")], ReadOptions())
     assert [layer.name for layer in file.layers] == ["block/c2", "block/c10", "head"]
+
+
+def test_layers_are_left_out_by_name(tmp_path):
+    np.savez(tmp_path / "a.npz", conv1=np.ones((4, 2)), conv2=np.ones((4, 2)), logits=np.ones((4, 3)))
+    (file,) = select_layers([str(tmp_path / "a.npz")], ReadOptions(exclude=("logits", "*2")))
+    assert [layer.name for layer in file.layers] == ["conv1"]
+    with pytest.raises(UsageError, match=r"--exclude logit: no file has such a layer; did you mean 'logits'\?"):
+        select_layers([str(tmp_path / "a.npz")], ReadOptions(exclude=("logit",)))
+    with pytest.raises(UsageError, match=r"a.npz: --exclude \* leaves no layer; exclude fewer"):
+        select_layers([str(tmp_path / "a.npz")], ReadOptions(exclude=("*",)))

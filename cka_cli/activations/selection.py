@@ -1,13 +1,12 @@
 """Which layers and which rows of the files given, and how their axes become examples × features."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
+from cka_cli.activations.addresses import check_exclude, matches, split_address, without_excluded
 from cka_cli.activations.formats import open_file
 from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.arrays import Array, Indices
@@ -22,7 +21,7 @@ _MAX_GAP = 16
 class ReadOptions:
     """What is read of every file.
 
-    layers : shell globs over layer names; empty for all.
+    layers : shell globs over layer names; empty for all. exclude : globs of layers to leave out of those.
     examples : (start, stop) of the rows, as in a Python slice.
     sample, seed : how many rows to draw without replacement, and the seed of the draw; order is kept.
     ids : name of a one-axis array of example ids in every file, by which rows are aligned.
@@ -40,6 +39,7 @@ class ReadOptions:
     pool: str = "flatten"
     channels: str | tuple[tuple[str, str], ...] | None = None
     nonfinite: str = "error"
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +210,10 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
         if not layers:
             raise DataError(_nothing_there(file))
+        layers = without_excluded(file, layers, options.exclude)
         is_named = pattern is not None or options.layers
         chosen.append((file, layers, {} if is_named else _would_be_layers(file)))
+    check_exclude([file for file, _, _ in chosen], options.exclude)
     n_saved = _common_count([layer for _, layers, _ in chosen for layer in layers])
     rows = _chosen_rows(n_saved, options, chosen[0][1][0].label)
     orders = _aligned_orders([file for file, _, _ in chosen], n_saved, options.ids)
@@ -226,16 +228,6 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
 
 def _would_be_layers(file: ActivationFile) -> dict[str, str]:
     return {name: why for name, why in file.refused.items() if why != SINGLE_NUMBER}
-
-
-def split_address(address: str) -> tuple[str, str | None]:
-    """Return path and layer glob of `FILE` or `FILE::GLOB`."""
-    if "::" not in address or os.path.exists(address):  # (and not Path.exists, which fails on a NUL)
-        return address, None
-    path, _, pattern = address.partition("::")
-    if not path or not pattern:
-        raise UsageError(f"{address}: a layer is addressed FILE::LAYER (found an empty part)")
-    return path, pattern.strip("/") or pattern
 
 
 def _matching(file: ActivationFile, patterns: list[str], every: ActivationFile | None = None) -> tuple[Layer, ...]:
@@ -257,13 +249,6 @@ def _matching(file: ActivationFile, patterns: list[str], every: ActivationFile |
         picked.update(found)
     order = {name: place for place, name in enumerate([*candidates, *vectors])}
     return tuple(picked[name] for name in sorted(picked, key=order.__getitem__))
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Whether a glob names a layer: its whole path, its last part, or a group it lies in."""
-    if name == pattern or name.startswith(pattern + "/") or fnmatchcase(name, pattern):
-        return True
-    return "/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern)
 
 
 def _no_such_layer(file: ActivationFile, pattern: str) -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cka_cli.cli.options import (
+    PICTURE_FORMATS,
     is_terminal,
     measure_options,
     output_options,
+    picture_format_of,
     read_options,
     run_comparison,
     run_options,
@@ -21,16 +23,17 @@ from cka_cli.errors import DataError, UsageError
 if TYPE_CHECKING:
     from cka_cli.matrix import Matrix
 
-_FORMATS = ("png", "svg", "pdf")
 # Options that say how activations are read and compared.
-_READ_OPTIONS = {"layers", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
+_READ_OPTIONS = {"layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
 _RUN_OPTIONS = {"precision", "batch", "passes", "memory", "threads"}
 
 
 @click.command("heatmap")
 @click.argument("sources", metavar="[MATRIX | X [Y ...]]", nargs=-1)
 @output_options
-@click.option("--format", "picture_format", type=click.Choice(_FORMATS), help="[default: by the name of --output; png]")
+@click.option(
+    "--format", "picture_format", type=click.Choice(PICTURE_FORMATS), help="[default: by the name of --output; png]"
+)
 @click.option("--title", help="A title over the whole picture.")
 @click.option("--cmap", default="magma", show_default=True, metavar="NAME", help="A colour map of matplotlib.")
 @click.option("--vmin", type=float, metavar="VALUE", help="Value of the darkest colour.")
@@ -58,7 +61,7 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
 
     if is_terminal(options["output"]):
         raise UsageError("standard output is a terminal, which shows no picture; give -o FILE.png, or a pipe")
-    picture_format = format_of(options["output"], options["picture_format"])
+    picture_format = picture_format_of(options["output"], options["picture_format"])
     check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
     use_own_threads()
     from cka_cli.heatmap import HeatmapStyle, check_style, heatmap_bytes
@@ -68,20 +71,6 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     check_style(style)  # before a long comparison, not after it
     picture = heatmap_bytes(_matrices(sources, options), style, picture_format)
     write_output(options["output"], picture, force=options["force"])
-
-
-def format_of(output: str, typed: str | None) -> str:
-    """Return the picture format typed, or the one that the name of the output stands for; PNG for standard output."""
-    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
-    if output == "-" or (typed and suffix not in _FORMATS):
-        return typed or "png"
-    if suffix not in _FORMATS:
-        raise UsageError(
-            f"{output}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf, or say --format"
-        )
-    if typed and typed != suffix:
-        raise UsageError(f"{output}: the name says {suffix} and --format says {typed}; make them agree")
-    return suffix
 
 
 def parse_inches(text: str | None) -> tuple[float, float] | None:

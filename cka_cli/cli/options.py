@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions
     from cka_cli.matrix import Comparison
 
+PICTURE_FORMATS = ("png", "svg", "pdf")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -47,6 +48,7 @@ def read_options(command: Command) -> Command:
         command,
         [
             click.option("--layers", multiple=True, metavar="GLOB", help="Layers to take in every file; repeatable."),
+            click.option("--exclude", multiple=True, metavar="GLOB", help="Layers to leave out; repeatable."),
             click.option("--examples", metavar="START:STOP", help="Rows to take, as a Python slice."),
             click.option("--sample", type=click.IntRange(1), metavar="N", help="Draw N of the rows."),
             click.option(
@@ -129,6 +131,7 @@ def make_read_options(options: dict[str, Any]) -> "ReadOptions":
 
     return ReadOptions(
         layers=options["layers"],
+        exclude=options["exclude"],
         examples=parse_examples(options["examples"]),
         sample=options["sample"],
         seed=options["seed"],
@@ -161,6 +164,20 @@ def parse_channels(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"--channels {text}: give first, last, or GLOB=first or GLOB=last for some of the layers")
         pairs.append((glob or "*", axis))
     return tuple(pairs)
+
+
+def picture_format_of(output: str, typed: str | None) -> str:
+    """Return the picture format typed, or the one that the name of the output stands for; PNG for standard output."""
+    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
+    if output == "-" or (typed and suffix not in PICTURE_FORMATS):
+        return typed or "png"
+    if suffix not in PICTURE_FORMATS:
+        raise UsageError(
+            f"{output}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf, or say --format"
+        )
+    if typed and typed != suffix:
+        raise UsageError(f"{output}: the name says {suffix} and --format says {typed}; make them agree")
+    return suffix
 
 
 def parse_memory(text: str | None) -> int | None:

@@ -1,7 +1,4 @@
-"""Matrices as a paper prints them: square cells, names that never overlap, the same bytes for the same input.
-
-The only importer of matplotlib, and never of pyplot: no global state, and a user's matplotlibrc changes nothing.
-"""
+"""Matrices as a paper prints them: square cells, names that never overlap, the same bytes for the same input."""
 
 from cka_cli.heatmap.draw import draw_heatmap, heatmap_bytes
 from cka_cli.heatmap.style import HeatmapStyle, check_style

@@ -1,14 +1,11 @@
 """From measured places to artists, and from a figure to the bytes of a file."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
@@ -16,39 +13,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
-from cka_cli.errors import UsageError, nearest, one_line
+from cka_cli.canvas import check_format, figure_bytes, new_figure, settings
 from cka_cli.heatmap import layout
 from cka_cli.heatmap.layout import Box, Names, Place, Sheet, arrange
 from cka_cli.heatmap.panels import NO_VALUE, Panel, compose
 from cka_cli.heatmap.style import HeatmapStyle, check_style
-from cka_cli.heatmap.words import FONT, height_in, shorten, shorten_names, spread, widest_in
+from cka_cli.heatmap.words import height_in, shorten, shorten_names, spread, widest_in
 from cka_cli.matrix import Matrix
 
 _NO_VALUE_GREY = "0.75"
 _LINE_PT = 0.6
 _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
 _FRAME_PT = (0.5, 1.5)  # thinnest, thickest
-# No date, version or random id: the same input gives the same bytes.
-_METADATA = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-_SETTINGS: dict[Any, Any] = {
-    "font.family": [FONT],
-    "svg.hashsalt": "cka",
-    "svg.fonttype": "path",  # the letters that were measured, also where the font is not installed
-    "pdf.fonttype": 42,  # TrueType: publishers refuse the default, Type 3
-}
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    """matplotlib's own settings and ours, whatever a matplotlibrc says; the user's are back afterwards."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
 
 
 def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle()) -> Figure:  # noqa: B008 - frozen
@@ -63,10 +39,9 @@ def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle(
     Raises UsageError for a style that cannot be drawn, DataError when there is nothing to draw.
     """
     check_style(style)
-    with _settings():
+    with settings():
         sheet = arrange(compose(matrices, style))
-        figure = Figure(figsize=(sheet.width, sheet.height), dpi=style.dpi)
-        FigureCanvasAgg(figure)
+        figure = new_figure(sheet.width, sheet.height, style.dpi)
         colours = matplotlib.colormaps[style.cmap].with_extremes(bad=_NO_VALUE_GREY)
         for place in sheet.places:
             _draw_panel(figure, place, style, colours, frame_best=sheet.has_numbers)
@@ -80,14 +55,8 @@ def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle(
 
 def heatmap_bytes(matrices: Sequence[Matrix], style: HeatmapStyle, file_format: str) -> bytes:
     """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    if file_format not in _METADATA:
-        hint = nearest(file_format, list(_METADATA)) or "; give png, svg or pdf"
-        raise UsageError(f"picture: unknown format ('{one_line(file_format)}'){hint}")
-    figure = draw_heatmap(matrices, style)
-    out = BytesIO()
-    with _settings():
-        figure.savefig(out, format=file_format, dpi=style.dpi, metadata=_METADATA[file_format])
-    return out.getvalue()
+    check_format(file_format)
+    return figure_bytes(draw_heatmap(matrices, style), file_format, style.dpi)
 
 
 def _axes(figure: Figure, box: Box) -> Axes:

@@ -8,9 +8,9 @@ from pathlib import PurePath
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
+from cka_cli.canvas import FONT
 from cka_cli.errors import one_line
 
-FONT = "DejaVu Sans"  # comes with matplotlib: the same letters, and widths, on every machine
 LINE_HEIGHT = 1.25  # of a line of text, in units of its size
 _HINTING_SLACK = 1.04  # letters snapped to pixels may come out wider than the outline says
 _POINTS_PER_INCH = 72
