@@ -13,7 +13,7 @@ RANKS = {
     0: {"__init__", "arrays", "errors", "names"},
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
-        "memory", "centred", "canvas", "pearson",
+        "memory", "centred", "canvas", "pearson", "permutations",
     },
     2: {"measures", "plan", "report", "heatmap", "figures", "tiles", "features", "batches"},
     3: {"engine", "notes", "comparison", "inspection"},
