@@ -5,44 +5,99 @@ cost grows with n_examples × n_batch and not with n_examples². The ratio of av
 an average of each batch's CKA, another thing, is not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Float64, Indices
 from cka_cli.bandwidth import median_of_batches
-from cka_cli.centred import CentredLayer
-from cka_cli.hsic import GramSums
+from cka_cli.folds import N_FOLDS, jackknife_std_error
+from cka_cli.gram_layers import GramLayer, gathered, tile_inputs
+from cka_cli.gram_sums import GramSums
 from cka_cli.threads import in_order
-from cka_cli.tiles import NO_TERMS, GramJob, GramLayer, row_terms_of, tile_inputs, tile_of_all_layers
+from cka_cli.tiles import GramJob, tile_of_all_layers
 
 LEAST_BATCH = 4
 
 
-class BatchSums:
-    """HSIC of every batch, read as their average: what `GramSums` is for all examples at once."""
+class _Sum:
+    """What `GramSums` of some batches say of HSIC, added up."""
 
-    def __init__(self, of_batches: Sequence[GramSums]):
-        self.x, self.y = of_batches[0].x, of_batches[0].y
-        self._of_batches = of_batches
+    def __init__(self, n_layers: int, shape: tuple[int, int]):
+        self.n_batches = 0
+        self.cross = {True: np.zeros(shape), False: np.zeros(shape)}  # by: is it the unbiased estimator?
+        self.norms = {True: np.zeros(n_layers), False: np.zeros(n_layers)}
+        self.rounding = {True: np.zeros(n_layers), False: np.zeros(n_layers)}
+        self.expected = np.zeros(shape)
+
+    def add(self, sums: GramSums) -> None:
+        self.n_batches += 1
+        self.expected += sums.expected()
+        with np.errstate(all="ignore"):  # fewer than 4 examples in all have no unbiased estimate
+            for is_unbiased, (cross, norms) in ((True, sums.unbiased()), (False, sums.biased())):
+                self.cross[is_unbiased] += cross
+                self.norms[is_unbiased] += norms
+                self.rounding[is_unbiased] += sums.rounding(is_unbiased=is_unbiased)
+
+
+class BatchSums:
+    """HSIC of every batch, read as their average: what `GramSums` is for all examples at once.
+
+    of_passes : the sums of a few groups of batches in each pass; the batches of one pass have no example in common.
+    """
+
+    def __init__(self, of_passes: Sequence[Sequence[_Sum]], x: slice, y: slice):
+        self.x, self.y, self._of_passes = x, y, of_passes
+        self._sums = [group for of_pass in of_passes for group in of_pass]
+        self._n_batches = sum(group.n_batches for group in self._sums)
+
+    def _average(self, parts: Iterable[Float64]) -> Float64:
+        return np.asarray(sum(parts) / self._n_batches)
 
     def biased(self) -> tuple[Float64, Float64]:
         """Return the average over batches of `GramSums.biased`."""
-        return _average([sums.biased() for sums in self._of_batches])
+        return self._estimate(is_unbiased=False)
 
     def unbiased(self) -> tuple[Float64, Float64]:
         """Return the average over batches of `GramSums.unbiased`."""
-        return _average([sums.unbiased() for sums in self._of_batches])
+        return self._estimate(is_unbiased=True)
+
+    def _estimate(self, *, is_unbiased: bool) -> tuple[Float64, Float64]:
+        cross = self._average(group.cross[is_unbiased] for group in self._sums)
+        return cross, self._average(group.norms[is_unbiased] for group in self._sums)
+
+    def expected(self) -> Float64:
+        """Return the average over batches of `GramSums.expected`."""
+        return self._average(group.expected for group in self._sums)
 
     def rounding(self, *, is_unbiased: bool) -> Float64:
         """Return the HSIC of each layer with itself that rounding alone may leave, shape (n_layers,)."""
-        return np.asarray(np.mean([sums.rounding(is_unbiased=is_unbiased) for sums in self._of_batches], axis=0))
+        return self._average(group.rounding[is_unbiased] for group in self._sums)
 
+    def std_error(self, value_of: Callable[["BatchSums"], Float64]) -> Float64:
+        """Return the standard error of what follows from the sums; NaN with one batch.
 
-def _average(pairs: list[tuple[Float64, Float64]]) -> tuple[Float64, Float64]:
-    cross, norms = zip(*pairs, strict=True)
-    return np.mean(cross, axis=0), np.mean(norms, axis=0)
+        Within a pass batches are left out in turn. Several passes see the same examples: their average strays less
+        than one pass does by what the passes stray among themselves, V_P = V_1 − (1 − 1/P) S².
+        """
+        n_passes = len(self._of_passes)
+        values, variances = [], []
+        for of_pass in self._of_passes:
+            whole = value_of(BatchSums([of_pass], self.x, self.y))
+            sizes = np.array([group.n_batches for group in of_pass])
+            left_out = [
+                value_of(BatchSums([[group for group in of_pass if group is not each]], self.x, self.y))
+                for each in of_pass
+                if len(of_pass) > 1
+            ]
+            values.append(whole)
+            variances.append(jackknife_std_error(whole, np.array(left_out), sizes) ** 2)
+        of_one = np.mean(variances, axis=0)
+        if n_passes == 1:
+            return np.asarray(np.sqrt(of_one))
+        between = np.var(values, axis=0, ddof=1)
+        return np.asarray(np.sqrt(np.maximum(of_one - (1 - 1 / n_passes) * between, between / n_passes)))
 
 
 def shuffled_orders(n_examples: int, n_passes: int, seed: int) -> list[Indices]:
@@ -71,30 +126,30 @@ def batch_sums(
     if any(spec.get("sigma") is not None for spec in job.kernels):
         first = batches_of(orders[:1], n_batch)
         job = replace(job, layers=list(in_order(lambda layer: _with_median(layer, first), job.layers, n_threads)))
-    batches = batches_of(orders, n_batch)
-    of_batches = []
-    for done, sums in enumerate(in_order(lambda rows: _sums_of(job, rows), batches, n_threads), start=1):
-        of_batches.append(sums)
-        progress(done, len(batches))
-    return job, [BatchSums(of_kernel) for of_kernel in zip(*of_batches, strict=True)]
-
-
-def _gathered(layer: GramLayer, rows: Indices) -> GramLayer:
-    """Return some rows of a layer, in memory."""
-    values: Array = np.concatenate([part for _, part in layer.source.slices_of(rows)], axis=1)
-    source = layer.source
-    gathered = CentredLayer(source.label, values, source.mean, source.scale, source.is_constant)
-    row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(gathered, slice(0, len(rows)))
-    return GramLayer(gathered, layer.terms, row_terms)
+    by_pass = [batches_of([order], n_batch) for order in orders]
+    n_batches, done = len(by_pass) * len(by_pass[0]), 0
+    results = in_order(lambda rows: _sums_of(job, rows), [rows for batches in by_pass for rows in batches], n_threads)
+    shape = (len(range(len(job.layers))[job.x]), len(range(len(job.layers))[job.y]))
+    of_kernels: list[list[list[_Sum]]] = [[] for _ in job.kernels]
+    for batches in by_pass:
+        n_groups = min(N_FOLDS, len(batches))
+        for of_kernel in of_kernels:
+            of_kernel.append([_Sum(len(job.layers), shape) for _ in range(n_groups)])
+        for place in range(len(batches)):
+            for of_kernel, sums in zip(of_kernels, next(results), strict=True):
+                of_kernel[-1][place * n_groups // len(batches)].add(sums)
+            done += 1
+            progress(done, n_batches)
+    return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in of_kernels]
 
 
 def _sums_of(job: GramJob, rows: Indices) -> list[GramSums]:
     everything = slice(0, len(rows))
-    of_batch = replace(job, layers=[_gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
+    of_batch = replace(job, layers=[gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
     tile = tile_of_all_layers(of_batch, (everything, everything))
     result = []
     for of_kernel in tile.sums:
-        sums = GramSums(np.zeros(len(job.layers)), len(rows), job.x, job.y)
+        sums = GramSums(len(job.layers), len(rows), job.x, job.y)
         sums.add(of_kernel)
         result.append(sums)
     return result
@@ -106,7 +161,7 @@ def _with_median(layer: GramLayer, batches: Sequence[Indices]) -> GramLayer:
     distances = []
     for rows in batches:
         everything = slice(0, len(rows))
-        inputs, _, _ = tile_inputs(_gathered(layer, rows), (everything, everything), frozenset({"distances"}))
+        inputs, _, _ = tile_inputs(gathered(layer, rows), (everything, everything), frozenset({"distances"}))
         distances.append(inputs["distances"][np.triu_indices(len(rows), 1)])
     median = median_of_batches(np.concatenate(distances), layer.source.n_examples)
     return replace(layer, terms=replace(layer.terms, typical_distance=median))

@@ -34,6 +34,10 @@ class FactorPair:
         pair.products = self.products.T
         return pair
 
+    def n_kept(self, variance: float) -> tuple[int, int]:
+        """Return how many leading components of X and of Y hold this share of their variance."""
+        return self.x.n_kept(variance), self.y.n_kept(variance)
+
     @cached_property
     def products(self) -> Float64:
         """Ux'Uy, shape (x.rank, y.rank)."""
@@ -45,6 +49,15 @@ def cca_r2(pair: FactorPair) -> float:
     if not pair.has_value:
         return np.nan
     return 1.0 if pair.is_saturated else float((pair.products**2).sum() / min(pair.products.shape))
+
+
+def chance_r2(pair: FactorPair, x_rank: int, y_rank: int) -> float:
+    """Return the mean R² of so many directions when rows are paired at random: the larger of their numbers over n−1.
+
+    The mean over all permutations of the rows of one side, tr(Px) tr(Py)/(n−1) over the smaller rank; for regression,
+    whose X counts by its variance, the rank of Y over n−1.
+    """
+    return min(1.0, max(x_rank, y_rank) / pair.x.n_degrees) if pair.has_value else np.nan
 
 
 def cca_rho(pair: FactorPair) -> float:

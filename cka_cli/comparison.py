@@ -10,17 +10,19 @@ from typing import Unpack
 import numpy as np
 
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
-from cka_cli.activations.selection import SelectedFile
+from cka_cli.activations.selection import SelectedFile, read_groups
 from cka_cli.batches import LEAST_BATCH
 from cka_cli.centred import find_nonfinite_examples
-from cka_cli.engine import Outcome, Progress, Task, run
+from cka_cli.engine import Progress, run
 from cka_cli.errors import DataError, UsageError
-from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix
+from cka_cli.folds import folds_of_rows
+from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix, Statistics
 from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.notes import notes_of
 from cka_cli.plan import Plan, RunKeywords, RunOptions, make_plan
+from cka_cli.task import Outcome, Resampling, Task
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
 _MOST_VECTOR_BYTES = 1 << 24
@@ -147,10 +149,23 @@ def _make_task(
     _check_enough_examples(layers[0], measure_specs)
     y = slice(y.start, len(layers))
     task = Task(
-        layers, x, y, measure_specs, kernel_specs, options.precision, options.n_batch, options.n_passes, seed
+        layers, x, y, measure_specs, kernel_specs, options.precision, options.n_batch, options.n_passes, seed,
+        resampling=_resampling(files[0], options),
     )  # fmt: skip
     _check_batch(task)
     return task
+
+
+def _resampling(file: SelectedFile, options: RunOptions) -> Resampling | None:
+    if not options.stats:
+        if options.permutations is not None or options.groups is not None:
+            raise UsageError("--permutations and --groups say how statistics are found; give --stats too")
+        return None
+    if options.permutations is not None and options.n_batch is not None:
+        raise UsageError("--permutations: the minibatch estimate has no p-values; leave out --batch")
+    n_rows = len(file.layers[0].rows)
+    groups = None if options.groups is None else read_groups(file, options.groups)
+    return Resampling(folds_of_rows(n_rows, groups), groups, options.permutations)
 
 
 def _check_batch(task: Task) -> None:
@@ -235,10 +250,27 @@ def _matrices(
             str(spec),
             str(kernel or ""),
             task.layers[0].n_examples,
+            _statistics(task, outcome, (spec, kernel), rows, columns),
         )
         for spec in task.measures
         for kernel in (task.kernels if MEASURES[spec.name].takes_kernel else [None])
     ]
+
+
+def _statistics(
+    task: Task, outcome: Outcome, key: tuple[Spec, Spec | None], rows: slice, columns: slice
+) -> Statistics | None:
+    if task.resampling is None:
+        return None
+    found = (outcome.std_errors, outcome.chances, outcome.p_values, outcome.p_values_of_max)
+    std_error, chance, p_value, of_max = (each[key][rows, columns] if key in each else None for each in found)
+    missing = np.full_like(outcome.values[key][rows, columns], np.nan)
+    return Statistics(
+        missing if std_error is None else std_error,
+        missing if chance is None else chance,
+        missing if p_value is None else p_value,
+        missing if of_max is None and task.resampling.n_permutations is not None else of_max,
+    )
 
 
 def _facts(file: SelectedFile) -> FileFacts:

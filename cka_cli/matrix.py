@@ -10,6 +10,22 @@ _BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
 
 
 @dataclass(frozen=True, eq=False)
+class Statistics:
+    """How far the values of a matrix can be trusted: each of shape (n_x_layers, n_y_layers), NaN where there is none.
+
+    std_error : by leaving out a twentieth of the examples at a time.
+    chance : what rows paired at random give on average.
+    p_value : the share of random pairings of the rows that give as much or more.
+    p_value_of_max : the same for the largest value of all pairs; None where permutations were not counted.
+    """
+
+    std_error: Float64
+    chance: Float64
+    p_value: Float64
+    p_value_of_max: Float64 | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Matrix:
     """Similarities of the layers of one file (rows) with those of another (columns).
 
@@ -18,6 +34,7 @@ class Matrix:
     x_file, y_file : the files as they were typed; empty when unknown.
     measure, kernel : in canonical form; `kernel` is empty where the measure has none.
     n_examples : rows of every layer; None when unknown (a plain labelled CSV).
+    statistics : None unless they were asked for.
     """
 
     values: Float64
@@ -28,6 +45,7 @@ class Matrix:
     measure: str = ""
     kernel: str = ""
     n_examples: int | None = None
+    statistics: Statistics | None = None
 
     @property
     def title(self) -> str:

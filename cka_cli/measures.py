@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class HsicSums(Protocol):
     def unbiased(self) -> tuple[Float64, Float64]:
         """Return unbiased HSIC of every pair, and of every layer with itself."""
 
+    def expected(self) -> Float64:
+        """Return the biased HSIC of every pair when rows are paired at random."""
+
     def rounding(self, *, is_unbiased: bool) -> Float64:
         """Return the HSIC of each layer with itself that rounding alone may leave."""
 
@@ -38,6 +41,7 @@ class Measure:
 
     from_hsic : how values follow from HSIC of all pairs and of the layers themselves; None in the CCA family.
     from_pair : how a value follows from the factors of a pair; None in the HSIC family.
+    chance : what rows paired at random give on average, from the factors of a pair; None where no law is known.
     is_unbiased : which estimator of HSIC it takes. has_units : whether rescaling a layer changes it.
     is_symmetric : whether exchanging X and Y never changes the value.
     saturated_by : whose n−1 independent features make the value 1: `either` layer's, `Y`'s, or nobody's (empty).
@@ -51,6 +55,7 @@ class Measure:
     min_examples: int = 3
     from_hsic: FromHsic | None = None
     from_pair: FromPair | None = None
+    chance: FromPair | None = None
     is_unbiased: bool = False
     has_units: bool = False
     is_symmetric: bool = True
@@ -94,6 +99,7 @@ MEASURES: dict[str, Measure] = {
     "cca-r2": Measure(
         "|Qy'Qx|²/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
         from_pair=lambda pair, spec: cca.cca_r2(pair), saturated_by="either",
+        chance=lambda pair, spec: cca.chance_r2(pair, pair.x.rank, pair.y.rank),
     ),
     "cca-rho": Measure(
         "|Qy'Qx|_*/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
@@ -102,6 +108,7 @@ MEASURES: dict[str, Measure] = {
     "svcca-r2": Measure(
         "cca-r2 of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _FACTOR_COST,
         "Raghu et al. 2017, arXiv 1706.05806", from_pair=lambda pair, spec: cca.svcca_r2(pair, _variance(spec)),
+        chance=lambda pair, spec: cca.chance_r2(pair, *pair.n_kept(_variance(spec))),
     ),
     "svcca-rho": Measure(
         "cca-rho of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _FACTOR_COST,
@@ -116,7 +123,7 @@ MEASURES: dict[str, Measure] = {
     "regression-r2": Measure(
         "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",
         _FACTOR_COST, _KORNBLITH, from_pair=lambda pair, spec: cca.regression_r2(pair), saturated_by="Y",
-        is_symmetric=False,
+        is_symmetric=False, chance=lambda pair, spec: cca.chance_r2(pair, 0, pair.y.rank),
     ),
     "procrustes": Measure(
         "|Xc'Yc|_*/(|Xc| |Yc|)", "0 to 1", _ORTHOGONAL, _FACTOR_COST, "Williams et al. 2021, arXiv 2110.14739",
@@ -131,12 +138,24 @@ def _variance(spec: Spec) -> float:
     return float(variance)
 
 
-def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> tuple[Float64, Booleans, Booleans]:
-    """Return the values of all pairs, shape (n_x_layers, n_y_layers), and which layers are flat or overflow.
+class GramValues(NamedTuple):
+    """What follows for all pairs from the sums of one kernel.
+
+    values, chance : shape (n_x_layers, n_y_layers); chance is what rows paired at random give on average.
+    is_flat, overflows : of each layer, whether its centred Gram matrix is 0 to rounding, and whether its sums are
+        beyond float64; in both cases its values are NaN.
+    """
+
+    values: Float64
+    chance: Float64
+    is_flat: Booleans
+    overflows: Booleans
+
+
+def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> GramValues:
+    """Return the values of all pairs.
 
     scales : shape (n_layers,), the square root of what each Gram matrix was multiplied by; 0 where there is none.
-    A layer is flat when its centred Gram matrix is 0 to rounding, and overflows when its sums are beyond float64; in
-    both cases its values are NaN.
     """
     assert measure.from_hsic is not None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -144,9 +163,13 @@ def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> tuple
         is_flat = (norms <= sums.rounding(is_unbiased=measure.is_unbiased)) | (scales == 0)
         overflows = ~np.isfinite(norms)
         norms = np.where(is_flat | overflows, np.nan, norms)
+        # An unbiased estimate is 0 on average when rows are paired at random.
+        expected = 0 * cross if measure.is_unbiased else sums.expected()
         values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
+        chance = measure.from_hsic(expected, norms[sums.x], norms[sums.y])
         if measure.has_units:
             divisors = np.where(is_flat | overflows, np.nan, scales)
             for _ in range(2):
                 values = values / divisors[sums.x][:, None] / divisors[sums.y]
-    return values, is_flat & ~overflows, overflows
+                chance = chance / divisors[sums.x][:, None] / divisors[sums.y]
+    return GramValues(values, chance, is_flat & ~overflows, overflows)

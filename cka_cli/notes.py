@@ -1,7 +1,9 @@
 """What a reader of values must be told, in sentences: layers without a value, and values that mean nothing."""
 
-from cka_cli.engine import Outcome, Task
+import numpy as np
+
 from cka_cli.measures import MEASURES
+from cka_cli.task import Outcome, Task
 
 
 def notes_of(task: Task, outcome: Outcome) -> list[str]:
@@ -24,7 +26,40 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
                 f"{_listed(labels)}: the {kernel} kernel overflows, so its values are nan; give a smaller gamma"
             )
     _add_notes_of_cca(task, outcome, notes)
+    if task.resampling is not None:
+        _add_note_of_chance(task, outcome, notes)
+        _add_note_of_p_values(task, outcome, notes)
     return notes
+
+
+def _add_note_of_p_values(task: Task, outcome: Outcome, notes: list[str]) -> None:
+    """Say when p-values are missing that a user may expect, or may be too small."""
+    assert task.resampling is not None
+    heavy = [label for labels in outcome.heavy.values() for label in labels]
+    if heavy:
+        notes.append(
+            f"{_listed(heavy)}: a few examples outweigh the rest, and p_value may be too small; count permutations "
+            "with --permutations 9999"
+        )
+    if task.gram_measures and task.n_batch is None and not outcome.p_values:
+        notes.append("p_value is empty: rows come in groups, so it must be counted; give --permutations 9999")
+
+
+def _add_note_of_chance(task: Task, outcome: Outcome, notes: list[str]) -> None:
+    """Say once when plain CKA is mostly what rows paired at random give too."""
+    n_most = n_all = 0
+    for kernel in task.kernels:
+        for spec in task.gram_measures:
+            if spec.name == "cka":
+                values, chance = outcome.values[spec, kernel], outcome.chances[spec, kernel]
+                n_most += int(np.count_nonzero(chance > values / 2))
+                n_all += int(np.count_nonzero(~np.isnan(values)))
+    if n_most:
+        notes.append(
+            f"cka: {n_most} of {n_all} values {'is' if n_most == 1 else 'are'} mostly chance (rows paired at random "
+            f"give more than half as much: {task.layers[0].n_examples} examples are few for so many features); use "
+            "cka-debiased, which is 0 for chance"
+        )
 
 
 def _add_notes_of_cca(task: Task, outcome: Outcome, notes: list[str]) -> None:

@@ -31,6 +31,9 @@ class RunOptions:
     precision : of the products: auto, single or double.
     n_batch, n_passes : the minibatch estimate instead of the exact value; None for the exact value.
     memory_bytes : what the arrays may take; half of the free memory when None.
+    stats : whether standard errors, chance levels and p-values are wanted too.
+    permutations : how many random pairings of the rows are counted for the p-values; None for the law they follow.
+    groups : a one-axis array by which examples depend on each other: they are left out and permuted together.
     """
 
     precision: str = "auto"
@@ -38,6 +41,9 @@ class RunOptions:
     n_passes: int = 1
     memory_bytes: int | None = None
     n_threads: int = 1
+    stats: bool = False
+    permutations: int | None = None
+    groups: str | None = None
 
 
 class RunKeywords(TypedDict, total=False):
@@ -48,6 +54,9 @@ class RunKeywords(TypedDict, total=False):
     n_passes: int
     memory_bytes: int | None
     n_threads: int
+    stats: bool
+    permutations: int | None
+    groups: str | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Job:
     needs_double : kernels whose tiles are float64 whatever the layers. n_value_bytes : 4 or 8, of the products.
     is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family.
     n_batch, n_passes : of the minibatch estimate; None for the exact value.
+    n_folds : of the examples, whose sums are kept apart for standard errors; 0 for none.
     """
 
     layers: Sequence[LayerShape]
@@ -86,6 +96,7 @@ class Job:
     needs_factors: bool
     n_batch: int | None = None
     n_passes: int = 1
+    n_folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,8 +182,9 @@ def _sums_bytes(job: Job) -> int:
     """Bytes of the sums by row, of the means, of a row of the widest layer on its way, and of the result as text."""
     widths = [layer.n_features for layer in job.layers]
     n_pairs = job.n_x * job.n_y if job.n_y else job.n_x**2
-    of_rows = 2 * 8 * job.n_examples * len(widths) * max(1, job.n_kernels)
-    return of_rows + 2 * 8 * sum(widths) + 32 * max(widths) + 256 * n_pairs * max(1, job.n_kernels) + 4 * _MIB
+    of_rows = (2 + job.n_folds) * 8 * job.n_examples * len(widths) * max(1, job.n_kernels)
+    of_pairs = (256 + 8 * job.n_folds) * n_pairs * max(1, job.n_kernels)
+    return of_rows + of_pairs + 2 * 8 * sum(widths) + 32 * max(widths) + 4 * _MIB
 
 
 def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
@@ -306,7 +318,7 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
     values = n * (x + y) * job.n_value_bytes + _factor_bytes(job) if in_memory else 0
     loading = n_threads * _loading_bytes(job, max(widths) if in_memory else 0)
     loading += n_threads * 4 * 8 * n * max(widths) if job.needs_factors else 0
-    fixed = (2 + n_threads) * n_products * 8 + _sums_bytes(job) + values
+    fixed = (2 + n_threads + job.n_folds) * n_products * 8 + _sums_bytes(job) + values
     n_rows = min(-(-n // _FEWEST_BLOCKS), _FEATURE_ROWS)
     while n_rows > _LEAST_TILE_ROWS and fixed + n_threads * n_rows * per_row > memory_bytes:
         n_rows //= 2

@@ -13,9 +13,10 @@ from cka_cli.activations import ReadOptions, select_layers
 from cka_cli.centred import survey
 from cka_cli.comparison import compare, plan_comparison
 from cka_cli.errors import DataError
+from cka_cli.gram_layers import prepare
 from cka_cli.names import parse_kernel
 from cka_cli.plan import Plan
-from cka_cli.tiles import GramJob, prepare, tile_of_all_layers
+from cka_cli.tiles import GramJob, tile_of_all_layers
 
 ALL_KERNELS = ["linear", "rbf:sigma=0.5", "rbf:gamma=0.02", "polynomial", "sigmoid", "cosine", "laplacian"]
 

@@ -13,9 +13,12 @@ RANKS = {
     0: {"__init__", "arrays", "errors", "names"},
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
-        "memory", "centred", "canvas", "pearson", "permutations",
+        "memory", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
     },
-    2: {"measures", "plan", "report", "heatmap", "figures", "tiles", "features", "batches"},
+    2: {
+        "measures", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
+        "resampled", "features", "batches",
+    },
     3: {"engine", "notes", "comparison", "inspection"},
     4: {"cli/options"},
     5: {"cli/"},

@@ -327,6 +327,15 @@ def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None)
     return orders
 
 
+def read_groups(file: SelectedFile, name: str) -> Indices:
+    """Return for each selected row the number of its group, from 0, as a one-axis array of the file says."""
+    values = np.array(_read_ids(file.file, name, file.layers[0].layer.shape[0]))[np.asarray(file.layers[0].rows)]
+    groups = np.unique(values, return_inverse=True)[1].astype(np.intp)
+    if groups.max(initial=0) == 0:
+        raise DataError(f"{file.file.path}::{name}: all rows are of one group; give an array with several")
+    return groups
+
+
 def _read_ids(file: ActivationFile, name: str, n_saved: int) -> list[Any]:
     vector = next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
     if vector is None:

@@ -12,8 +12,10 @@ from cka_cli.cli.options import (
     read_options,
     run_comparison,
     run_options,
+    stats_options,
     talk_options,
 )
+from cka_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cka_cli.matrix import Comparison
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     help="Tidy CSV, wide CSV, JSON or a table.  [default: table on a terminal, else csv; json for -o *.json]",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print how it would be done and what it would cost, and stop.")
+@stats_options
 @run_options
 @talk_options
 def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
@@ -48,6 +51,8 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
         parse_measure(text)
     for text in options["kernels"]:
         parse_kernel(text)
+    if options["stats"] and options["report_format"] == "wide":
+        raise UsageError("--format wide has no room for --stats; use --format csv or json")
     check_output(options["output"], force=options["force"], inputs=(x, *y))
     if options["dry_run"]:
         _print_plan((x, *y), options)

@@ -93,6 +93,24 @@ def run_options(command: Command) -> Command:
     )  # fmt: skip
 
 
+def stats_options(command: Command) -> Command:
+    """Add the options that ask how far values can be trusted."""
+    return _decorate(
+        command,
+        [
+            click.option("--stats", is_flag=True, help="Standard error, chance level and p-value of every cell too."),
+            click.option(
+                "--permutations", type=click.IntRange(19), metavar="N",
+                help="With --stats: count N random pairings of the rows for the p-values.",
+            ),
+            click.option(
+                "--groups", metavar="DATASET",
+                help="With --stats: one-axis array of groups of rows that depend on each other.",
+            ),
+        ],
+    )  # fmt: skip
+
+
 def talk_options(command: Command) -> Command:
     """Add `--quiet` and `--verbose`."""
     return _decorate(
@@ -204,6 +222,9 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
         "n_passes": options["passes"],
         "memory_bytes": parse_memory(options["memory"]),
         "n_threads": options["threads"] or n_cores(),
+        "stats": options.get("stats", False),
+        "permutations": options.get("permutations"),
+        "groups": options.get("groups"),
     }
 
 

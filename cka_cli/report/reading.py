@@ -131,4 +131,7 @@ def _json_matrix(entry: dict[str, Any]) -> Matrix:
     if values.shape != (len(x_layers), len(y_layers)) or not values.size:
         raise ValueError(f"values of shape {values.shape} for {len(x_layers)} × {len(y_layers)} layers")
     texts = {key: str(entry.get(key, "")) for key in ("x_file", "y_file", "measure", "kernel")}
-    return Matrix(values, x_layers, y_layers, **texts, n_examples=entry.get("n_examples"))
+    count = entry.get("n_examples")
+    return Matrix(
+        values, x_layers, y_layers, texts["x_file"], texts["y_file"], texts["measure"], texts["kernel"], count
+    )

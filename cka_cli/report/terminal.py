@@ -53,7 +53,7 @@ def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     colours = _Colours.of(matrix)
     x_names = [_short(name, longest) for name in matrix.x_layers]
     y_names = [_short(name, longest) for name in matrix.y_layers]
-    cells = [[_number(value, is_bounded=matrix.is_bounded) for value in row] for row in matrix.values.tolist()]
+    cells = _cells(matrix)
     name_width = max(cell_len(name) for name in [*x_names, "layer"]) + 2
     widths = [
         max(cell_len(name), max(len(row[place]) for row in cells) + len(_MARK)) + 2
@@ -80,6 +80,22 @@ def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
             parts.append(_line(f" {name} ".ljust(name_width - cell_len(name) + len(name)), styled))
         parts.append(Text(""))
     return parts
+
+
+def _cells(matrix: Matrix) -> list[list[str]]:
+    """Return the text of every value, with its standard error where it is known."""
+    texts = [[_number(value, is_bounded=matrix.is_bounded) for value in row] for row in matrix.values.tolist()]
+    if matrix.statistics is None or np.isnan(matrix.statistics.std_error).all():
+        return texts
+    errors = matrix.statistics.std_error.tolist()
+    return [
+        [text if math.isnan(error) else f"{text}±{_error(error)}" for text, error in zip(row, of_row, strict=True)]
+        for row, of_row in zip(texts, errors, strict=True)
+    ]
+
+
+def _error(error: float) -> str:
+    return f"{error:.3f}"[1:] if error < 0.9995 else f"{error:.2g}"
 
 
 def _breaks(widths: list[int], room: int) -> list[int]:

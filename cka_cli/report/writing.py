@@ -2,11 +2,13 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from cka_cli import __version__
+from cka_cli.arrays import Float64
 from cka_cli.errors import UsageError
 from cka_cli.matrix import Comparison, Matrix
 
@@ -22,14 +24,25 @@ class Provenance:
 
 
 def format_tidy(comparison: Comparison) -> str:
-    """Return one line per cell, under the header x_file ... value."""
-    return csv_text(TIDY_HEADER, (row for matrix in comparison.matrices for row in _tidy_rows(matrix)))
+    """Return one line per cell, under the header x_file ... value, and std_error, chance, p_value where asked for."""
+    names = list(dict.fromkeys(name for matrix in comparison.matrices for name in _statistics(matrix)))
+    rows = (row for matrix in comparison.matrices for row in _tidy_rows(matrix, names))
+    return csv_text((*TIDY_HEADER, *names), rows)
 
 
-def _tidy_rows(matrix: Matrix) -> Iterable[tuple[str, ...]]:
+def _statistics(matrix: Matrix) -> dict[str, Float64]:
+    """Return what is known of how far the values can be trusted, by column name."""
+    if matrix.statistics is None:
+        return {}
+    found = {field.name: getattr(matrix.statistics, field.name) for field in fields(matrix.statistics)}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[str, ...]]:
     n_examples = "" if matrix.n_examples is None else str(matrix.n_examples)
-    for x_layer, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True):
-        for y_layer, value in zip(matrix.y_layers, row, strict=True):
+    statistics = _statistics(matrix)
+    for place, (x_layer, row) in enumerate(zip(matrix.x_layers, matrix.values.tolist(), strict=True)):
+        for column, (y_layer, value) in enumerate(zip(matrix.y_layers, row, strict=True)):
             yield (
                 matrix.x_file,
                 x_layer,
@@ -39,7 +52,13 @@ def _tidy_rows(matrix: Matrix) -> Iterable[tuple[str, ...]]:
                 matrix.kernel,
                 n_examples,
                 repr(value),
+                # Empty where a measure has no such law: `nan` is for values.
+                *("" if name not in statistics else _known(statistics[name][place, column]) for name in names),
             )
+
+
+def _known(value: float) -> str:
+    return "" if math.isnan(value) else repr(float(value))
 
 
 def format_wide(comparison: Comparison) -> str:
@@ -50,6 +69,8 @@ def format_wide(comparison: Comparison) -> str:
             "give one second file, one measure and one kernel, or use --format csv"
         )
     matrix = comparison.matrices[0]
+    if matrix.statistics is not None:
+        raise UsageError("--format wide has no room for --stats; use --format csv or json")
     rows = (
         (name, *(repr(value) for value in row))
         for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True)
@@ -96,5 +117,10 @@ def _matrix_object(matrix: Matrix) -> dict[str, Any]:
         "x_layers": list(matrix.x_layers),
         "y_layers": list(matrix.y_layers),
         # JSON has no NaN and no infinity.
-        "values": [[value if abs(value) < float("inf") else None for value in row] for row in matrix.values.tolist()],
+        "values": _json_values(matrix.values),
+        **{name: _json_values(values) for name, values in _statistics(matrix).items()},
     }
+
+
+def _json_values(values: Float64) -> list[list[float | None]]:
+    return [[value if math.isfinite(value) else None for value in row] for row in values.tolist()]

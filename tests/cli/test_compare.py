@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -93,3 +94,29 @@ def test_a_name_that_is_no_utf_8(tmp_path, capsysbinary):
     ended = run_here(["compare", path], capsysbinary)
     assert ended.status == 0
     assert b"\\udcff.h5,conv1," in ended.out
+
+
+def test_statistics_follow_the_value(tmp_path, monkeypatch, capsysbinary):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("a.npz", one=rng.standard_normal((30, 3)), two=rng.standard_normal((30, 2)), clip=np.arange(30) // 3)
+    ended = run_here(["compare", "a.npz", "-m", "cka", "-m", "procrustes", "--stats"], capsysbinary)
+    assert ended.status == 0
+    header, *rows = list(csv.reader(ended.out.decode().splitlines()))
+    assert header[7:] == ["value", "std_error", "chance", "p_value"]
+    assert all(all(row[8:]) for row in rows[:4])
+    assert all(row[8:] == ["", "", ""] for row in rows[4:])
+    ended = run_here(
+        ["compare", "a.npz", "--stats", "--permutations", "19", "--groups", "clip", "--format", "json"], capsysbinary
+    )
+    (matrix,) = json.loads(ended.out)["matrices"]
+    assert np.shape(matrix["std_error"]) == np.shape(matrix["p_value_of_max"]) == (2, 2)
+    assert matrix["p_value"][0][0] == 0.05
+    ended = run_here(["compare", "a.npz", "--stats", "--format", "wide"], capsysbinary)
+    assert (ended.status, ended.err) == (2, "Error: --format wide has no room for --stats; use --format csv or json\n")
+    ended = run_here(["compare", "a.npz", "--stats", "--format", "table"], capsysbinary)
+    assert "±" in ended.out.decode()
+    piped = run_here(["heatmap", "stats.csv", "-o", "a.png"], capsysbinary)
+    assert piped.status == 1  # no such file
+    (tmp_path / "stats.csv").write_bytes(run_here(["compare", "a.npz", "--stats"], capsysbinary).out)
+    assert run_here(["heatmap", "stats.csv", "-o", "a.png"], capsysbinary).status == 0

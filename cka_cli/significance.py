@@ -1,0 +1,185 @@
+"""p-values: could rows paired at random give as much?
+
+Without counting, by the exact mean and variance over all permutations of the rows and a skewness from a sample of the
+rows: a Pearson III law. Or by counting random permutations, the same ones for all layers, so that the largest value of
+a search over many pairs can be judged too.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cka_cli.arrays import Float64, Indices
+from cka_cli.errors import DataError
+from cka_cli.gram_layers import GramLayer, gram_matrix
+from cka_cli.gram_sums import GramSums
+from cka_cli.hsic import cka
+from cka_cli.names import Spec
+from cka_cli.pearson import pearson_iii_p_value
+from cka_cli.permutations import (
+    MatrixInvariants,
+    centred_gram,
+    counted_p_value,
+    invariants_of,
+    invariants_of_sums,
+    permutation_moments,
+    stack,
+    u_centred_gram,
+)
+from cka_cli.threads import in_order
+
+# Rows from which the skewness is worked out, at a cost of their third power: all of them where they are few, else so
+# many. Where skewness matters, few components carry a layer, and few rows show them.
+_N_FEW_ROWS = 512
+_N_SAMPLE_ROWS = 256
+_SAMPLE_SEED = 20080801
+# Of two values of CKA, that rounding may have put on the wrong sides of each other.
+_TIE = 1e-9
+# The geometric mean of two layers' outlier ratios above which the law was 2 to 20 times off at p = 0.002.
+_HEAVY = 0.1
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Counted:
+    """p-values of every pair by counted permutations, alone and as the largest of all pairs."""
+
+    p_value: Float64
+    p_value_of_max: Float64
+
+
+@dataclass(frozen=True)
+class ByLaw:
+    """p-values of every pair by the Pearson III law, and the places of layers that a few examples outweigh.
+
+    Of a pair of such layers the p-value may be several times too small.
+    """
+
+    p_value: Float64
+    heavy: set[int]
+
+
+def p_values_by_law(
+    layers: Sequence[GramLayer], spec: Spec, sums: GramSums, *, is_unbiased: bool, n_threads: int
+) -> ByLaw:
+    """Return the p-value of CKA, and of HSIC, of every pair, shape (n_x_layers, n_y_layers); NaN where it has none."""
+    n, (x, y) = sums.n_examples, (sums.x, sums.y)
+    rows = np.arange(n)
+    if n > _N_FEW_ROWS:
+        rows = np.sort(np.random.default_rng(_SAMPLE_SEED).choice(n, _N_SAMPLE_ROWS, replace=False))
+    centre = u_centred_gram if is_unbiased else centred_gram
+    of_rows = stack(
+        list(in_order(lambda layer: invariants_of(centre(gram_matrix(layer, rows, spec))), layers, n_threads))
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        cross, norms = sums.unbiased() if is_unbiased else sums.biased()
+        values = cka(cross, norms[x], norms[y])
+        of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(of_rows)
+    moments = permutation_moments(_part(of_all, x), _part(of_all, y))
+    # The rows as they are paired are one of the n! pairings.
+    least = math.exp(-math.lgamma(n + 1))
+    p_value = np.asarray(np.maximum(pearson_iii_p_value(values, *moments), least))
+    return ByLaw(p_value, _heavy_layers(sums))
+
+
+def _heavy_layers(sums: GramSums) -> set[int]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        ratios = _invariants_of_sums(sums, sums.biased()[1], is_unbiased=False).outlier_ratios
+    places = range(len(ratios))
+    of_pairs = np.sqrt(np.multiply.outer(ratios[sums.x], ratios[sums.y])) > _HEAVY
+    rows, columns = np.nonzero(of_pairs)
+    return {places[sums.x][row] for row in rows} | {places[sums.y][column] for column in columns}
+
+
+def _invariants_of_sums(sums: GramSums, norms: Float64, *, is_unbiased: bool) -> MatrixInvariants:
+    n = sums.n_examples
+    if is_unbiased:
+        return invariants_of_sums(n, n * (n - 3) * norms, None)
+    row_sums = sums.row_sums + sums.diagonals
+    centred = sums.diagonals - 2 / n * row_sums + row_sums.sum(axis=1)[:, None] / n**2
+    return invariants_of_sums(n, (n - 1) ** 2 * norms, centred)
+
+
+def _part(invariants: MatrixInvariants, layers: slice) -> MatrixInvariants:
+    return MatrixInvariants(
+        invariants.n_examples, invariants.traces[layers], invariants.squares[layers], invariants.cubes[layers]
+    )
+
+
+def random_pairings(n_examples: int, n_permutations: int, seed: int, groups: Indices | None) -> list[Indices]:
+    """Return permutations of the examples; with groups, of whole groups among those of their size.
+
+    groups : shape (n_examples,), the group of each example.
+    """
+    random = np.random.default_rng(seed)
+    if groups is None:
+        return [random.permutation(n_examples) for _ in range(n_permutations)]
+    members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
+    sizes = np.array([len(each) for each in members])
+    result = []
+    for _ in range(n_permutations):
+        order = np.empty(n_examples, np.intp)
+        for size in np.unique(sizes):
+            same = np.flatnonzero(sizes == size)
+            for to, source in zip(same, random.permutation(same), strict=True):
+                order[members[to]] = members[source]
+        result.append(order)
+    return result
+
+
+def counted_p_values(
+    layers: Sequence[GramLayer],
+    spec: Spec,
+    pairings: Sequence[Indices],
+    x: slice,
+    y: slice,
+    *,
+    is_unbiased: bool,
+    memory_bytes: int,
+    n_threads: int,
+    progress: Callable[[int, int], None],
+) -> Counted:
+    """Return p-values by counting the permutations that give as much CKA, or HSIC, or more.
+
+    Holds the Gram matrices of all layers. Cost: n² multiplications for each pair and permutation.
+    """
+    n = layers[0].source.n_examples
+    least = 8 * n * n * (2 * len(layers) + (1 + len(range(len(layers))[y])) * n_threads)
+    if least > memory_bytes:
+        raise DataError(
+            f"--memory {memory_bytes / _MIB:.4g}MiB: too little to count permutations (the Gram matrices of all layers "
+            f"stay in memory); give at least --memory {-(-least // _MIB) + 1}MiB, fewer examples (--sample), or no "
+            "--permutations"
+        )
+    centre = u_centred_gram if is_unbiased else centred_gram
+    everything = np.arange(n)
+    grams = list(in_order(lambda layer: _of_unit_norm(centre(gram_matrix(layer, everything, spec))), layers, n_threads))
+    rows, columns = np.triu_indices(n, 1)
+    x_above = np.stack([gram[rows, columns] for gram in grams[x]])
+    x_diagonals, y_diagonals = (np.stack([np.diagonal(gram) for gram in grams[side]]) for side in (x, y))
+
+    def similarities(order: Indices) -> Float64:
+        places = order[rows] * n + order[columns]
+        above = np.stack([gram.take(places) for gram in grams[y]])
+        return np.asarray(2 * x_above @ above.T + x_diagonals @ y_diagonals[:, order].T)
+
+    observed = similarities(everything) - _TIE
+    n_at_least, n_max = np.zeros(observed.shape), np.zeros(observed.shape)
+    for done, result in enumerate(in_order(similarities, pairings, n_threads), start=1):
+        n_at_least += result >= observed
+        n_max += np.nanmax(result, initial=-np.inf) >= observed
+        progress(done, len(pairings))
+    is_missing = np.isnan(observed)
+    p_value, of_max = (counted_p_value(count, len(pairings)) for count in (n_at_least, n_max))
+    return Counted(np.where(is_missing, np.nan, p_value), np.where(is_missing, np.nan, of_max))
+
+
+def _of_unit_norm(gram: Float64) -> Float64:
+    largest = float(np.abs(gram).max())
+    if not 0 < largest < np.inf:
+        return np.full_like(gram, np.nan)
+    gram /= largest
+    gram /= np.sqrt((gram**2).sum())
+    return gram

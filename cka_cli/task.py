@@ -1,0 +1,143 @@
+"""What is wanted of which layers, and what comes out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from cka_cli.activations import SelectedLayer
+from cka_cli.arrays import Float64, Indices
+from cka_cli.centred import compute_dtype
+from cka_cli.kernels import KERNELS
+from cka_cli.measures import MEASURES
+from cka_cli.names import Spec
+from cka_cli.plan import Job, LayerShape
+
+# Below these sizes products are float64: they cost little, and a debiased value of few examples feels each rounding.
+_LEAST_SINGLE_EXAMPLES = 256
+_LEAST_SINGLE_PRODUCTS = 10**9
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """Which rows are left out together, and how rows are paired at random.
+
+    row_folds : shape (n_rows,), the fold of each row selected. row_groups : which rows depend on each other, and are
+        permuted together; None when none do.
+    n_permutations : how many random pairings are counted; None for the law they follow.
+    """
+
+    row_folds: Indices
+    row_groups: Indices | None = None
+    n_permutations: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is wanted of which layers.
+
+    x, y : the layers that stand in the rows and columns of the matrix; the same when X is compared with itself.
+    n_batch, n_passes, seed : of the minibatch estimate; None for the exact value.
+    resampling : for standard errors and p-values; None where they are not wanted.
+    apart : for each layer the number of its file, where pairs within a file are not wanted; empty for all pairs.
+    """
+
+    layers: Sequence[SelectedLayer]
+    x: slice
+    y: slice
+    measures: Sequence[Spec]
+    kernels: Sequence[Spec]
+    precision: str = "auto"
+    n_batch: int | None = None
+    n_passes: int = 1
+    seed: int = 0
+    apart: tuple[int, ...] = ()
+    resampling: Resampling | None = None
+
+    @property
+    def gram_measures(self) -> list[Spec]:
+        """The measures of Gram matrices."""
+        return [spec for spec in self.measures if MEASURES[spec.name].takes_kernel]
+
+    @property
+    def pair_measures(self) -> list[Spec]:
+        """The measures of the CCA family."""
+        return [spec for spec in self.measures if not MEASURES[spec.name].takes_kernel]
+
+    @property
+    def is_square(self) -> bool:
+        """Whether the same layers stand in the rows and the columns, so that every pair stands there both ways."""
+        return self.x == self.y
+
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Row and column of the pairs wanted, once where they stand in the matrix both ways."""
+        rows, columns = range(len(self.layers[self.x])), range(len(self.layers[self.y]))
+        return [
+            (row, column)
+            for row, column in product(rows, columns)
+            if not (self.is_square and column < row) and not (self.apart and self.apart[row] == self.apart[column])
+        ]
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of products: one for all, since tiles of all layers are multiplied with each other.
+
+        Rounding of single entries averages out over many of them, so `auto` leaves float32 to large jobs.
+        """
+        n_examples = self.layers[0].n_examples
+        n_products = n_examples**2 * sum(layer.n_features for layer in self.layers)
+        is_small = n_examples < _LEAST_SINGLE_EXAMPLES or n_products < _LEAST_SINGLE_PRODUCTS
+        if self.precision == "auto" and is_small:
+            return np.dtype(np.float64)
+        dtypes = [compute_dtype(layer.dtype, self.precision) for layer in self.layers]
+        return max(dtypes, key=lambda each: each.itemsize)
+
+    def job(self) -> Job:
+        """Return what the plan must know."""
+        kernels = self.kernels if self.gram_measures else []
+        return Job(
+            layers=[LayerShape(layer.n_features, layer.dtype.itemsize, layer.n_step) for layer in self.layers],
+            n_examples=self.layers[0].n_examples,
+            n_x=len(self.layers[self.x]),
+            n_y=0 if self.is_square else len(self.layers[self.y]),
+            n_kernels=len(kernels),
+            n_by_median=sum(spec.get("sigma") is not None for spec in kernels),
+            needs_double=any(not KERNELS[spec.name].keeps_single for spec in kernels),
+            n_value_bytes=self.dtype.itemsize,
+            is_linear_only=bool(kernels) and all(spec.name == "linear" for spec in kernels),
+            needs_factors=bool(self.pair_measures),
+            n_batch=self.n_batch,
+            n_passes=self.n_passes,
+            n_folds=int(self.resampling.row_folds.max()) + 1 if self.resampling and kernels else 0,
+        )
+
+
+@dataclass
+class Outcome:
+    """The values of every measure and kernel, shape (n_x_layers, n_y_layers), and what must be said of layers.
+
+    chances : what rows paired at random give on average, NaN where no law is known. std_errors, p_values,
+        p_values_of_max : where wanted.
+
+    constant, saturated, saturated_y : labels of layers; the last of columns. crowded : pairs whose ranks add up to
+        more than n−1. flat, without_width, overflowing : labels, by kernel; heavy : those in which a few
+        examples outweigh the rest, which p-values by law do not bear.
+    """
+
+    values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
+    chances: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
+    std_errors: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
+    p_values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
+    p_values_of_max: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
+    constant: list[str] = field(default_factory=list)
+    saturated: list[str] = field(default_factory=list)
+    saturated_y: list[str] = field(default_factory=list)
+    crowded: list[str] = field(default_factory=list)
+    flat: dict[Spec, list[str]] = field(default_factory=dict)
+    without_width: dict[Spec, list[str]] = field(default_factory=dict)
+    overflowing: dict[Spec, list[str]] = field(default_factory=dict)
+    heavy: dict[Spec, list[str]] = field(default_factory=dict)
