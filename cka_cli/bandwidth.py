@@ -123,7 +123,7 @@ def _narrowed(
     for chunk in chunks():
         n_below += int(np.count_nonzero(chunk < low))
         inside = chunk[(chunk >= low) & (chunk <= high)].astype(np.float64)
-        bins = np.minimum(((inside - low) * (_N_BINS / (high - low))).astype(np.int64), _N_BINS - 1)
+        bins = np.minimum(((inside - low) / (high - low) * _N_BINS).astype(np.int64), _N_BINS - 1)
         counts += np.bincount(bins, minlength=_N_BINS)
     ends = n_below + np.cumsum(counts)
     # One bin more on either side: a value on an edge may have been rounded into its neighbour.

@@ -16,12 +16,13 @@ from cka_cli.centred import find_nonfinite_examples
 from cka_cli.engine import Progress, run
 from cka_cli.errors import DataError, UsageError
 from cka_cli.folds import folds_of_rows
+from cka_cli.job import RunKeywords, RunOptions
 from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix, Statistics
 from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.notes import notes_of
-from cka_cli.plan import Plan, RunKeywords, RunOptions, make_plan
+from cka_cli.plan import Plan, make_plan
 from cka_cli.task import Outcome, Resampling, Task
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.

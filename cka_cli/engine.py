@@ -16,6 +16,7 @@ from cka_cli.gram_layers import GramLayer, has_gram, prepare
 from cka_cli.gram_sums import GramSums
 from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES, values_from_sums
+from cka_cli.memory import give_back_freed_memory
 from cka_cli.names import Spec
 from cka_cli.plan import Plan
 from cka_cli.resampled import add_statistics
@@ -29,6 +30,8 @@ Progress = Callable[[str, int, int], None]
 
 def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
     """Return the values of a task, worked out as the plan says."""
+    if not plan.in_memory:
+        give_back_freed_memory()
     task, folds = _in_fold_order(task, plan)
     sources, factors = _open_sources(task, plan, progress)
     outcome = Outcome(constant=[source.label for source in sources if source.is_constant])
@@ -131,7 +134,7 @@ def _gram_sums(
         return [_OfKernel(spec, sums, gram_scales(layers, spec), layers) for spec in task.kernels]
     several_tiles = plan.route == "batches" or (plan.in_memory and plan.n_tiles > 1)
     job = GramJob(
-        layers, task.kernels, task.x, task.y, plan.n_tile_rows, plan.keep_distances, folds=folds,
+        layers, task.kernels, task.x, task.y, plan.n_tile_rows, plan.keep_distances, folds=folds, n_kept=plan.n_kept,
         tiles_at_once=plan.n_threads if several_tiles else 1, layers_at_once=1 if several_tiles else plan.n_threads,
     )  # fmt: skip
     all_sums: list[GramSums | BatchSums] = []

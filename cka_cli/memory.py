@@ -1,9 +1,15 @@
 """How much memory and how many cores there are for us, container limits respected."""
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 _FALLBACK_BYTES = 2 << 30
+# Options of mallopt(3).
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+# Arrays from this size on are given back at once; smaller ones come and go too often.
+_LARGE_BYTES = 2 << 20
 
 
 def default_memory_bytes() -> int:
@@ -45,6 +51,22 @@ def _group_available() -> int | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def give_back_freed_memory() -> None:
+    """Make the C library return large arrays to the system once they are freed, where it is glibc.
+
+    Else each thread keeps what it freed, and a process that reads in pieces grows to twice what its arrays take:
+    177 MiB instead of 111 MiB were measured for 65 MiB of arrays.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        set_option(_M_ARENA_MAX, 1)
 
 
 def n_cores() -> int:

@@ -7,96 +7,23 @@ how many features are read at a time. The values of a comparison do not depend o
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TypedDict
 
 from cka_cli.errors import DataError
+from cka_cli.job import Job, LayerShape
 
 # Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
 _TILE_ROWS = 512
 _LEAST_TILE_ROWS = 64
 _FEWEST_BLOCKS = 4
 _MOST_THREADS = 256
+# Distances that a thread may hold while a median is sought.
+_MOST_KEPT, _LEAST_KEPT = 1 << 26, 1 << 16
 # Features of a slice below which reading and multiplying lose speed.
 _GOOD_SLICE = 1024
 _READ_BYTES = 1 << 25
 # Rows of a block on the feature route: a product runs at full speed, and blocks stay small beside their product.
 _FEATURE_ROWS = 2048
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How the work is done.
-
-    precision : of the products: auto, single or double.
-    n_batch, n_passes : the minibatch estimate instead of the exact value; None for the exact value.
-    memory_bytes : what the arrays may take; half of the free memory when None.
-    stats : whether standard errors, chance levels and p-values are wanted too.
-    permutations : how many random pairings of the rows are counted for the p-values; None for the law they follow.
-    groups : a one-axis array by which examples depend on each other: they are left out and permuted together.
-    """
-
-    precision: str = "auto"
-    n_batch: int | None = None
-    n_passes: int = 1
-    memory_bytes: int | None = None
-    n_threads: int = 1
-    stats: bool = False
-    permutations: int | None = None
-    groups: str | None = None
-
-
-class RunKeywords(TypedDict, total=False):
-    """The fields of `RunOptions`, as keywords of a call."""
-
-    precision: str
-    n_batch: int | None
-    n_passes: int
-    memory_bytes: int | None
-    n_threads: int
-    stats: bool
-    permutations: int | None
-    groups: str | None
-
-
-@dataclass(frozen=True)
-class LayerShape:
-    """What the plan must know of a layer.
-
-    n_features : once pooled. n_saved_bytes : per value, as saved.
-    n_step : features in the smallest slice that can be read without reading the rest.
-    """
-
-    n_features: int
-    n_saved_bytes: int
-    n_step: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is asked for, as far as its cost goes.
-
-    n_x, n_y : layers in the rows and the columns of the matrix (n_y of 0 when X is compared with itself).
-    n_kernels, n_by_median : Gram kernels, and those whose width is a share of the median distance.
-    needs_double : kernels whose tiles are float64 whatever the layers. n_value_bytes : 4 or 8, of the products.
-    is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family.
-    n_batch, n_passes : of the minibatch estimate; None for the exact value.
-    n_folds : of the examples, whose sums are kept apart for standard errors; 0 for none.
-    """
-
-    layers: Sequence[LayerShape]
-    n_examples: int
-    n_x: int
-    n_y: int
-    n_kernels: int
-    n_by_median: int
-    needs_double: bool
-    n_value_bytes: int
-    is_linear_only: bool
-    needs_factors: bool
-    n_batch: int | None = None
-    n_passes: int = 1
-    n_folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +35,7 @@ class Plan:
     in_memory : layers are read once and kept; else they are read in pieces, as often as `n_reads` says.
     n_tile_rows : rows of a tile, or of a block on the feature route. n_slices : features read at a time, by layer.
     keep_distances : distances stay in memory between finding their median and using it.
+    n_kept : distances of one layer that each thread may hold while their median is sought.
     peak_bytes : what the arrays take at most; the interpreter and its libraries come on top (about 70 MiB).
     """
 
@@ -123,6 +51,7 @@ class Plan:
     bytes_read: int
     peak_bytes: int
     multiplications: int
+    n_kept: int = 1 << 25
 
 
 def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
@@ -196,7 +125,9 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     loading += n_threads * 4 * 8 * n * widest if job.needs_factors else 0
     n_rows = _tile_rows(job, n_threads, max(_READ_BYTES, (memory_bytes - values) // 2))
     tiles = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows)) if job.n_kernels else 0
-    peak = values + factors + max(loading, tiles) + _sums_bytes(job)
+    n_kept = _n_kept(job, max(tiles, (memory_bytes - values) // 2), n_threads)
+    medians = n_threads * _kept_bytes(job, n_kept) if job.n_by_median else 0
+    peak = values + factors + max(loading, tiles, medians) + _sums_bytes(job)
     kept = len(job.layers) * job.n_value_bytes * n * (n + n_rows) // 2
     keep = job.n_by_median > 0 and peak + kept + n_threads * kept // len(job.layers) // 8 <= memory_bytes
     n_blocks = -(-n // n_rows)
@@ -212,7 +143,8 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         n_reads=1,
         bytes_read=_saved_bytes(job),
         peak_bytes=peak + (kept if keep else 0),
-        multiplications=_times(job, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0,
+        multiplications=_times(job, n_kept, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0,
+        n_kept=n_kept,
     )
 
 
@@ -222,9 +154,30 @@ def _factor_bytes(job: Job) -> int:
     return sum(8 * min(n, layer.n_features) * (n + layer.n_features) for layer in job.layers) * job.needs_factors
 
 
-def _times(job: Job, *, keep: bool) -> int:
-    """Return how often all products are formed: once more where medians are sought and distances are not kept."""
-    return 1 + (job.n_by_median > 0 and not keep)
+def _times(job: Job, n_kept: int, *, keep: bool) -> int:
+    """Return how often all products are formed: once more where medians are sought and distances are not kept.
+
+    Twice more where those near the median are too many to be held, and must be narrowed down first.
+    """
+    if not job.n_by_median or keep:
+        return 1
+    return 2 if _n_near_median(job) <= n_kept else 3
+
+
+def _n_near_median(job: Job) -> int:
+    """Distances of one layer that a sample leaves as candidates for the median: two fifths of all."""
+    return job.n_examples * (job.n_examples - 1) // 5
+
+
+def _n_kept(job: Job, n_bytes: int, n_threads: int) -> int:
+    """Distances that each thread may hold while a median is sought, of so many bytes for all threads."""
+    most = min(_MOST_KEPT, 2 * _n_near_median(job), n_bytes // (n_threads * _kept_bytes(job, 1)))
+    return max(_LEAST_KEPT, most)
+
+
+def _kept_bytes(job: Job, n_kept: int) -> int:
+    """Bytes of so many distances: as they come, side by side, and in part in order."""
+    return 3 * n_kept * job.n_value_bytes
 
 
 def _loading_bytes(job: Job, widest: int) -> int:
@@ -261,7 +214,8 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         least_bytes = _piece_bytes(job, n_rows, -(-n // n_rows), [_least_slice(each, n_rows) for each in job.layers], 1)
         raise _too_small(memory_bytes, least_bytes, "tiles and slices get no smaller")
     widths = [_widest_slice(layer, n_rows, job.n_value_bytes, room // threads, n_blocks) for layer in job.layers]
-    times = _times(job, keep=False)
+    n_kept = _n_kept(job, _tile_bytes(job, n_rows), threads)  # tiles come when medians are known
+    times = _times(job, n_kept, keep=False)
     n_reads = 1 + times * n_blocks
     return Plan(
         route="gram",
@@ -276,6 +230,7 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         bytes_read=n_reads * _saved_bytes(job),
         peak_bytes=_piece_bytes(job, n_rows, n_blocks, widths, threads),
         multiplications=times * _gram_multiplications(job),
+        n_kept=n_kept,
     )
 
 

@@ -22,9 +22,6 @@ from cka_cli.threads import in_order
 
 Progress = Callable[[int, int], None]
 
-# Distances of one layer that may be kept while a median is sought.
-_MAX_KEPT = 1 << 25
-
 
 @dataclass(frozen=True)
 class GramJob:
@@ -32,6 +29,7 @@ class GramJob:
 
     x, y : the layers that stand in the rows and columns of the matrix.
     keep_distances : whether the distances of all pairs of rows stay in memory until their median is found and used.
+    n_kept : distances of one layer that each thread may hold while their median is sought.
     folds : which examples the jackknife leaves out together; None where no standard errors are wanted.
     tiles_at_once : threads that work on tiles; layers_at_once : threads that work on the layers of one tile.
     """
@@ -45,6 +43,7 @@ class GramJob:
     tiles_at_once: int = 1
     layers_at_once: int = 1
     folds: Folds | None = None
+    n_kept: int = 1 << 25
 
     @property
     def n_examples(self) -> int:
@@ -195,7 +194,7 @@ def with_medians(
             chunks = lambda: (_each_pair_once(of_tile[place], tile) for of_tile, tile in zip(kept, tiles, strict=True))  # noqa: E731
             sample = np.concatenate([chunk[::97] for chunk in chunks()])
             sample, share = sample[np.isfinite(sample)], 0.01
-        median = median_of_all_pairs(chunks, sample, job.n_examples, share=share, max_kept=_MAX_KEPT)
+        median = median_of_all_pairs(chunks, sample, job.n_examples, share=share, max_kept=job.n_kept // 2)
         spread = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
         if median <= 64 * float(np.finfo(layer.source.dtype).eps) * spread:
             median = 0.0  # equal rows, told apart by rounding alone

@@ -37,3 +37,9 @@ def test_median_counts_the_zero_diagonal_and_every_pair_twice(n_examples):
     pairs = squared[np.triu_indices(n_examples, 1)]
     median = median_of_all_pairs(lambda: [pairs], pairs, n_examples, share=0.1, max_kept=10**6)
     assert median == pytest.approx(np.median(squared), rel=1e-12)
+
+
+def test_distances_near_the_smallest_numbers_are_narrowed_down():
+    values = np.random.default_rng(0).random(5000) * 2e-308
+    found = order_statistics(lambda: [values], values[:100], [2500], 5000, share=0.2, max_kept=300)
+    assert found == {2500: np.sort(values)[2500]}

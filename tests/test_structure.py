@@ -16,7 +16,7 @@ RANKS = {
         "memory", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
     },
     2: {
-        "measures", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
+        "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
         "resampled", "features", "batches",
     },
     3: {"engine", "notes", "comparison", "inspection"},

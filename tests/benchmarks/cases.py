@@ -96,6 +96,10 @@ _GROWTH = (
         (*_COMPARE, "--memory", "1GiB"), tuple(Activations(4, n, 512) for n in (1000, 2000, 4000, 8000)), 4.2,
     ),
     Growth(
+        "growth-in-pieces", "4 + 4 layers, 8000, 16000, 32000 examples, none of which fit in 64 MiB",
+        (*_COMPARE, "--memory", "64MiB"), tuple(Activations(4, n, 256) for n in (8000, 16000, 32000)), 4.2, 1.1,
+    ),
+    Growth(
         "growth-layers", "8, 16, 32, 64 layers on each side",
         _COMPARE, tuple(Activations(n, 2000, 256) for n in (8, 16, 32, 64)), 2.2,
     ),

@@ -1,0 +1,80 @@
+"""How a run is asked for, and what of it decides its cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the work is done.
+
+    precision : of the products: auto, single or double.
+    n_batch, n_passes : the minibatch estimate instead of the exact value; None for the exact value.
+    memory_bytes : what the arrays may take; half of the free memory when None.
+    stats : whether standard errors, chance levels and p-values are wanted too.
+    permutations : how many random pairings of the rows are counted for the p-values; None for the law they follow.
+    groups : a one-axis array by which examples depend on each other: they are left out and permuted together.
+    """
+
+    precision: str = "auto"
+    n_batch: int | None = None
+    n_passes: int = 1
+    memory_bytes: int | None = None
+    n_threads: int = 1
+    stats: bool = False
+    permutations: int | None = None
+    groups: str | None = None
+
+
+class RunKeywords(TypedDict, total=False):
+    """The fields of `RunOptions`, as keywords of a call."""
+
+    precision: str
+    n_batch: int | None
+    n_passes: int
+    memory_bytes: int | None
+    n_threads: int
+    stats: bool
+    permutations: int | None
+    groups: str | None
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What the plan must know of a layer.
+
+    n_features : once pooled. n_saved_bytes : per value, as saved.
+    n_step : features in the smallest slice that can be read without reading the rest.
+    """
+
+    n_features: int
+    n_saved_bytes: int
+    n_step: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, as far as its cost goes.
+
+    n_x, n_y : layers in the rows and the columns of the matrix (n_y of 0 when X is compared with itself).
+    n_kernels, n_by_median : Gram kernels, and those whose width is a share of the median distance.
+    needs_double : kernels whose tiles are float64 whatever the layers. n_value_bytes : 4 or 8, of the products.
+    is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family.
+    n_batch, n_passes : of the minibatch estimate; None for the exact value.
+    n_folds : of the examples, whose sums are kept apart for standard errors; 0 for none.
+    """
+
+    layers: Sequence[LayerShape]
+    n_examples: int
+    n_x: int
+    n_y: int
+    n_kernels: int
+    n_by_median: int
+    needs_double: bool
+    n_value_bytes: int
+    is_linear_only: bool
+    needs_factors: bool
+    n_batch: int | None = None
+    n_passes: int = 1
+    n_folds: int = 0
