@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cka_cli.arrays import Float64, Indices
+from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.bandwidth import median_of_batches
+from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import N_FOLDS, jackknife_std_error
 from cka_cli.gram_layers import GramLayer, gathered, tile_inputs
 from cka_cli.gram_sums import GramSums
@@ -19,20 +20,35 @@ from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, tile_of_all_layers
 
 LEAST_BATCH = 4
+_STAGE = "batches"  # of a checkpoint
 
 
 class _Sum:
     """What `GramSums` of some batches say of HSIC, added up."""
 
     def __init__(self, n_layers: int, shape: tuple[int, int]):
-        self.n_batches = 0
+        self.counts = np.zeros(1, np.int64)
         self.cross = {True: np.zeros(shape), False: np.zeros(shape)}  # by: is it the unbiased estimator?
         self.norms = {True: np.zeros(n_layers), False: np.zeros(n_layers)}
         self.rounding = {True: np.zeros(n_layers), False: np.zeros(n_layers)}
         self.expected = np.zeros(shape)
 
+    @property
+    def n_batches(self) -> int:
+        """How many batches were added."""
+        return int(self.counts[0])
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all sums, by name."""
+        of_estimators = {
+            f"{name} {is_unbiased}": values
+            for name, sums in (("cross", self.cross), ("norms", self.norms), ("rounding", self.rounding))
+            for is_unbiased, values in sums.items()
+        }
+        return {"counts": self.counts, "expected": self.expected, **of_estimators}
+
     def add(self, sums: GramSums) -> None:
-        self.n_batches += 1
+        self.counts += 1
         self.expected += sums.expected()
         with np.errstate(all="ignore"):  # fewer than 4 examples in all have no unbiased estimate
             for is_unbiased, (cross, norms) in ((True, sums.unbiased()), (False, sums.biased())):
@@ -116,7 +132,12 @@ def batches_of(orders: Sequence[Indices], n_batch: int) -> list[Indices]:
 
 
 def batch_sums(
-    job: GramJob, orders: Sequence[Indices], n_batch: int, n_threads: int, progress: Callable[[int, int], None]
+    job: GramJob,
+    orders: Sequence[Indices],
+    n_batch: int,
+    n_threads: int,
+    progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
 ) -> tuple[GramJob, list[BatchSums]]:
     """Return the batch sums of every kernel of the job, and the job with the medians that its kernels needed.
 
@@ -126,21 +147,31 @@ def batch_sums(
     if any(spec.get("sigma") is not None for spec in job.kernels):
         first = batches_of(orders[:1], n_batch)
         job = replace(job, layers=list(in_order(lambda layer: _with_median(layer, first), job.layers, n_threads)))
-    by_pass = [batches_of([order], n_batch) for order in orders]
-    n_batches, done = len(by_pass) * len(by_pass[0]), 0
-    results = in_order(lambda rows: _sums_of(job, rows), [rows for batches in by_pass for rows in batches], n_threads)
+    batches = [rows for order in orders for rows in batches_of([order], n_batch)]
+    n_in_pass = len(batches) // len(orders)
+    n_groups = min(N_FOLDS, n_in_pass)
     shape = (len(range(len(job.layers))[job.x]), len(range(len(job.layers))[job.y]))
-    of_kernels: list[list[list[_Sum]]] = [[] for _ in job.kernels]
-    for batches in by_pass:
-        n_groups = min(N_FOLDS, len(batches))
-        for of_kernel in of_kernels:
-            of_kernel.append([_Sum(len(job.layers), shape) for _ in range(n_groups)])
-        for place in range(len(batches)):
-            for of_kernel, sums in zip(of_kernels, next(results), strict=True):
-                of_kernel[-1][place * n_groups // len(batches)].add(sums)
-            done += 1
-            progress(done, n_batches)
-    return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in of_kernels]
+    all_sums = [[[_Sum(len(job.layers), shape) for _ in range(n_groups)] for _ in orders] for _ in job.kernels]
+    state = {
+        f"{kernel} {number} {group} {name}": values
+        for kernel, of_kernel in enumerate(all_sums)
+        for number, of_pass in enumerate(of_kernel)
+        for group, sums in enumerate(of_pass)
+        for name, values in sums.arrays().items()
+    }
+    state["n_added"] = np.zeros(1, np.int64)
+    for name, values in checkpoint.stage(_STAGE).items():
+        state[name][...] = values
+    n_before = int(state["n_added"][0])
+    results = in_order(lambda rows: _sums_of(job, rows), batches[n_before:], n_threads)
+    for place, of_kernels in enumerate(results, start=n_before):
+        number, in_pass = divmod(place, n_in_pass)
+        for of_kernel, sums_of_batch in zip(all_sums, of_kernels, strict=True):
+            of_kernel[number][in_pass * n_groups // n_in_pass].add(sums_of_batch)
+        state["n_added"] += 1
+        checkpoint.keep(_STAGE, lambda: state)
+        progress(place + 1, len(batches))
+    return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in all_sums]
 
 
 def _sums_of(job: GramJob, rows: Indices) -> list[GramSums]:

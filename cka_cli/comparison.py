@@ -1,18 +1,20 @@
 """The guts of `cka compare`: paths and options in, a Comparison out. Prints nothing; progress by callback."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
+from cka_cli import __version__
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile, read_groups
 from cka_cli.batches import LEAST_BATCH
 from cka_cli.centred import find_nonfinite_examples
+from cka_cli.checkpoint import Checkpoint, facts_of_file
 from cka_cli.engine import Progress, run
 from cka_cli.errors import DataError, UsageError
 from cka_cli.folds import folds_of_rows
@@ -56,7 +58,7 @@ def compare(
     files, notes = _select([x, *_as_list(ys)], read, progress)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
-    outcome = run(task, _plan(task, options), progress)
+    outcome = _run(task, files, options, read, notes, progress)
     notes += notes_of(task, outcome)
     others, start = files[1:] or files[:1], 0
     matrices: list[Matrix] = []
@@ -88,7 +90,7 @@ def compare_each(
     ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
     places = [slice(start, stop) for start, stop in pairwise(ends)]
     task = replace(task, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
-    outcome = run(task, _plan(task, options), progress)
+    outcome = _run(task, files, options, read, notes, progress)
     matrices: list[Matrix] = []
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
@@ -116,6 +118,42 @@ def plan_comparison(
 def _plan(task: Task, options: RunOptions) -> Plan:
     memory_bytes = default_memory_bytes() if options.memory_bytes is None else options.memory_bytes
     return make_plan(task.job(), memory_bytes, options.n_threads)
+
+
+def _run(
+    task: Task, files: list[SelectedFile], options: RunOptions, read: ReadOptions, notes: list[str], progress: Progress
+) -> Outcome:
+    """Carry out a task, with its checkpoint where one is wanted."""
+    if options.checkpoint is None:
+        return run(task, _plan(task, options), progress, Checkpoint())
+    checkpoint = Checkpoint(options.checkpoint, _facts_of_run(task, files, options, read))
+    plan = _plan(task, options)
+    if checkpoint.plan is not None:
+        saved = Plan(**{**checkpoint.plan, "n_slices": tuple(checkpoint.plan["n_slices"])})
+        plan = replace(saved, n_threads=min(saved.n_threads, options.n_threads))
+    checkpoint.set_plan(asdict(plan))
+    outcome = run(task, plan, progress, checkpoint)
+    if checkpoint.trouble:
+        notes.append(f"{options.checkpoint}: the checkpoint could not be saved ({checkpoint.trouble}); the run went on")
+    return outcome
+
+
+def _facts_of_run(task: Task, files: list[SelectedFile], options: RunOptions, read: ReadOptions) -> dict[str, Any]:
+    """Return all that decides the bits of a result: what a checkpoint must be of."""
+    return {
+        "cka": __version__,
+        "numpy": np.__version__,
+        "layers": [f"{layer.label} {layer.n_examples}x{layer.n_features} {layer.dtype}" for layer in task.layers],
+        "layers of X": len(task.layers[task.x]),
+        "measures": [str(spec) for spec in task.measures],
+        "kernels": [str(spec) for spec in task.kernels],
+        "read": asdict(read),
+        "run": {
+            name: getattr(options, name)
+            for name in ("precision", "n_batch", "n_passes", "stats", "permutations", "groups")
+        },
+        "file": {file.file.path: facts_of_file(file.file.path) for file in files},
+    }
 
 
 def _as_list(ys: str | Sequence[str]) -> list[str]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cka_cli.arrays import Float64
+from cka_cli.arrays import Array, Float64
 from cka_cli.batches import BatchSums, batch_sums, shuffled_orders
 from cka_cli.cca import FactorPair
 from cka_cli.centred import CentredLayer, Source, load_centred, survey
+from cka_cli.checkpoint import Checkpoint
 from cka_cli.factors import Factors, factorise
 from cka_cli.features import feature_sums
 from cka_cli.folds import Folds, order_by_fold
@@ -26,17 +27,18 @@ from cka_cli.tiles import GramJob, gram_scales, gram_sums
 
 # Called with the stage, and how much of it is done of how much in all.
 Progress = Callable[[str, int, int], None]
+_PAIRS = "pairs"  # a stage of a checkpoint
 
 
-def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
-    """Return the values of a task, worked out as the plan says."""
+def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> Outcome:
+    """Return the values of a task, worked out as the plan says, going on from a checkpoint and keeping it."""
     if not plan.in_memory:
         give_back_freed_memory()
     task, folds = _in_fold_order(task, plan)
     sources, factors = _open_sources(task, plan, progress)
     outcome = Outcome(constant=[source.label for source in sources if source.is_constant])
     if task.gram_measures:
-        _add_gram_values(task, plan, sources, folds, outcome, progress)
+        _add_gram_values(task, plan, sources, folds, outcome, progress, checkpoint)
     if task.pair_measures:
         outcome.saturated = [each.label for each in factors if each.is_saturated and each.rank > 0]
         outcome.saturated_y = [each.label for each in factors[task.y] if each.label in outcome.saturated]
@@ -46,7 +48,7 @@ def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
             for x, y in ((x_factors[row], y_factors[column]) for row, column in task.pairs)
             if x.rank + y.rank > x.n_degrees and not (x.is_saturated or y.is_saturated) and x is not y
         ]
-        _add_pair_values(task, plan, factors, outcome, progress)
+        _add_pair_values(task, plan, factors, outcome, progress, checkpoint)
     return outcome
 
 
@@ -105,9 +107,15 @@ class _OfKernel:
 
 
 def _add_gram_values(
-    task: Task, plan: Plan, sources: Sequence[Source], folds: Folds | None, outcome: Outcome, progress: Progress
+    task: Task,
+    plan: Plan,
+    sources: Sequence[Source],
+    folds: Folds | None,
+    outcome: Outcome,
+    progress: Progress,
+    checkpoint: Checkpoint,
 ) -> None:
-    for each in _gram_sums(task, plan, sources, folds, lambda done, of: progress("comparing", done, of)):
+    for each in _gram_sums(task, plan, sources, folds, lambda *done: progress("comparing", *done), checkpoint):
         kernel = each.spec
         flat, over = np.zeros(len(sources), bool), np.zeros(len(sources), bool)
         for spec in task.gram_measures:
@@ -116,7 +124,7 @@ def _add_gram_values(
             flat |= of_measure.is_flat
             over |= of_measure.overflows
         if task.resampling is not None:
-            add_statistics(task, plan, each.spec, each.sums, each.scales, each.layers, outcome, progress)
+            add_statistics(task, plan, each.spec, each.sums, each.scales, each.layers, outcome, progress, checkpoint)
         outcome.overflowing[kernel] = [source.label for source, beyond in zip(sources, over, strict=True) if beyond]
         varying = [source for source, is_flat in zip(sources, flat, strict=True) if is_flat and not source.is_constant]
         without = [layer.source.label for layer in each.layers if not has_gram(layer, kernel)]
@@ -125,12 +133,17 @@ def _add_gram_values(
 
 
 def _gram_sums(
-    task: Task, plan: Plan, sources: Sequence[Source], folds: Folds | None, progress: Callable[[int, int], None]
+    task: Task,
+    plan: Plan,
+    sources: Sequence[Source],
+    folds: Folds | None,
+    progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
 ) -> list[_OfKernel]:
     needs = frozenset(KERNELS[spec.name].needs for spec in task.kernels)
     layers = list(in_order(lambda source: prepare(source, needs), sources, plan.n_threads))
     if plan.route == "features":
-        sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, progress, folds)
+        sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, progress, checkpoint, folds)
         return [_OfKernel(spec, sums, gram_scales(layers, spec), layers) for spec in task.kernels]
     several_tiles = plan.route == "batches" or (plan.in_memory and plan.n_tiles > 1)
     job = GramJob(
@@ -139,11 +152,11 @@ def _gram_sums(
     )  # fmt: skip
     all_sums: list[GramSums | BatchSums] = []
     if task.n_batch is None:
-        job, of_kernels = gram_sums(job, progress)
+        job, of_kernels = gram_sums(job, progress, checkpoint)
         all_sums += of_kernels
     else:
         orders = shuffled_orders(job.n_examples, task.n_passes, task.seed)
-        job, of_batches = batch_sums(job, orders, task.n_batch, plan.n_threads, progress)
+        job, of_batches = batch_sums(job, orders, task.n_batch, plan.n_threads, progress, checkpoint)
         all_sums += of_batches
     return [
         _OfKernel(spec, of_kernel, gram_scales(job.layers, spec), job.layers)
@@ -151,7 +164,14 @@ def _gram_sums(
     ]
 
 
-def _add_pair_values(task: Task, plan: Plan, factors: Sequence[Factors], outcome: Outcome, progress: Progress) -> None:
+def _add_pair_values(
+    task: Task,
+    plan: Plan,
+    factors: Sequence[Factors],
+    outcome: Outcome,
+    progress: Progress,
+    checkpoint: Checkpoint,
+) -> None:
     """Work out the measures of every pair wanted; once for (x, y) and (y, x) where both stand in the matrix."""
     x, y, pairs, is_square = factors[task.x], factors[task.y], task.pairs, task.is_square
 
@@ -160,14 +180,18 @@ def _add_pair_values(task: Task, plan: Plan, factors: Sequence[Factors], outcome
         return [_pair_values(spec, joined, is_square=is_square) for spec in task.pair_measures]
 
     table = np.full((2, len(task.pair_measures), len(x), len(y)), np.nan)
-    for done, ((row, column), values) in enumerate(
-        zip(pairs, in_order(both_ways, pairs, plan.n_threads), strict=True), start=1
-    ):
+    state: dict[str, Array] = {"table": table, "n_done": np.zeros(1, np.int64)}
+    for name, saved in checkpoint.stage(_PAIRS).items():
+        state[name][...] = saved
+    left = pairs[int(state["n_done"][0]) :]
+    for (row, column), values in zip(left, in_order(both_ways, left, plan.n_threads), strict=True):
         for place, (forth, back) in enumerate(values):
             table[:, place, row, column] = forth
             if is_square and row != column:
                 table[:, place, column, row] = back
-        progress("comparing pairs", done, len(pairs))
+        state["n_done"] += 1
+        checkpoint.keep(_PAIRS, lambda: state)
+        progress("comparing pairs", int(state["n_done"][0]), len(pairs))
     outcome.values |= {(spec, None): table[0, place] for place, spec in enumerate(task.pair_measures)}
     outcome.chances |= {(spec, None): table[1, place] for place, spec in enumerate(task.pair_measures)}
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 from cka_cli.centred import Source
+from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_sums import GramSums
 from cka_cli.threads import in_order
 
+_STAGE = "features"
 # Bytes of products that are gone through for every fold in one go: few enough to stay in a core's cache.
 _CHUNK_BYTES = 1 << 18
 
@@ -60,6 +62,7 @@ def feature_sums(
     n_rows: int,
     n_threads: int,
     progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
     folds: Folds | None = None,
 ) -> GramSums:
     """Return the Gram sums of the linear kernel, in scaled units, exact for the biased and the unbiased estimator.
@@ -75,12 +78,19 @@ def feature_sums(
         runs = [(fold, slice(at + run.start, at + run.stop)) for at, found in of_blocks for fold, run in found]
     sums = GramSums(len(layers), n_examples, x, y, folds)
     of_folds = [_Products(layers, x, y) for _ in range(len(folds.sizes) if folds else 1)]
-    results = in_order(lambda run: block_products(layers, x, y, run[1]), runs, n_threads)
+    state = {f"{number} {place}": values for number, each in enumerate(of_folds) for place, values in each.arrays()}
+    state |= {"diagonals": sums.diagonals, "n_added": np.zeros(1, np.int64)}
+    for name, values in checkpoint.stage(_STAGE).items():
+        state[name][...] = values
     n_steps = len(runs) + (len(blocks) if folds else 0)
-    for done, ((fold, rows), block) in enumerate(zip(runs, results, strict=True), start=1):
+    left = runs[int(state["n_added"][0]) :]
+    results = in_order(lambda run: block_products(layers, x, y, run[1]), left, n_threads)
+    for (fold, rows), block in zip(left, results, strict=True):
         of_folds[fold].add(block)
         sums.diagonals[:, rows] = block.squared_norms
-        progress(done, n_steps)
+        state["n_added"] += 1
+        checkpoint.keep(_STAGE, lambda: state)
+        progress(int(state["n_added"][0]), n_steps)
     if not folds:
         _set_sums(sums, of_folds[0], layers)
         _take_off_diagonals(sums)
@@ -102,6 +112,11 @@ class _Products:
         self.cross = np.zeros((n_x, n_y))
         self.own = [np.zeros((layer.n_features, layer.n_features)) for layer in layers] if x != y else []
         self.totals = [np.zeros(layer.n_features) for layer in layers]
+
+    def arrays(self) -> list[tuple[str, Float64]]:
+        """Return all sums, each with a name of its own."""
+        own = [(f"own {place}", each) for place, each in enumerate(self.own)]
+        return [("cross", self.cross), *own, *((f"total {place}", each) for place, each in enumerate(self.totals))]
 
     def add(self, block: BlockProducts) -> None:
         self.cross += block.cross

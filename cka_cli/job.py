@@ -14,6 +14,7 @@ class RunOptions:
     memory_bytes : what the arrays may take; half of the free memory when None.
     stats : whether standard errors, chance levels and p-values are wanted too.
     permutations : how many random pairings of the rows are counted for the p-values; None for the law they follow.
+    checkpoint : a file in which the state of the run is kept, and from which it goes on.
     groups : a one-axis array by which examples depend on each other: they are left out and permuted together.
     """
 
@@ -25,6 +26,7 @@ class RunOptions:
     stats: bool = False
     permutations: int | None = None
     groups: str | None = None
+    checkpoint: str | None = None
 
 
 class RunKeywords(TypedDict, total=False):
@@ -38,6 +40,7 @@ class RunKeywords(TypedDict, total=False):
     stats: bool
     permutations: int | None
     groups: str | None
+    checkpoint: str | None
 
 
 @dataclass(frozen=True)

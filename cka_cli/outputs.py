@@ -101,8 +101,16 @@ def _write_stdout(data: bytes) -> None:
         raise DataError(f"standard output: cannot be written ({why}); give --output PATH") from error
 
 
-def _replace(target: str, data: bytes, *, force: bool) -> None:
-    beside = os.path.join(os.path.dirname(target), f".cka-{os.urandom(6).hex()}.tmp")
+def replace_file(path: str, data: bytes, *, beside: str) -> None:
+    """Put data in the place of a file, whole or not at all; a symbolic link stays a link. Raises OSError.
+
+    beside : the name under which the file is written first, in the same folder.
+    """
+    _replace(os.path.realpath(path), data, force=True, beside=beside)
+
+
+def _replace(target: str, data: bytes, *, force: bool, beside: str = "") -> None:
+    beside = beside or os.path.join(os.path.dirname(target), f".cka-{os.urandom(6).hex()}.tmp")
     _unfinished.add(beside)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:

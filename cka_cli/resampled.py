@@ -7,6 +7,7 @@ import numpy as np
 
 from cka_cli.arrays import Float64, Indices
 from cka_cli.batches import BatchSums
+from cka_cli.checkpoint import Checkpoint
 from cka_cli.gram_layers import GramLayer
 from cka_cli.gram_sums import GramSums
 from cka_cli.measures import MEASURES, HsicSums, values_from_sums
@@ -27,6 +28,7 @@ def add_statistics(
     layers: Sequence[GramLayer],
     outcome: Outcome,
     progress: Progress,
+    checkpoint: Checkpoint,
 ) -> None:
     """Add standard errors and p-values of one kernel to the outcome.
 
@@ -50,6 +52,7 @@ def add_statistics(
             counted = counted_p_values(
                 layers, kernel, pairings, task.x, task.y, is_unbiased=is_unbiased, memory_bytes=plan.memory_bytes,
                 n_threads=plan.n_threads, progress=lambda done, of: progress("permuting", done, of),
+                checkpoint=checkpoint,
             )  # fmt: skip
             p_value, of_max = counted.p_value, counted.p_value_of_max
         for spec in task.gram_measures:

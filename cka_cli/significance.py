@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cka_cli.arrays import Float64, Indices
+from cka_cli.checkpoint import Checkpoint
 from cka_cli.errors import DataError
 from cka_cli.gram_layers import GramLayer, gram_matrix
 from cka_cli.gram_sums import GramSums
@@ -140,6 +141,7 @@ def counted_p_values(
     memory_bytes: int,
     n_threads: int,
     progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
 ) -> Counted:
     """Return p-values by counting the permutations that give as much CKA, or HSIC, or more.
 
@@ -166,11 +168,16 @@ def counted_p_values(
         return np.asarray(2 * x_above @ above.T + x_diagonals @ y_diagonals[:, order].T)
 
     observed = similarities(everything) - _TIE
-    n_at_least, n_max = np.zeros(observed.shape), np.zeros(observed.shape)
-    for done, result in enumerate(in_order(similarities, pairings, n_threads), start=1):
+    n_at_least, n_max, n_done = np.zeros(observed.shape), np.zeros(observed.shape), np.zeros(1, np.int64)
+    stage, state = f"permutations {spec} {is_unbiased}", {"alone": n_at_least, "max": n_max, "n_done": n_done}
+    for name, values in checkpoint.stage(stage).items():
+        state[name][...] = values
+    for result in in_order(similarities, pairings[int(n_done[0]) :], n_threads):
         n_at_least += result >= observed
         n_max += np.nanmax(result, initial=-np.inf) >= observed
-        progress(done, len(pairings))
+        n_done += 1
+        checkpoint.keep(stage, lambda: state)
+        progress(int(n_done[0]), len(pairings))
     is_missing = np.isnan(observed)
     p_value, of_max = (counted_p_value(count, len(pairings)) for count in (n_at_least, n_max))
     return Counted(np.where(is_missing, np.nan, p_value), np.where(is_missing, np.nan, of_max))

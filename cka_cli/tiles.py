@@ -14,6 +14,7 @@ import numpy as np
 from cka_cli import kernels
 from cka_cli.arrays import Array, Float64
 from cka_cli.bandwidth import median_of_all_pairs
+from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_layers import NO_TERMS, GramLayer, Tile, has_gram, sampled_distances, tile_inputs
 from cka_cli.gram_sums import GramSums, TileSums, tile_sums
@@ -21,6 +22,8 @@ from cka_cli.names import Spec
 from cka_cli.threads import in_order
 
 Progress = Callable[[int, int], None]
+# Stages of a checkpoint.
+_TILES, _MEDIANS = "tiles", "medians"
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
     return off + [(rows, rows) for rows in blocks]
 
 
-def gram_sums(job: GramJob, progress: Progress) -> tuple[GramJob, list[GramSums]]:
+def gram_sums(job: GramJob, progress: Progress, checkpoint: Checkpoint) -> tuple[GramJob, list[GramSums]]:
     """Return the Gram sums of every kernel of the job, and the job with the medians that its kernels needed.
 
     progress : called with tiles done and tiles in all. The same for any number of threads: tiles are added in order.
+    checkpoint : from which the sums go on, and in which they are kept.
     Cost: n²p multiplications per layer, whatever the number of kernels, measures and pairs; twice that when a median
     is needed and the distances are not kept.
     """
@@ -82,21 +86,52 @@ def gram_sums(job: GramJob, progress: Progress) -> tuple[GramJob, list[GramSums]
     sums = [GramSums(len(job.layers), job.n_examples, job.x, job.y, job.folds) for _ in job.kernels]
     by_median = [place for place, spec in enumerate(job.kernels) if spec.get("sigma") is not None]
     others = [place for place in range(len(job.kernels)) if place not in by_median]
+    ledger = _Ledger(sums, checkpoint)
     if not by_median:
-        _add_tiles(job, tiles, sums, lambda done: progress(done, len(tiles)))
+        _add_tiles(job, tiles, ledger, others, lambda done: progress(done, len(tiles)))
         return _with_rounding(job, sums)
-    if not job.keep_distances:
+    if not job.keep_distances or checkpoint.is_resumed:  # distances are not saved: they are worked out again
+        job = replace(job, keep_distances=False)
         n_steps = len(tiles) + len(job.layers)
-        job = with_medians(job, tiles, None, lambda done: progress(done, n_steps))
-        _add_tiles(job, tiles, sums, lambda done: progress(len(job.layers) + done, n_steps))
+        job = with_medians(job, tiles, None, checkpoint, lambda done: progress(done, n_steps))
+        for places in ledger.in_step(by_median, others):
+            _add_tiles(job, tiles, ledger, places, lambda done: progress(len(job.layers) + done, n_steps))
         return _with_rounding(job, sums)
-    first = replace(job, kernels=[job.kernels[place] for place in others])
-    kept = _add_tiles(first, tiles, [sums[place] for place in others], lambda done: progress(done, 2 * len(tiles)))
-    job = with_medians(job, tiles, kept, lambda done: None)
-    second = replace(job, kernels=[job.kernels[place] for place in by_median], keep_distances=False)
-    of_second = [sums[place] for place in by_median]
-    _add_tiles(second, tiles, of_second, lambda done: progress(len(tiles) + done, 2 * len(tiles)), kept)
+    kept = _add_tiles(job, tiles, ledger, others, lambda done: progress(done, 2 * len(tiles)))
+    job = with_medians(job, tiles, kept, checkpoint, lambda done: None)
+    job = replace(job, keep_distances=False)
+    _add_tiles(job, tiles, ledger, by_median, lambda done: progress(len(tiles) + done, 2 * len(tiles)), kept)
     return _with_rounding(job, sums)
+
+
+class _Ledger:
+    """The sums of every kernel, and how many tiles have been added to each of them."""
+
+    def __init__(self, sums: Sequence[GramSums], checkpoint: Checkpoint):
+        self.sums, self._checkpoint = sums, checkpoint
+        saved = checkpoint.stage(_TILES)
+        self.n_added = np.zeros(len(sums), np.int64)
+        if saved:
+            self.n_added = saved["n_added"]
+            for place, each in enumerate(sums):
+                each.restore({name: saved[f"{name} {place}"] for name in each.state()})
+
+    def in_step(self, first: list[int], second: list[int]) -> list[list[int]]:
+        """Return the places of all kernels, in groups to which as many tiles have been added."""
+        if not second or self.n_added[first[0]] == self.n_added[second[0]]:
+            return [sorted(first + second)]
+        return [first, second]
+
+    def add(self, places: list[int], tile: list[TileSums]) -> None:
+        for place, of_tile in zip(places, tile, strict=True):
+            self.sums[place].add(of_tile)
+            self.n_added[place] += 1
+        self._checkpoint.keep(_TILES, self._state)
+
+    def _state(self) -> dict[str, Array]:
+        states = [each.state() for each in self.sums]
+        arrays = {f"{name} {place}": values for place, state in enumerate(states) for name, values in state.items()}
+        return {"n_added": self.n_added, **arrays}
 
 
 def _with_rounding(job: GramJob, sums: list[GramSums]) -> tuple[GramJob, list[GramSums]]:
@@ -112,20 +147,22 @@ def _with_rounding(job: GramJob, sums: list[GramSums]) -> tuple[GramJob, list[Gr
 def _add_tiles(
     job: GramJob,
     tiles: list[Tile],
-    sums: list[GramSums],
+    ledger: _Ledger,
+    places: list[int],
     progress: Callable[[int], None],
     kept: list[list[Array]] | None = None,
 ) -> list[list[Array]]:
-    """Add every tile to the sums; return the distances of each tile, or empty lists where they are not kept."""
+    """Add every tile that is missing to the sums of some kernels; return the distances of each where they are kept."""
+    job = replace(job, kernels=[job.kernels[place] for place in places])
+    first = int(ledger.n_added[places[0]]) if places else 0
     results = in_order(
         lambda place: tile_of_all_layers(job, tiles[place], kept[place] if kept else None),
-        range(len(tiles)),
+        range(first, len(tiles)),
         job.tiles_at_once,
     )
     distances = []
-    for done, result in enumerate(results, start=1):
-        for total, of_tile in zip(sums, result.sums, strict=True):
-            total.add(of_tile)
+    for done, result in enumerate(results, start=first + 1):
+        ledger.add(places, result.sums)
         distances.append(result.distances)
         progress(done)
     return distances
@@ -175,17 +212,24 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
 
 
 def with_medians(
-    job: GramJob, tiles: list[Tile], kept: list[list[Array]] | None, progress: Callable[[int], None]
+    job: GramJob,
+    tiles: list[Tile],
+    kept: list[list[Array]] | None,
+    checkpoint: Checkpoint,
+    progress: Callable[[int], None],
 ) -> GramJob:
     """Return the job with the exact median squared distance of every layer.
 
     kept : the squared distances of each tile and layer, where they are at hand; else they are worked out anew.
     """
+    known = checkpoint.stage(_MEDIANS).get("medians", np.full(len(job.layers), np.nan))
 
     def with_median(place: int) -> GramLayer:
         layer = job.layers[place]
         if layer.source.is_constant:
             return layer
+        if not np.isnan(known[place]):
+            return _of_median(layer, float(known[place]))
         if kept is None:
             chunks: Callable[[], Iterator[Array]] = lambda: (_pair_distances(layer, tile) for tile in tiles)  # noqa: E731
             # The distances of m rows are not independent: their quantiles stray by about 1/√m, not 1/m.
@@ -198,14 +242,21 @@ def with_medians(
         spread = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
         if median <= 64 * float(np.finfo(layer.source.dtype).eps) * spread:
             median = 0.0  # equal rows, told apart by rounding alone
-        return replace(layer, terms=replace(layer.terms, typical_distance=median))
+        return _of_median(layer, median)
 
     n_threads = max(job.tiles_at_once, job.layers_at_once)
-    layers = []
-    for done, layer in enumerate(in_order(with_median, range(len(job.layers)), n_threads), start=1):
+    layers: list[GramLayer] = []
+    found = known.copy()
+    for place, layer in enumerate(in_order(with_median, range(len(job.layers)), n_threads)):
         layers.append(layer)
-        progress(done)
+        found[place] = layer.terms.typical_distance
+        checkpoint.keep(_MEDIANS, lambda: {"medians": found}, at_once=len(layers) == len(job.layers))
+        progress(place + 1)
     return replace(job, layers=layers)
+
+
+def _of_median(layer: GramLayer, median: float) -> GramLayer:
+    return replace(layer, terms=replace(layer.terms, typical_distance=median))
 
 
 def _pair_distances(layer: GramLayer, tile: Tile) -> Array:

@@ -13,7 +13,7 @@ RANKS = {
     0: {"__init__", "arrays", "errors", "names"},
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
-        "memory", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
+        "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
     },
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",

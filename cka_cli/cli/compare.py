@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cka_cli.cli.options import (
+    end_checkpoint,
     is_terminal,
     measure_options,
     output_options,
@@ -59,6 +60,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
         return
     comparison = run_comparison((x, *y), options)
     write_output(options["output"], _report(comparison, options).encode(), force=options["force"])
+    end_checkpoint(options)
 
 
 def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
@@ -103,7 +105,7 @@ def format_for_terminal(comparison: "Comparison", output: str) -> str:
 
 def plain_options(options: dict[str, Any], comparison: "Comparison") -> dict[str, Any]:
     """Return the options that decide the values, as JSON takes them; measures and kernels in canonical form."""
-    left_out = {"output", "force", "report_format", "quiet", "threads", "memory", "dry_run"}
+    left_out = {"output", "force", "report_format", "quiet", "threads", "memory", "dry_run", "checkpoint"}
     plain = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in options.items()

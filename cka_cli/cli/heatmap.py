@@ -8,6 +8,7 @@ import click
 
 from cka_cli.cli.options import (
     PICTURE_FORMATS,
+    end_checkpoint,
     is_terminal,
     measure_options,
     output_options,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 # Options that say how activations are read and compared.
 _READ_OPTIONS = {"layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
-_RUN_OPTIONS = {"precision", "batch", "passes", "memory", "threads"}
+_RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads"}
 
 
 @click.command("heatmap")
@@ -71,6 +72,7 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     check_style(style)  # before a long comparison, not after it
     picture = heatmap_bytes(_matrices(sources, options), style, picture_format)
     write_output(options["output"], picture, force=options["force"])
+    end_checkpoint(options)
 
 
 def parse_inches(text: str | None) -> tuple[float, float] | None:

@@ -86,6 +86,10 @@ def run_options(command: Command) -> Command:
             ),
             click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]"),
             click.option(
+                "--checkpoint", metavar="FILE",
+                help="Keep what is done so far in FILE, and go on from it when the run was broken off.",
+            ),
+            click.option(
                 "--precision", type=click.Choice(["auto", "single", "double"]), default="auto", show_default=True,
                 help="Of the products; auto is single for large jobs on values of up to 32 bits.",
             ),
@@ -225,11 +229,14 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
         "stats": options.get("stats", False),
         "permutations": options.get("permutations"),
         "groups": options.get("groups"),
+        "checkpoint": options.get("checkpoint"),
     }
 
 
 def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
     """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
+    if options["checkpoint"] is not None and options["checkpoint"] in (options["output"], *sources):
+        raise UsageError(f"--checkpoint {options['checkpoint']}: is also an input or the output; give another name")
     use_own_threads()
     from cka_cli.comparison import compare
     from cka_cli.progress import shown_progress
@@ -240,6 +247,13 @@ def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Compar
         for note in comparison.notes:
             show_note(note)
     return comparison
+
+
+def end_checkpoint(options: dict[str, Any]) -> None:
+    """Remove the checkpoint of a run whose result is written."""
+    if options["checkpoint"] is not None:
+        with suppress(OSError):
+            os.unlink(options["checkpoint"])
 
 
 def use_own_threads() -> None:

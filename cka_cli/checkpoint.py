@@ -1,0 +1,178 @@
+"""What a long run has done so far, in one file: saved whole or not at all, and refused where anything has changed.
+
+The sums of tiles are added in a fixed order, so a run that goes on from saved sums ends with the same bits as one that
+was never broken off. The file holds text (what the run is of, and its plan) and plain arrays; nothing is unpickled.
+"""
+
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from cka_cli.arrays import Array
+from cka_cli.errors import DataError, one_line
+from cka_cli.outputs import replace_file
+
+_MAGIC = b"cka checkpoint 1\n"
+_DIGEST_BYTES = 64
+EVERY_S = 30.0
+_N_SAMPLES = 16
+_SAMPLE_BYTES = 1 << 16
+
+State = Mapping[str, Array]
+
+
+class Checkpoint:
+    """The state of a run by stages, kept in a file where there is one.
+
+    is_resumed : whether anything was read from it. trouble : why it could not be saved the last time; the run goes on.
+    """
+
+    def __init__(self, path: str | None = None, facts: Mapping[str, Any] | None = None, every_s: float = EVERY_S):
+        """Read the file if it exists.
+
+        facts : what the run is of; the file must say the same. Raises DataError for a file that is no checkpoint, a
+        damaged one, or one of another run, and says what differs.
+        """
+        self._path, self._facts, self._every_s = path, _plain(facts or {}), every_s
+        self._plan: dict[str, Any] | None = None
+        self._stages: dict[str, dict[str, Array]] = {}
+        self._saved_at = time.monotonic()
+        self.trouble = ""
+        if path is not None:
+            _check_folder(path)
+            if os.path.exists(path):
+                self._load(path)
+        self.is_resumed = bool(self._stages)
+        if path is not None:
+            _remove_leftovers(path)
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """The plan of the run that is continued; None for a new one."""
+        return self._plan
+
+    def set_plan(self, plan: Mapping[str, Any]) -> None:
+        """Say by which plan the stages are worked out: it must be the same when the run goes on."""
+        self._plan = _plain(plan)
+
+    def stage(self, name: str) -> dict[str, Array]:
+        """Return what was saved of a stage; empty when nothing was."""
+        return self._stages.get(name, {})
+
+    def keep(self, name: str, state: Callable[[], State], *, at_once: bool = False) -> None:
+        """Save the state of a stage, if it is time; other stages stay as they were saved last."""
+        if self._path is None or not (at_once or time.monotonic() - self._saved_at >= self._every_s):
+            return
+        self._stages[name] = {key: np.array(values) for key, values in state().items()}
+        try:
+            replace_file(self._path, self._bytes(), beside=_beside(self._path))
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+        self._saved_at = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file: the run has ended, and its result is written."""
+        if self._path is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+    def _bytes(self) -> bytes:
+        arrays = {f"{stage}/{key}": values for stage, state in self._stages.items() for key, values in state.items()}
+        stream = io.BytesIO()
+        header = json.dumps({"facts": self._facts, "plan": self._plan, "arrays": list(arrays)}).encode()
+        stream.write(len(header).to_bytes(8, "little") + header)
+        for values in arrays.values():
+            np.lib.format.write_array(stream, values, allow_pickle=False)
+        body = stream.getvalue()
+        return _MAGIC + hashlib.sha256(body).hexdigest().encode() + body
+
+    def _load(self, path: str) -> None:
+        try:
+            with open(path, "rb") as stream:
+                data = stream.read()
+        except OSError as error:
+            raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror}); give another name") from error
+        if not data.startswith(_MAGIC):
+            raise DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
+        digest, body = data[len(_MAGIC) :][:_DIGEST_BYTES], data[len(_MAGIC) + _DIGEST_BYTES :]
+        if hashlib.sha256(body).hexdigest().encode() != digest:
+            raise DataError(f"{path}: the checkpoint is damaged ({len(data)} bytes); remove it to start anew")
+        stop = 8 + int.from_bytes(body[:8], "little")
+        header = json.loads(body[8:stop])
+        difference = _difference(header["facts"], self._facts)
+        if difference:
+            raise DataError(f"{path}: is the checkpoint of another run ({difference}); give another name, or remove it")
+        arrays = io.BytesIO(body[stop:])
+        self._plan = header["plan"]
+        for name in header["arrays"]:
+            stage, _, key = name.rpartition("/")
+            self._stages.setdefault(stage, {})[key] = np.lib.format.read_array(arrays, allow_pickle=False)
+
+
+def facts_of_file(path: str) -> dict[str, Any]:
+    """Return size, time of last change and a hash of samples of a file, or of each NPY file in a folder."""
+    if os.path.isdir(path):
+        members = sorted(
+            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names if name.endswith(".npy")
+        )
+        return {member: facts_of_file(member) for member in members}
+    status = os.stat(path)
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for number in range(_N_SAMPLES):
+            stream.seek(max(0, status.st_size - _SAMPLE_BYTES) * number // (_N_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    return {"size": status.st_size, "changed": status.st_mtime_ns, "samples": digest.hexdigest()[:16]}
+
+
+def _check_folder(path: str) -> None:
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise DataError(f"{path}: the checkpoint cannot be kept (there is no folder {folder}); give another name")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{path}: the checkpoint cannot be kept (no permission to write in {folder}); give another name"
+        )
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as they come back from JSON."""
+    result: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return result
+
+
+def _difference(saved: Any, wanted: Any, where: Sequence[str] = ()) -> str:
+    """Return the first thing that differs, in words; empty when nothing does."""
+    if isinstance(saved, dict) and isinstance(wanted, dict):
+        for key in [*saved, *(key for key in wanted if key not in saved)]:
+            if difference := _difference(saved.get(key), wanted.get(key), (*where, key)):
+                return difference
+        return ""
+    if saved == wanted:
+        return ""
+    texts = [one_line(text if len(text) <= 60 else text[:60] + "...") for text in map(str, (saved, wanted))]
+    return f"{' '.join(map(one_line, where))}: {texts[0]} then, {texts[1]} now"
+
+
+def _beside(path: str) -> str:
+    target = os.path.realpath(path)
+    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.part")
+
+
+def _remove_leftovers(path: str) -> None:
+    """Remove what killed runs left half-written beside the checkpoint."""
+    target = os.path.realpath(path)
+    folder, start = os.path.dirname(target), f".{os.path.basename(target)}."
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            number = name.removeprefix(start).removesuffix(".part")
+            if name == f"{start}{number}.part" and number.isdecimal() and not os.path.exists(f"/proc/{number}"):
+                os.unlink(os.path.join(folder, name))

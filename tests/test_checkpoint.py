@@ -1,0 +1,236 @@
+"""A run that is broken off at any moment goes on and ends with the same bits; a wrong checkpoint is refused."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import cka_cli.checkpoint
+import cka_cli.comparison
+from cka_cli.checkpoint import Checkpoint
+from cka_cli.comparison import compare
+from cka_cli.errors import DataError
+from tests.cli.command import child_environment
+
+JOBS = {
+    "gram": {"kernels": ["polynomial", "cosine"], "measures": ["cka", "cka-debiased"]},
+    "medians": {"kernels": ["linear", "rbf", "rbf:sigma=0.3"], "stats": True},
+    "features": {"kernels": ["linear"], "stats": True},
+    "factors": {"measures": ["cka", "cca-rho", "regression-r2"], "kernels": ["rbf"]},
+    "batches": {"kernels": ["rbf", "linear"], "n_batch": 12, "n_passes": 3, "stats": True},
+    "permutations": {"stats": True, "permutations": 40},
+}
+
+
+class BrokenOffError(Exception):
+    pass
+
+
+@pytest.fixture
+def paths(tmp_path, monkeypatch):
+    monkeypatch.setattr(cka_cli.checkpoint, "EVERY_S", 0.0)
+    monkeypatch.setattr(Checkpoint.__init__, "__defaults__", (None, None, 0.0))
+    rng = np.random.default_rng(0)
+    for name in "xy":
+        np.savez(tmp_path / f"{name}.npz", **{f"l{place}": rng.standard_normal((90, 3 + place)) for place in range(3)})
+    return str(tmp_path / "x.npz"), str(tmp_path / "y.npz")
+
+
+@pytest.fixture
+def divided(monkeypatch):
+    """Let jobs be done in many small tiles, in memory or in pieces."""
+    make_plan = cka_cli.comparison.make_plan
+
+    def divide(**changes):
+        monkeypatch.setattr(
+            cka_cli.comparison, "make_plan", lambda *job: replace(make_plan(*job), n_tile_rows=20, **changes)
+        )
+
+    return divide
+
+
+def bits(comparison):
+    statistics = [
+        getattr(matrix.statistics, name)
+        for matrix in comparison.matrices
+        if matrix.statistics
+        for name in ("std_error", "p_value", "chance")
+    ]
+    return [values.tobytes() for values in (*(matrix.values for matrix in comparison.matrices), *statistics)]
+
+
+@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("keep_distances", [True, False])
+def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tmp_path, job, keep_distances):
+    if job == "medians":
+        divided(route="gram", keep_distances=keep_distances, n_threads=2)
+    else:
+        divided(n_threads=1 + keep_distances)
+    file = str(tmp_path / "run.ckpt")
+    unbroken = bits(compare(*paths, **JOBS[job]))
+    steps = []
+    compare(*paths, **JOBS[job], progress=lambda *step: steps.append(step))
+    n_resumed = 0
+    for stop in range(0, len(steps), max(1, len(steps) // 6)):
+        left = [stop]
+
+        def progress(*step, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise BrokenOffError
+
+        with pytest.raises(BrokenOffError):
+            compare(*paths, **JOBS[job], checkpoint=file, progress=progress)
+        n_resumed += os.path.exists(file)
+        assert bits(compare(*paths, **JOBS[job], checkpoint=file)) == unbroken
+        os.unlink(file)
+    assert n_resumed >= 2
+
+
+def test_steps_that_are_saved_are_not_done_again(paths, divided, tmp_path):
+    divided(route="gram", n_threads=1)
+    file = str(tmp_path / "run.ckpt")
+    steps = []
+
+    def progress(stage, done, total):
+        steps.append((stage, done, total))
+        if (stage, done) == ("comparing", 9):
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        compare(*paths, checkpoint=file, progress=progress)
+    steps.clear()
+    compare(*paths, checkpoint=file, progress=lambda *step: steps.append(step))
+    assert next(done for stage, done, _ in steps if stage == "comparing") == 10
+
+
+def saved_checkpoint(paths, tmp_path):
+    file = tmp_path / "run.ckpt"
+    compare(*paths, checkpoint=str(file))
+    return file
+
+
+def test_another_plan_is_not_made_for_a_run_that_goes_on(paths, divided, tmp_path):
+    divided(route="gram")
+    file = saved_checkpoint(paths, tmp_path)
+    unbroken = bits(compare(*paths))
+    divided(route="gram", in_memory=False, n_slices=(1,) * 6)
+    assert bits(compare(*paths, checkpoint=str(file))) == unbroken
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({"kernels": ["rbf"]}, "kernels: ['linear'] then, ['rbf:sigma=0.8'] now"),
+        ({"measures": ["hsic"]}, "measures: ['cka'] then, ['hsic'] now"),
+        ({"precision": "double"}, "run precision: auto then, double now"),
+        ({"stats": True}, "run stats: False then, True now"),
+    ],
+)
+def test_a_checkpoint_of_other_options_is_refused(paths, tmp_path, options, difference):
+    file = saved_checkpoint(paths, tmp_path)
+    before = file.read_bytes()
+    with pytest.raises(DataError) as error:
+        compare(*paths, checkpoint=str(file), **options)
+    expected = f"{file}: is the checkpoint of another run ({difference}); give another name, or remove it"
+    assert str(error.value) == expected
+    assert file.read_bytes() == before
+
+
+def test_a_checkpoint_of_changed_files_is_refused(paths, tmp_path):
+    file = saved_checkpoint(paths, tmp_path)
+    status = os.stat(paths[0])
+    rng = np.random.default_rng(9)
+    np.savez(paths[0], **{f"l{place}": rng.standard_normal((90, 3 + place)) for place in range(3)})
+    assert os.stat(paths[0]).st_size == status.st_size
+    with pytest.raises(DataError, match=r"another run \(file .*x\.npz changed: \d+ then, \d+ now\)"):
+        compare(*paths, checkpoint=str(file))
+    os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DataError, match=r"another run \(file .*x\.npz samples: \w+ then, \w+ now\)"):
+        compare(*paths, checkpoint=str(file))
+
+
+def test_a_damaged_checkpoint_is_refused_wherever_it_is_damaged(paths, tmp_path):
+    file = saved_checkpoint(paths, tmp_path)
+    data = file.read_bytes()
+    for place in random.Random(0).sample(range(len(data)), 60):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        with pytest.raises(DataError, match=r"is damaged|is no checkpoint"):
+            compare(*paths, checkpoint=str(file))
+        file.write_bytes(data[:place])
+        with pytest.raises(DataError, match=r"is damaged|is no checkpoint"):
+            compare(*paths, checkpoint=str(file))
+    file.write_bytes(data)
+    compare(*paths, checkpoint=str(file))
+
+
+def test_what_is_no_checkpoint_is_never_replaced(paths, tmp_path):
+    for content in (b"", b"my thesis"):
+        (tmp_path / "mine").write_bytes(content)
+        with pytest.raises(DataError, match=r"mine: exists already and is no checkpoint; give another name"):
+            compare(*paths, checkpoint=str(tmp_path / "mine"))
+        assert (tmp_path / "mine").read_bytes() == content
+    with pytest.raises(DataError, match=r"cannot be kept \(there is no folder"):
+        compare(*paths, checkpoint=str(tmp_path / "nowhere" / "run.ckpt"))
+    with pytest.raises(DataError, match="the checkpoint cannot be read"):
+        compare(*paths, checkpoint=str(tmp_path))
+
+
+def test_a_disk_that_takes_nothing_stops_no_run(paths, tmp_path, monkeypatch):
+    file = tmp_path / "run.ckpt"
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cka_cli.checkpoint, "replace_file", full)
+    comparison = compare(*paths, checkpoint=str(file))
+    assert comparison.notes == (
+        f"{file}: the checkpoint could not be saved (No space left on device); the run went on",
+    )
+    assert bits(comparison) == bits(compare(*paths))
+    assert not file.exists()
+
+
+def test_leftovers_of_killed_runs_are_removed(paths, tmp_path):
+    (tmp_path / ".run.ckpt.999999999.part").write_bytes(b"half")
+    (tmp_path / f".run.ckpt.{os.getpid()}.part").write_bytes(b"of a run that lives")
+    (tmp_path / ".run.ckpt.txt.part").write_bytes(b"not ours")
+    Checkpoint(str(tmp_path / "run.ckpt"), {})
+    assert sorted(path.name for path in tmp_path.glob(".run*")) == [
+        f".run.ckpt.{os.getpid()}.part",
+        ".run.ckpt.txt.part",
+    ]
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_end_with_the_same_bytes(tmp_path):
+    rng = np.random.default_rng(1)
+    for name in "xy":
+        np.savez(tmp_path / f"{name}.npz", **{f"l{place}": rng.standard_normal((900, 60)) for place in range(4)})
+    program = (
+        "import sys; from cka_cli.checkpoint import Checkpoint; Checkpoint.__init__.__defaults__ = (None, None, 0.0); "
+        "from cka_cli.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, "compare", "x.npz", "y.npz", "-k", "laplacian", "-k", "rbf"]
+    run = {"cwd": tmp_path, "env": child_environment()}
+    begun = time.monotonic()
+    unbroken = subprocess.run(command, **run, capture_output=True, check=True).stdout
+    took_s = time.monotonic() - begun
+    dice = random.Random(0)
+    for _ in range(10):
+        child = subprocess.Popen([*command, "--checkpoint", "run.ckpt", "-o", "out.csv", "-f"], **run)
+        try:
+            child.wait(dice.uniform(0, took_s))
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        subprocess.run([*command, "--checkpoint", "run.ckpt", "-o", "out.csv", "-f"], **run, check=True)
+        assert (tmp_path / "out.csv").read_bytes() == unbroken
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "x.npz", "y.npz"]
+        (tmp_path / "out.csv").unlink()
