@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from pathlib import Path
 from typing import Unpack
 
@@ -61,7 +61,7 @@ def compare(
         columns = slice(start, start + len(y.layers))
         start = columns.stop
         matrices += _matrices(task, outcome, (files[0], slice(0, n_x)), (y, columns))
-    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+    return Comparison(tuple(matrices), tuple(map(_facts, files)), tuple(notes), _dimensions(files, outcome))
 
 
 def compare_each(
@@ -90,7 +90,7 @@ def compare_each(
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
     notes += notes_of(task, outcome)
-    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+    return Comparison(tuple(matrices), tuple(map(_facts, files)), tuple(notes), _dimensions(files, outcome))
 
 
 def plan_comparison(
@@ -239,6 +239,14 @@ def _matrices(
         for spec in task.measures
         for kernel in (task.kernels if MEASURES[spec.name].takes_kernel else [None])
     ]
+
+
+def _dimensions(files: list[SelectedFile], outcome: Outcome) -> tuple[tuple[float, ...], ...]:
+    """Return the effective dimensions of the layers of each file, which stand one after the other in the outcome."""
+    if outcome.effective_dimensions is None:
+        return ()
+    remaining = iter(outcome.effective_dimensions.tolist())
+    return tuple(tuple(islice(remaining, len(file.layers))) for file in files)
 
 
 def _facts(file: SelectedFile) -> FileFacts:

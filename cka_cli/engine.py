@@ -114,6 +114,8 @@ class Outcome:
 
     constant, saturated, saturated_y : labels of layers; the last of columns. crowded : pairs whose ranks add up to
         more than n−1. flat, without_width, overflowing : labels, by kernel.
+    effective_dimensions : of every layer, (Σλ)²/Σλ² of its linear centred Gram matrix, shape (n_layers,); None when
+        neither the linear kernel on all examples nor the CCA family was asked for.
     """
 
     values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
@@ -124,6 +126,7 @@ class Outcome:
     flat: dict[Spec, list[str]] = field(default_factory=dict)
     without_width: dict[Spec, list[str]] = field(default_factory=dict)
     overflowing: dict[Spec, list[str]] = field(default_factory=dict)
+    effective_dimensions: Float64 | None = None
 
 
 def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
@@ -142,6 +145,7 @@ def run(task: Task, plan: Plan, progress: Progress) -> Outcome:
             if x.rank + y.rank > x.n_degrees and not (x.is_saturated or y.is_saturated) and x is not y
         ]
         _add_pair_values(task, plan, factors, outcome, progress)
+        outcome.effective_dimensions = np.array([each.effective_dimension for each in factors])
     return outcome
 
 
@@ -174,6 +178,8 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
 def _add_gram_values(task: Task, plan: Plan, sources: Sequence[Source], outcome: Outcome, progress: Progress) -> None:
     all_sums, scales, lacking = _gram_sums(task, plan, sources, lambda done, of: progress("comparing", done, of))
     for kernel, sums, scale, without in zip(task.kernels, all_sums, scales, lacking, strict=True):
+        if kernel.name == "linear" and isinstance(sums, GramSums):
+            outcome.effective_dimensions = sums.effective_dimensions()
         flat, over = np.zeros(len(sources), bool), np.zeros(len(sources), bool)
         for spec in task.gram_measures:
             outcome.values[spec, kernel], is_flat, overflows = values_from_sums(MEASURES[spec.name], sums, scale)

@@ -126,6 +126,17 @@ class GramSums:
             hsic_unbiased(self.norms, np.einsum("ij,ij->i", sums, sums), totals**2, self.n_examples),
         )
 
+    def effective_dimensions(self) -> Float64:
+        """Return (Σλ)²/Σλ² of the eigenvalues of each centred Gram matrix, shape (n_layers,); NaN where it is flat.
+
+        The participation ratio: 1 to n_examples − 1. Σλ is the trace and √Σλ² the norm, so no eigenvalue is needed.
+        """
+        traces = self.diagonals.sum(axis=1) - (self.row_sums + self.diagonals).sum(axis=1) / self.n_examples
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            _, norms = self.biased()
+            ratios = traces / np.sqrt(norms) / (self.n_examples - 1)
+            return np.where(norms > self.rounding(is_unbiased=False), ratios**2, np.nan)
+
 
 def _outer(totals: Float64, x: slice, y: slice) -> Float64:
     return np.asarray(np.multiply.outer(totals[x], totals[y]))
