@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cka_cli.errors import CkaError as CkaError
     from cka_cli.heatmap import HeatmapStyle as HeatmapStyle
     from cka_cli.heatmap import draw_heatmap as draw_heatmap
+    from cka_cli.matching import match as match
+    from cka_cli.matching import study_depth as study_depth
     from cka_cli.matrix import Comparison as Comparison
     from cka_cli.matrix import Matrix as Matrix
     from cka_cli.report import read_matrices as read_matrices
@@ -30,7 +32,9 @@ _HOMES = {
     "draw_heatmap": "cka_cli.heatmap",
     "Comparison": "cka_cli.matrix",
     "Matrix": "cka_cli.matrix",
+    "match": "cka_cli.matching",
     "read_matrices": "cka_cli.report",
+    "study_depth": "cka_cli.matching",
 }
 __all__ = [
     "CkaError",
@@ -41,7 +45,9 @@ __all__ = [
     "__version__",
     "compare",
     "draw_heatmap",
+    "match",
     "read_matrices",
+    "study_depth",
 ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -66,7 +66,7 @@ def compare(
         columns = slice(start, start + len(y.layers))
         start = columns.stop
         matrices += _matrices(task, outcome, (files[0], slice(0, n_x)), (y, columns))
-    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+    return Comparison(tuple(matrices), tuple(map(_facts, files)), tuple(notes), _dimensions(files, outcome))
 
 
 def compare_each(
@@ -95,7 +95,7 @@ def compare_each(
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
     notes += notes_of(task, outcome)
-    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+    return Comparison(tuple(matrices), tuple(map(_facts, files)), tuple(notes), _dimensions(files, outcome))
 
 
 def plan_comparison(
@@ -310,6 +310,14 @@ def _statistics(
         missing if p_value is None else p_value,
         missing if of_max is None and task.resampling.n_permutations is not None else of_max,
     )
+
+
+def _dimensions(files: list[SelectedFile], outcome: Outcome) -> tuple[tuple[float, ...], ...]:
+    """Return the effective dimensions of the layers of each file, which stand one after the other in the outcome."""
+    if outcome.effective_dimensions is None:
+        return ()
+    remaining = iter(outcome.effective_dimensions.tolist())
+    return tuple(tuple(islice(remaining, len(file.layers))) for file in files)
 
 
 def _facts(file: SelectedFile) -> FileFacts:

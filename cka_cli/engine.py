@@ -49,6 +49,7 @@ def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> O
             if x.rank + y.rank > x.n_degrees and not (x.is_saturated or y.is_saturated) and x is not y
         ]
         _add_pair_values(task, plan, factors, outcome, progress, checkpoint)
+        outcome.effective_dimensions = np.array([each.effective_dimension for each in factors])
     return outcome
 
 
@@ -117,6 +118,8 @@ def _add_gram_values(
 ) -> None:
     for each in _gram_sums(task, plan, sources, folds, lambda *done: progress("comparing", *done), checkpoint):
         kernel = each.spec
+        if kernel.name == "linear" and isinstance(each.sums, GramSums):
+            outcome.effective_dimensions = each.sums.effective_dimensions()
         flat, over = np.zeros(len(sources), bool), np.zeros(len(sources), bool)
         for spec in task.gram_measures:
             of_measure = values_from_sums(MEASURES[spec.name], each.sums, each.scales)

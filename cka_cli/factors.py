@@ -39,6 +39,14 @@ class Factors:
         """Whether the layer spans every centred vector, so that any other layer is a linear map of it."""
         return self.rank >= self.n_degrees
 
+    @property
+    def effective_dimension(self) -> float:
+        """(Σs²)²/Σs⁴, the participation ratio of the variances of the components: 1 to rank; NaN for rank 0."""
+        if self.rank == 0:
+            return np.nan
+        variances = (self.singular_values / self.singular_values[0]) ** 2
+        return float(variances.sum() ** 2 / (variances**2).sum())
+
     def n_kept(self, variance: float) -> int:
         """Return how many leading components hold this share of the variance Σs²."""
         if self.rank == 0:

@@ -210,9 +210,22 @@ class GramSums:
 
         The mean over all permutations of the rows of one side, tr(HKH) tr(HLH)/(n−1)³.
         """
+        return _outer(self._traces(), self.x, self.y) / (self.n_examples - 1) ** 3
+
+    def effective_dimensions(self) -> Float64:
+        """Return (Σλ)²/Σλ² of the eigenvalues of each centred Gram matrix, shape (n_layers,); NaN where it is flat.
+
+        The participation ratio: 1 to n_examples − 1. Σλ is the trace and √Σλ² the norm, so no eigenvalue is needed.
+        """
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            _, norms = self.biased()
+            ratios = self._traces() / np.sqrt(norms) / (self.n_examples - 1)
+            return np.where(norms > self.rounding(is_unbiased=False), ratios**2, np.nan)
+
+    def _traces(self) -> Float64:
+        """Return tr(HKH) of each layer."""
         n = self.n_examples
-        traces = self.diagonals.sum(axis=1) * (1 - 1 / n) - self.row_sums.sum(axis=1) / n
-        return _outer(traces, self.x, self.y) / (n - 1) ** 3
+        return np.asarray(self.diagonals.sum(axis=1) * (1 - 1 / n) - self.row_sums.sum(axis=1) / n)
 
     def rounding(self, *, is_unbiased: bool) -> Float64:
         """Return the HSIC of each layer with itself that rounding alone may leave, shape (n_layers,)."""

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cka_cli.arrays import Float64
+from cka_cli.arrays import Booleans, Float64
 
 _BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
+# Values nearer to the largest of their row than this, relative to it, are as large: saturated CCA is 1 everywhere.
+TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,15 @@ class Matrix:
         return best
 
 
+def is_largest(values: Float64) -> Booleans:
+    """Return which values are the largest of their row, to a relative 1e-9; none in a row of NaN. Same shape."""
+    filled = np.where(np.isnan(values), -np.inf, values)
+    largest = filled.max(axis=-1, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        is_as_large = (filled == largest) | (filled >= largest - TIE * np.abs(largest))
+    return np.asarray(is_as_large & ~np.isneginf(largest))
+
+
 @dataclass(frozen=True)
 class LayerFacts:
     """What a report says of a layer: its name, its shape as saved, its dtype, and its features once flattened."""
@@ -90,8 +101,11 @@ class Comparison:
     """One matrix for each second file, measure and kernel, in the order asked for, and what a reader must know.
 
     notes : sentences for a person: layers without a value and why, values that mean nothing and why.
+    effective_dimensions : for each file that of each of its layers, (Σλ)²/Σλ² of the linear centred Gram matrix; empty
+        when neither the linear kernel on all examples nor the CCA family was asked for.
     """
 
     matrices: tuple[Matrix, ...]
     files: tuple[FileFacts, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    effective_dimensions: tuple[tuple[float, ...], ...] = ()

@@ -126,6 +126,8 @@ class Outcome:
     constant, saturated, saturated_y : labels of layers; the last of columns. crowded : pairs whose ranks add up to
         more than n−1. flat, without_width, overflowing : labels, by kernel; heavy : those in which a few
         examples outweigh the rest, which p-values by law do not bear.
+    effective_dimensions : of every layer, (Σλ)²/Σλ² of its linear centred Gram matrix, shape (n_layers,); None when
+        neither the linear kernel on all examples nor the CCA family was asked for.
     """
 
     values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
@@ -141,3 +143,4 @@ class Outcome:
     without_width: dict[Spec, list[str]] = field(default_factory=dict)
     overflowing: dict[Spec, list[str]] = field(default_factory=dict)
     heavy: dict[Spec, list[str]] = field(default_factory=dict)
+    effective_dimensions: Float64 | None = None

@@ -173,3 +173,21 @@ def _make_wrong_reports(folder):
     for name, text in reports.items():
         (folder / name).write_text(text)
     (folder / "garbage.csv").write_bytes(bytes(range(128, 256)))
+
+
+def write_networks(folder, n_networks=3, n_layers=4, *, names=None, n_examples=60):
+    """Write networks of one depth whose layers at the same place are alike, each rotated on its own; return paths."""
+    shared = np.random.default_rng(100)
+    layers = [shared.standard_normal((n_examples, 6))]
+    while len(layers) < n_layers:
+        layers.append(0.5 * layers[-1] + shared.standard_normal((n_examples, 6)))
+    paths = []
+    for number in range(n_networks):
+        own = np.random.default_rng(number)
+        rotated = [
+            layer @ np.linalg.qr(own.standard_normal((6, 6)))[0] + 0.2 * own.standard_normal(layer.shape)
+            for layer in layers
+        ]
+        named = dict(zip(names or [f"conv{place}" for place in range(1, n_layers + 1)], rotated, strict=True))
+        paths.append(write_hdf5(Path(folder) / f"net{number}.h5", named))
+    return paths

@@ -615,7 +615,7 @@ def test_best_of_each_row_is_marked_and_explained():
     values = np.array([[0.1, 0.9, 0.2], [np.nan, np.nan, np.nan], [0.7, 0.7, 0.1]])
     figure = draw_heatmap([matrix(values)], HeatmapStyle(mark_best=True))
     (marks,) = panels(figure)[0].lines
-    assert list(zip(*marks.get_data(), strict=True)) == [(1, 0), (0, 2)]
+    assert list(zip(*marks.get_data(), strict=True)) == [(1, 0), (0, 2), (1, 2)]  # both of two equal values
     assert "largest value of the row" in words(figure)
     assert (marks.get_markerfacecolor(), marks.get_markeredgecolor()) == ("white", "black")
     plain = draw_heatmap([matrix(values)])
@@ -643,6 +643,23 @@ def test_a_frame_marks_the_best_where_numbers_stand(n_layers, flip):
         assert number.x1 <= box.x1 - half_line
         assert frame.get_edgecolor()[:3] == ((0, 0, 0) if numbers[row, row].get_color() == "black" else (1, 1, 1))
     assert "largest value of the row" in words(figure)
+
+
+def test_captions_stand_over_the_panels_and_a_line_follows_each_path():
+    values = band(3, 4)
+    figure = draw_heatmap(
+        [matrix(values), matrix(values, kernel="rbf")], captions=["90 $right$", "80"], paths=[(0, 0, 3), (1, None, 2)]
+    )
+    first, second = panels(figure)
+    assert [axes.get_title() for axes in (first, second)] == ["cka, linear\n90 $right$", "cka, rbf\n80"]
+    for line in first.lines:
+        assert list(zip(*line.get_data(), strict=True)) == [(0, 0), (0, 1), (3, 2)]
+    np.testing.assert_array_equal(second.lines[0].get_xdata(), [1, np.nan, 2])
+    assert "best monotone path" in words(figure)
+    alone = draw_heatmap([matrix(values)], captions=["90 % identified"])
+    assert panels(alone)[0].get_title() == "90 % identified"
+    assert not panels(alone)[0].lines
+    assert "best monotone path" not in words(alone)
 
 
 def test_numbers_left_out_leave_the_dots():

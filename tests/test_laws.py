@@ -384,6 +384,35 @@ def test_as_many_features_as_degrees_of_freedom_explain_anything(compare_arrays,
     assert compare_arrays(noise, y, "cka") < 0.9
 
 
+# --- 18: what chance gives CCA and regression
+
+
+@pytest.mark.parametrize(("p", "q"), [(1, 1), (2, 3), (3, 1), (3, 3)])
+def test_over_all_permutations_cca_and_regression_have_means_that_only_the_numbers_of_features_decide(
+    compare_layers, p, q
+):
+    n = 5
+    rng = np.random.default_rng(18)
+    x, y = layer(rng, n, p), layer(rng, n, q)
+    permuted = {f"y{number}": y[list(rows)] for number, rows in enumerate(itertools.permutations(range(n)))}
+    cca, regression = compare_layers({"x": x}, permuted, measures=["cca-r2", "regression-r2"]).matrices
+    assert cca.values.mean() == exactly(max(p, q) / (n - 1))
+    assert regression.values.mean() == exactly(q / (n - 1))
+
+
+def test_of_independent_gaussian_layers_cca_and_regression_have_the_same_means(compare_layers):
+    rng = np.random.default_rng(19)
+    n, p, q, n_draws = 40, 4, 10, 60
+    xs, ys = ({f"l{draw}": rng.normal(size=(n, size)) for draw in range(n_draws)} for size in (p, q))
+    for matrix, expected in zip(
+        compare_layers(xs, ys, measures=["cca-r2", "regression-r2"]).matrices,
+        (max(p, q) / (n - 1), q / (n - 1)),
+        strict=True,
+    ):
+        own = np.diag(matrix.values)  # independent of each other
+        assert abs(own.mean() - expected) < 4 * own.std(ddof=1) / math.sqrt(n_draws)
+
+
 # --- 13: the width of the rbf kernel
 
 

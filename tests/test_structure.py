@@ -17,9 +17,9 @@ RANKS = {
     },
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
-        "resampled", "features", "batches",
+        "resampled", "features", "batches", "identification", "correspondence", "depth",
     },
-    3: {"engine", "notes", "comparison", "inspection"},
+    3: {"engine", "notes", "comparison", "inspection", "matching"},
     4: {"cli/options"},
     5: {"cli/"},
     6: {"cli/__init__", "__main__"},

@@ -92,15 +92,19 @@ def _print_plan(sources: tuple[str, ...], options: dict[str, Any]) -> None:
 
 def format_for_terminal(comparison: "Comparison", output: str) -> str:
     """Return the table, in colour and as wide as the screen on a terminal, plain and unbroken elsewhere."""
+    from cka_cli.report.terminal import format_table
+
+    return format_table(comparison, **screen(output))
+
+
+def screen(output: str) -> dict[str, Any]:
+    """Return the width of what a table is printed on, and whether it has colours."""
     import os
     import shutil
 
-    from cka_cli.report.terminal import format_table
-
     on_screen = is_terminal(output)
     width = shutil.get_terminal_size().columns if on_screen else 100_000
-    colour = on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return format_table(comparison, width=width, colour=colour)
+    return {"width": width, "colour": on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"}
 
 
 def plain_options(options: dict[str, Any], comparison: "Comparison") -> dict[str, Any]:

@@ -16,10 +16,10 @@ from matplotlib.transforms import ScaledTranslation
 from cka_cli.canvas import check_format, figure_bytes, new_figure, settings
 from cka_cli.heatmap import layout
 from cka_cli.heatmap.layout import Box, Names, Place, Sheet, arrange
-from cka_cli.heatmap.panels import NO_VALUE, Panel, compose
+from cka_cli.heatmap.panels import NO_VALUE, ON_PATH, Panel, compose
 from cka_cli.heatmap.style import HeatmapStyle, check_style
 from cka_cli.heatmap.words import height_in, shorten, shorten_names, spread, widest_in
-from cka_cli.matrix import Matrix
+from cka_cli.matrix import Matrix, is_largest
 
 _NO_VALUE_GREY = "0.75"
 _LINE_PT = 0.6
@@ -27,7 +27,13 @@ _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
 _FRAME_PT = (0.5, 1.5)  # thinnest, thickest
 
 
-def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle()) -> Figure:  # noqa: B008 - frozen
+def draw_heatmap(
+    matrices: Sequence[Matrix],
+    style: HeatmapStyle = HeatmapStyle(),  # noqa: B008 - frozen
+    *,
+    captions: Sequence[str] = (),
+    paths: Sequence[tuple[int | None, ...]] = (),
+) -> Figure:
     """Return a figure with one panel for each matrix: square cells, rows upwards from the lower left.
 
     The rows are `x_layers` (vertical axis), the columns `y_layers` (horizontal axis), as Kornblith et al. (2019),
@@ -35,12 +41,14 @@ def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle(
     too, have the colour of its end, and the bar ends in an arrow. Panels share a scale and a colour bar where their
     measure is the same. Names, files and titles are shown literally: `$` starts no formula, control characters and
     characters the font lacks are escapes.
+    captions : a line over each panel, below its heading. paths : for each row of each panel the column that a line goes
+    through, None where it is broken.
 
     Raises UsageError for a style that cannot be drawn, DataError when there is nothing to draw.
     """
     check_style(style)
     with settings():
-        sheet = arrange(compose(matrices, style))
+        sheet = arrange(compose(matrices, style, captions, paths))
         figure = new_figure(sheet.width, sheet.height, style.dpi)
         colours = matplotlib.colormaps[style.cmap].with_extremes(bad=_NO_VALUE_GREY)
         for place in sheet.places:
@@ -53,10 +61,17 @@ def draw_heatmap(matrices: Sequence[Matrix], style: HeatmapStyle = HeatmapStyle(
     return figure
 
 
-def heatmap_bytes(matrices: Sequence[Matrix], style: HeatmapStyle, file_format: str) -> bytes:
-    """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
+def heatmap_bytes(
+    matrices: Sequence[Matrix],
+    style: HeatmapStyle,
+    file_format: str,
+    *,
+    captions: Sequence[str] = (),
+    paths: Sequence[tuple[int | None, ...]] = (),
+) -> bytes:
+    """Return the picture of `draw_heatmap` as a PNG, SVG or PDF file; the same input gives the same bytes."""
     check_format(file_format)
-    return figure_bytes(draw_heatmap(matrices, style), file_format, style.dpi)
+    return figure_bytes(draw_heatmap(matrices, style, captions=captions, paths=paths), file_format, style.dpi)
 
 
 def _axes(figure: Figure, box: Box) -> Axes:
@@ -95,6 +110,8 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
         axes.set_title(
             "\n".join(place.heading), fontsize=layout.HEADING_PT, pad=layout.HEADING_GAP_IN * 72, parse_math=False
         )
+    if panel.path:
+        _draw_path(axes, place)
     inks = _inks(colours(norm(np.ma.masked_invalid(values))))
     if place.number_pt:
         _draw_numbers(axes, place, inks)
@@ -180,7 +197,8 @@ def _mark(diameter_pt: float) -> dict[str, Any]:
 
 
 def _best(place: Place) -> list[tuple[int, int]]:
-    return [(row, column) for row, column in enumerate(place.panel.matrix.best_columns()) if column is not None]
+    """Return row and column of the largest value of each row; of all of them where several are equal to rounding."""
+    return [(int(row), int(column)) for row, column in np.argwhere(is_largest(place.panel.matrix.values))]
 
 
 def _cell_pt(place: Place) -> float:
@@ -211,6 +229,22 @@ def _draw_marks(axes: Axes, place: Place) -> None:
         gid="best",
         **_mark(diameter_pt),
     )
+
+
+def _path_line(cell_pt: float) -> list[dict[str, Any]]:
+    """Return how the lines of a path look, one over the other: white, with black on both sides."""
+    width_pt = min(max(0.12 * cell_pt, 0.8), 1.6)
+    return [
+        {"color": colour, "linewidth": width_pt * share, "solid_capstyle": "round", "solid_joinstyle": "round"}
+        for colour, share in (("black", 1.8), ("white", 1.0))
+    ]
+
+
+def _draw_path(axes: Axes, place: Place) -> None:
+    """Draw the line from row to row, below the marks of best matches."""
+    columns = [np.nan if column is None else column for column in place.panel.path]
+    for looks in _path_line(_cell_pt(place)):
+        axes.plot(columns, range(len(columns)), scalex=False, scaley=False, gid="path", **looks)
 
 
 def _draw_bar(
@@ -268,6 +302,10 @@ def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
             corner = (mark_left, middle - mark_in / 2)
             square: dict[str, Any] = {"facecolor": _NO_VALUE_GREY, "edgecolor": "black", "linewidth": _LINE_PT}
             figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, **square))
+        elif note == ON_PATH:
+            for looks in _path_line(_MARK_PT[1] / 0.22):
+                ends = ([mark_left, mark_left + mark_in], [middle, middle])
+                figure.add_artist(Line2D(*ends, transform=inches, **looks))
         elif sheet.has_numbers:
             corner = (mark_left, middle - mark_in / 2)
             frame: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": _FRAME_PT[1]}

@@ -14,12 +14,15 @@ from cka_cli.heatmap.words import file_labels, literal
 from cka_cli.matrix import Matrix
 
 _PANELS_IN_A_ROW = 4
-NO_VALUE, BEST_OF_ROW = "no value", "largest value of the row"
+NO_VALUE, BEST_OF_ROW, ON_PATH = "no value", "largest value of the row", "best monotone path"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One matrix with its colours and the words around it; a word that is empty is not drawn."""
+    """One matrix with its colours and the words around it; a word that is empty is not drawn.
+
+    path : for each row the column that a line goes through; empty for no line.
+    """
 
     matrix: Matrix
     scale: ColourScale
@@ -30,6 +33,7 @@ class Panel:
     column_file: str
     has_bar: bool
     bar_label: str
+    path: tuple[int | None, ...] = ()
 
     @property
     def is_bare(self) -> bool:
@@ -53,7 +57,7 @@ class Picture:
     """All panels, in rows of `n_columns`, and the words that belong to all of them.
 
     has_bar : one colour bar for all panels; otherwise each has its own.
-    notes : what the line below explains: NO_VALUE, BEST_OF_ROW.
+    notes : what the line below explains: NO_VALUE, BEST_OF_ROW, ON_PATH.
     """
 
     panels: tuple[Panel, ...]
@@ -92,8 +96,16 @@ class Picture:
         return replace(self, panels=tuple(replace(panel, **changes) for panel in self.panels))  # type: ignore[arg-type]
 
 
-def compose(matrices: Sequence[Matrix], style: HeatmapStyle) -> Picture:
-    """Return the picture of some matrices; raise DataError when there is nothing to draw."""
+def compose(
+    matrices: Sequence[Matrix],
+    style: HeatmapStyle,
+    captions: Sequence[str] = (),
+    paths: Sequence[tuple[int | None, ...]] = (),
+) -> Picture:
+    """Return the picture of some matrices; raise DataError when there is nothing to draw.
+
+    captions, paths : a line over each panel, and a line through its cells; empty for none.
+    """
     if not matrices:
         raise DataError("heatmap: no matrix to draw (an empty list); give at least one")
     for matrix in matrices:
@@ -108,8 +120,14 @@ def compose(matrices: Sequence[Matrix], style: HeatmapStyle) -> Picture:
     titles = {matrix.title for matrix in matrices}
     notes = [NO_VALUE] if any(np.isnan(matrix.values).any() for matrix in matrices) else []
     notes += [BEST_OF_ROW] if style.mark_best else []
+    notes += [ON_PATH] if paths else []
+    panels = _panels(matrices, scales, n_columns, own_bars=not has_bar)
+    for place, caption in enumerate(captions):
+        panels[place] = replace(panels[place], heading=(*panels[place].heading, literal(caption)))
+    for place, path in enumerate(paths):
+        panels[place] = replace(panels[place], path=path)
     return Picture(
-        panels=_panels(matrices, scales, n_columns, own_bars=not has_bar),
+        panels=tuple(panels),
         n_columns=n_columns,
         style=style,
         has_bar=has_bar,
@@ -121,7 +139,7 @@ def compose(matrices: Sequence[Matrix], style: HeatmapStyle) -> Picture:
 
 def _panels(
     matrices: Sequence[Matrix], scales: Sequence[ColourScale], n_columns: int, *, own_bars: bool
-) -> tuple[Panel, ...]:
+) -> list[Panel]:
     labels = file_labels([path for matrix in matrices for path in (matrix.x_file, matrix.y_file)])
     row_files_differ = len({matrix.x_file for matrix in matrices}) > 1
     column_files_differ = len({matrix.y_file for matrix in matrices}) > 1
@@ -150,7 +168,7 @@ def _panels(
                 bar_label=_bar_label(matrix.measure, scale),
             )
         )
-    return tuple(panels)
+    return panels
 
 
 def _same_shape(one: Matrix, other: Matrix) -> bool:

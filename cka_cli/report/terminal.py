@@ -24,7 +24,7 @@ _STYLES = tuple(
 _BOLD_STYLES = tuple(style + Style(bold=True) for style in _STYLES)
 _NO_COLOUR, _PLAIN_BOLD = Style(dim=True), Style(bold=True)
 _MARK = "*"
-_MAX_NAME, _MIN_NAME = 28, 8
+MAX_NAME, MIN_NAME = 28, 8
 _MAX_BLOCKS = 3
 
 
@@ -36,23 +36,28 @@ def format_table(comparison: Comparison, *, width: int | None = None, colour: bo
     """
     text = io.StringIO()
     if width is not None:
-        width = max(width, 2 * _MIN_NAME + 4)
-    console = Console(
-        file=text, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
-        color_system="truecolor" if colour else None, legacy_windows=False,
-    )  # fmt: skip
+        width = max(width, 2 * MIN_NAME + 4)
+    console = make_console(text, width=width, colour=colour)
     for matrix in comparison.matrices:
         for part in _parts(matrix, console.width):
             console.print(part)
     return text.getvalue()
 
 
+def make_console(text: io.StringIO, *, width: int | None, colour: bool) -> Console:
+    """Return where tables are printed: `width` characters to a line; what stands in names is shown literally."""
+    return Console(
+        file=text, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
+        color_system="truecolor" if colour else None, legacy_windows=False,
+    )  # fmt: skip
+
+
 def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     best = matrix.best_columns()
-    longest = min(_MAX_NAME, max(_MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
-    colours = _Colours.of(matrix)
-    x_names = [_short(name, longest) for name in matrix.x_layers]
-    y_names = [_short(name, longest) for name in matrix.y_layers]
+    longest = min(MAX_NAME, max(MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
+    colours = Colours.of(matrix)
+    x_names = [short_name(name, longest) for name in matrix.x_layers]
+    y_names = [short_name(name, longest) for name in matrix.y_layers]
     cells = _cells(matrix)
     name_width = max(cell_len(name) for name in [*x_names, "layer"]) + 2
     widths = [
@@ -84,7 +89,7 @@ def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
 
 def _cells(matrix: Matrix) -> list[list[str]]:
     """Return the text of every value, with its standard error where it is known."""
-    texts = [[_number(value, is_bounded=matrix.is_bounded) for value in row] for row in matrix.values.tolist()]
+    texts = [[number_text(value, is_bounded=matrix.is_bounded) for value in row] for row in matrix.values.tolist()]
     if matrix.statistics is None or np.isnan(matrix.statistics.std_error).all():
         return texts
     errors = matrix.statistics.std_error.tolist()
@@ -109,20 +114,20 @@ def _breaks(widths: list[int], room: int) -> list[int]:
     return [*breaks, len(widths)]
 
 
-def _matches(matrix: Matrix, cells: list[list[str]], colours: "_Colours", width: int) -> Table | None:
+def _matches(matrix: Matrix, cells: list[list[str]], colours: "Colours", width: int) -> Table | None:
     """Return for each row the best match and the second best with their values; None on too narrow a screen."""
     value_width = max(len(cell) for row in cells for cell in row)
-    longest = min(_MAX_NAME, (width - 2 * value_width - 5 * 2) // 3)
-    if longest < _MIN_NAME:
+    longest = min(MAX_NAME, (width - 2 * value_width - 5 * 2) // 3)
+    if longest < MIN_NAME:
         return None
-    y_names = [_short(name, longest) for name in matrix.y_layers]
+    y_names = [short_name(name, longest) for name in matrix.y_layers]
     table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
     for title in ("", "best", "", "second", ""):
         table.add_column(title, no_wrap=True)
     for row, name in enumerate(matrix.x_layers):
         values = matrix.values[row]
         largest = np.argsort(-values, kind="stable")[:2]  # NaN last; equal values in their order
-        words = [Text(_short(name, longest))]
+        words = [Text(short_name(name, longest))]
         for place in largest.tolist():
             has_value = not np.isnan(values[place])
             words.append(Text(y_names[place] if has_value else ""))
@@ -148,7 +153,7 @@ def _heading(matrix: Matrix, *, mark: bool) -> Text:
     return text
 
 
-def _short(name: str, longest: int) -> str:
+def short_name(name: str, longest: int) -> str:
     """Return the end of a name, which tells layers apart better than its beginning, in so many columns of a screen."""
     name = one_line(name)
     if cell_len(name) <= longest:
@@ -158,7 +163,7 @@ def _short(name: str, longest: int) -> str:
     return "…" + name
 
 
-def _number(value: float, *, is_bounded: bool) -> str:
+def number_text(value: float, *, is_bounded: bool) -> str:
     """Return three decimals, `nan`, or a power of ten for what three decimals would not show."""
     if np.isnan(value):
         return "nan"
@@ -179,13 +184,14 @@ def _line(name: str, cells: list[tuple[str, Style, int]]) -> Text:
 
 
 @dataclass(frozen=True)
-class _Colours:
+class Colours:
     """The values at the ends of the colours of one matrix; None when no value is finite."""
 
     ends: tuple[float, float] | None
 
     @classmethod
-    def of(cls, matrix: Matrix) -> "_Colours":
+    def of(cls, matrix: Matrix) -> "Colours":
+        """Return the colours of a matrix: from 0, or its lowest value, to 1; of its own range where it has no bound."""
         finite = matrix.values[np.isfinite(matrix.values)]
         if not finite.size:
             return cls(None)

@@ -101,13 +101,14 @@ def format_json(comparison: Comparison, provenance: Provenance) -> str:
         "command": list(provenance.command),
         "options": provenance.options,
         "files": [asdict(file) for file in comparison.files],
-        "matrices": [_matrix_object(matrix) for matrix in comparison.matrices],
+        "matrices": [matrix_object(matrix) for matrix in comparison.matrices],
         "notes": list(comparison.notes),
     }
     return utf8(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
 
 
-def _matrix_object(matrix: Matrix) -> dict[str, Any]:
+def matrix_object(matrix: Matrix) -> dict[str, Any]:
+    """Return a matrix as JSON takes it, null for NaN."""
     return {
         "x_file": matrix.x_file,
         "y_file": matrix.y_file,

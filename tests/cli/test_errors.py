@@ -130,6 +130,28 @@ WRONG_WORDS = [
     ("heatmap good.csv -o x.png --layers p", 2, "--layers is for activation files, but good.csv is a report; give it to cka compare"),
 ]  # fmt: skip
 
+WRONG_MATCHES = [
+    ("match text.h5 a.h5", 1, "text.h5: is not HDF5, NPY or NPZ (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("match a.h5::conv1 b.h5", 1, "a.h5: 1 layer, which leaves no choice; give two layers or more"),
+    ("match b.h5", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),
+    ("match a.h5 b.h5 --report depth", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),
+    ("match a.h5 b.h5 --report accuracy", 1, "--report accuracy: needs as many layers in every file (found a.h5 3, b.h5 1); choose layers with --layers or --exclude, or give --report partners"),
+    ("match a.h5 --report accuracy", 2, "--report accuracy: needs two files or more (found 1); give another file"),
+    ("match a.h5 --report partners", 2, "--report partners: needs two files or more (found 1); give another file"),
+    ("match a.h5 --threshold 1.5", 2, "--threshold 1.5: a similarity is above 0 and at most 1; 0.95 is usual"),
+    ("match a.h5 --threshold nan", 2, "--threshold nan: a similarity is above 0 and at most 1; 0.95 is usual"),
+    ("match a.h5 b.h5 -m kca", 2, "measure 'kca': no such measure; did you mean 'cka'? (see: cka measures)"),
+    ("match a.h5 b.h5 -k rdf", 2, "kernel 'rdf': no such kernel; did you mean 'rbf'? (see: cka measures)"),
+    ("match a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
+    ("match a.h5 --batch 5 -m cca-r2", 2, "--batch: cca-r2 has no minibatch estimate; it is for cka and hsic"),
+    ("match a.h5 --plot x.gif", 2, "--plot x.gif: no such picture format (found '.gif'); name it .png, .svg or .pdf"),
+    ("match a.h5 --plot -", 2, "--plot -: no such picture format (found '.'); name it .png, .svg or .pdf"),
+    ("match a.h5 --plot old.png", 1, "old.png: exists already; give --force to replace it, or another --output"),
+    ("match a.h5 --plot x.png -o ./x.png", 2, "--plot x.png: is the output too; give two names"),
+    ("match a.h5 --plot nowhere/x.png", 1, "nowhere/x.png: cannot be written (there is no folder nowhere); make it, or give another --output"),
+    ("match a.h5 -o good.csv", 1, "good.csv: exists already; give --force to replace it, or another --output"),
+]  # fmt: skip
+
 WRONG_REPORTS = [
     ("text.csv", f"text.csv: is no matrix (found 2 × 1 cells); {TABLE}"),
     ("wide-header.csv", f"wide-header.csv: is no matrix (found 1 × 3 cells); {TABLE}"),
@@ -156,6 +178,9 @@ WRONG_REPORTS = [
 CLICK = [
     ("compare", "Missing argument 'X'. (see: cka compare --help)"),
     ("inspect", "Missing argument 'FILE...'. (see: cka inspect --help)"),
+    ("match", "Missing argument 'X [Y ...]'. (see: cka match --help)"),
+    ("match a.h5 --report matrix", "Invalid value for '--report': 'matrix' is not one of {library} (see: cka match --help)"),
+    ("match a.h5 --threshold high", "Invalid value for '--threshold': 'high' is not a valid float. (see: cka match --help)"),
     ("measures a.h5", "Got unexpected extra argument (a.h5) (see: cka measures --help)"),
     ("compare a.h5 --colour", "No such option{library}--colour{library}(see: cka compare --help)"),
     ("compare a.h5 --sample 0", "Invalid value for '--sample': 0 is not in the range x>=1. (see: cka compare --help)"),
@@ -168,7 +193,7 @@ CLICK = [
 ]  # fmt: skip
 
 CASES = [
-    *WRONG_FILES, *WRONG_LAYERS, *WRONG_EXAMPLES, *WRONG_OUTPUTS, *WRONG_WORDS,
+    *WRONG_FILES, *WRONG_LAYERS, *WRONG_EXAMPLES, *WRONG_OUTPUTS, *WRONG_WORDS, *WRONG_MATCHES,
     *((f"heatmap {name} -o x.png", 1, line) for name, line in WRONG_REPORTS),
     *((typed, 2, line) for typed, line in CLICK),
 ]  # fmt: skip

@@ -40,6 +40,7 @@ def modules_of(statement):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("startup")
     write_hdf5(folder / "a.h5", {"conv1": values(30, 5)})
+    write_hdf5(folder / "b.h5", {"conv1": values(30, 5), "conv2": values(30, 4)})
     (folder / "good.csv").write_text("layer,p\nr,0.5\n")
     return folder
 
@@ -47,8 +48,8 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     "typed",
     [
-        "--help", "--version", "", "compare --help", "heatmap --help", "inspect --help", "measures --help", "compare",
-        "compare a.h5 --pool no",
+        "--help", "--version", "", "compare --help", "heatmap --help", "inspect --help", "measures --help",
+        "match --help", "compare", "compare a.h5 --pool no",
     ],
 )  # fmt: skip
 def test_help_and_mistakes_import_nothing_heavy(typed):
@@ -60,8 +61,9 @@ def test_help_and_mistakes_import_nothing_heavy(typed):
     assert not {name for name in modules if name.startswith(("cka_cli.activations", "cka_cli.report"))}
 
 
-def test_a_mistyped_measure_is_said_before_numpy_is_imported(folder):
-    child, modules = imported(["compare", "a.h5", "-m", "kca"], cwd=folder)
+@pytest.mark.parametrize("command", ["compare", "match"])
+def test_a_mistyped_measure_is_said_before_numpy_is_imported(folder, command):
+    child, modules = imported([command, "a.h5", "-m", "kca"], cwd=folder)
     assert child.returncode == 2
     assert not modules & set(HEAVY)
 
@@ -72,6 +74,12 @@ def test_a_comparison_to_a_pipe_imports_numpy_and_h5py_and_no_more(folder):
     assert {"numpy", "h5py"} <= modules
     allowed = modules_of("import click, h5py")
     assert not (modules - allowed) & {"rich", "matplotlib", "scipy", "PIL", "concurrent.futures", "json", "asyncio"}
+
+
+def test_partners_to_a_pipe_need_no_rich_and_no_matplotlib(folder):
+    child, modules = imported(["match", "a.h5", "b.h5", "--threads", "1"], cwd=folder)
+    assert child.stdout.startswith(b"x_file,")
+    assert not modules & {"rich", "matplotlib", "scipy", "PIL"}
 
 
 def test_a_picture_of_a_csv_needs_no_h5py(folder):

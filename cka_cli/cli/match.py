@@ -1,0 +1,235 @@
+"""`cka match`."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cka_cli.cli.compare import screen
+from cka_cli.cli.options import (
+    PICTURE_FORMATS,
+    comparison_options,
+    end_checkpoint,
+    is_terminal,
+    measure_options,
+    output_options,
+    read_options,
+    run_options,
+    show_note,
+    talk_options,
+    use_own_threads,
+)
+from cka_cli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from cka_cli.depth import DepthStudy
+    from cka_cli.matching import Matching
+    from cka_cli.matrix import Comparison
+    from cka_cli.report import Provenance
+
+
+@click.command("match")
+@click.argument("files", metavar="X [Y ...]", nargs=-1, required=True)
+@measure_options
+@read_options
+@output_options
+@click.option(
+    "--format",
+    "report_format",
+    type=click.Choice(["csv", "json", "table"]),
+    help="One table, everything, or tables.  [default: table on a terminal, else csv; json for -o *.json]",
+)
+@click.option(
+    "--report",
+    type=click.Choice(["accuracy", "partners", "depth"]),
+    help="What the CSV holds.  [default: accuracy; partners where files differ in depth; depth of one file]",
+)
+@click.option("--plot", metavar="FILE", help="Draw it too: a PNG, SVG or PDF, by the name.")
+@click.option(
+    "--threshold",
+    type=float,
+    default=0.95,
+    show_default=True,
+    metavar="VALUE",
+    help="Similarity to the last layer from which on a layer adds nothing.",
+)
+@run_options
+@talk_options
+def match_command(files: tuple[str, ...], **options: Any) -> None:
+    """Find which layer of one network corresponds to which of another, and how many each measure identifies.
+
+    Of one network alone: what its depth adds, layer by layer.
+
+    \b
+    cka match a.h5 b.h5                              the partner of every layer
+    cka match runs/*.h5 -m cka -m svcca-r2           how many layers each measure identifies
+    cka match deep.h5 --exclude logits --plot d.png  which layers add nothing
+    """  # fmt: skip
+    from cka_cli.names import parse_kernel, parse_measure
+    from cka_cli.outputs import check_output, write_output
+
+    # A mistyped name or an output in the way is said before anything is read.
+    for text in options["measures"]:
+        parse_measure(text)
+    for text in options["kernels"]:
+        parse_kernel(text)
+    check_output(options["output"], force=options["force"], inputs=files)
+    picture_format = _check_plot(options, files)
+    use_own_threads()
+    is_depth = len(files) == 1 or options["report"] == "depth"
+    if len(files) == 1 and options["report"] in ("accuracy", "partners"):
+        raise UsageError(f"--report {options['report']}: needs two files or more (found 1); give another file")
+    if is_depth and len(files) > 1 and options["checkpoint"] is not None:
+        raise UsageError("--checkpoint: is of one run; with --report depth give one file at a time")
+    report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
+    if picture is not None:
+        write_output(options["plot"], picture, force=options["force"])
+    write_output(options["output"], report.encode(), force=options["force"])
+    end_checkpoint(options)
+
+
+def _check_plot(options: dict[str, Any], files: tuple[str, ...]) -> str | None:
+    """Return the format of the picture; None for none. Raise before any work when it could not be written."""
+    plot = options["plot"]
+    if plot is None:
+        return None
+    suffix = os.path.splitext(plot)[1].lower().removeprefix(".")
+    if suffix not in PICTURE_FORMATS:
+        raise UsageError(f"--plot {plot}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
+    if os.path.realpath(plot) == os.path.realpath(options["output"]):
+        raise UsageError(f"--plot {plot}: is the output too; give two names")
+    from cka_cli.outputs import check_output
+
+    check_output(plot, force=options["force"], inputs=files)
+    return str(suffix)
+
+
+def _of_matching(
+    files: tuple[str, ...], options: dict[str, Any], picture_format: str | None
+) -> tuple[str, bytes | None]:  # fmt: skip
+    """Return the report and the picture of networks compared with each other."""
+    from cka_cli.matching import match
+    from cka_cli.progress import shown_progress
+
+    with shown_progress(quiet=options["quiet"]) as progress:
+        matching = match(files, progress=progress, **comparison_options(options))
+    if options["report"] == "accuracy" and not matching.identifications:
+        depths = ", ".join(f"{file.path} {len(file.layers)}" for file in matching.comparison.files)
+        raise DataError(
+            f"--report accuracy: needs as many layers in every file (found {depths}); choose layers with --layers or "
+            "--exclude, or give --report partners"
+        )
+    _show_notes(matching.comparison.notes, options)
+    picture = None if picture_format is None else _matching_picture(matching, picture_format)
+    return _matching_report(matching, options), picture
+
+
+def _matching_report(matching: "Matching", options: dict[str, Any]) -> str:
+    report_format = _format_of(options)
+    comparison, identifications = matching.comparison, matching.identifications
+    if report_format == "table":
+        from cka_cli.report.matched_table import format_matching
+
+        parts = (identifications, matching.correspondences, matching.matrices)
+        return format_matching(*parts, report=options["report"], **screen(options["output"]))
+    from cka_cli.report import matched
+
+    if report_format == "json":
+        provenance = _provenance(options, comparison)
+        return matched.format_matching_json(comparison, matching.correspondences, identifications, provenance)
+    if options["report"] == "partners" or not identifications:
+        return matched.format_partners(matching.correspondences)
+    return matched.format_accuracies(identifications)
+
+
+def _matching_picture(matching: "Matching", picture_format: str) -> bytes:
+    """Draw the mean over all pairs of equally deep networks, or each pair of files with the monotone path."""
+    from itertools import combinations, permutations
+
+    from cka_cli.heatmap import HeatmapStyle, heatmap_bytes
+    from cka_cli.matching import mean_matrices
+
+    n_files, identifications = len(matching.comparison.files), matching.identifications
+    captions = [
+        f"{100 * each.accuracy:.1f}{'' if each.std_error is None else f' ± {100 * each.std_error:.1f}'} %"
+        for each in identifications
+    ]
+    if identifications and n_files > 2:
+        title = f"mean of {n_files * (n_files - 1)} ordered pairs of {n_files} networks; % of layers identified"
+        style = HeatmapStyle(mark_best=True, title=title)
+        return heatmap_bytes(mean_matrices(matching), style, picture_format, captions=captions)
+    pairs = list(permutations(range(n_files), 2))
+    n_each = len(matching.matrices) // len(pairs)
+    shown = [pairs.index(pair) * n_each + kind for pair in combinations(range(n_files), 2) for kind in range(n_each)]
+    paths = [] if identifications else [matching.correspondences[place].path for place in shown]
+    captions = [f"{caption} identified" for caption in captions]
+    matrices = [matching.matrices[place] for place in shown]
+    return heatmap_bytes(matrices, HeatmapStyle(mark_best=True), picture_format, captions=captions, paths=paths)
+
+
+def _of_depth(
+    files: tuple[str, ...], options: dict[str, Any], picture_format: str | None
+) -> tuple[str, bytes | None]:  # fmt: skip
+    """Return the report and the picture of each network by itself."""
+    from dataclasses import replace
+
+    from cka_cli.matching import study_depth
+    from cka_cli.progress import shown_progress
+
+    with shown_progress(quiet=options["quiet"]) as progress:
+        depths = [
+            study_depth(file, threshold=options["threshold"], progress=progress, **comparison_options(options))
+            for file in files
+        ]
+    notes = tuple(dict.fromkeys(note for each in depths for note in each.comparison.notes))
+    _show_notes(notes, options)
+    whole = replace(
+        depths[0].comparison,
+        matrices=tuple(matrix for each in depths for matrix in each.comparison.matrices),
+        files=tuple(file for each in depths for file in each.comparison.files),
+        notes=notes,
+    )
+    studies = [study for each in depths for study in each.studies]
+    if picture_format is None:
+        return _depth_report(whole, studies, options), None
+    from cka_cli.figures.depth import depth_bytes
+
+    return _depth_report(whole, studies, options), depth_bytes(studies, picture_format)
+
+
+def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options: dict[str, Any]) -> str:
+    report_format = _format_of(options)
+    if report_format == "table":
+        from cka_cli.report.matched_table import format_depth
+
+        return format_depth(studies, **screen(options["output"]))
+    from cka_cli.report import matched
+
+    if report_format == "json":
+        return matched.format_depth_json(comparison, studies, _provenance(options, comparison))
+    return matched.format_depths(studies)
+
+
+def _format_of(options: dict[str, Any]) -> str:
+    if options["report_format"] is not None:
+        return str(options["report_format"])
+    if is_terminal(options["output"]):
+        return "table"
+    return "json" if options["output"].endswith(".json") else "csv"
+
+
+def _provenance(options: dict[str, Any], comparison: "Comparison") -> "Provenance":
+    from cka_cli.cli.compare import plain_options
+    from cka_cli.report import Provenance
+
+    plain = plain_options(options, comparison)
+    for name in ("plot", "report"):
+        plain.pop(name)
+    return Provenance(["cka", *sys.argv[1:]], plain)
+
+
+def _show_notes(notes: tuple[str, ...], options: dict[str, Any]) -> None:
+    if not options["quiet"]:
+        for note in notes:
+            show_note(note)

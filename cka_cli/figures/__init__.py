@@ -1,0 +1,1 @@
+"""Figures beside the heat map: each module draws one, and imports what it draws from below."""
