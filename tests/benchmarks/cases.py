@@ -11,6 +11,7 @@ _EIGHT = Activations(8, 4000, 1024)
 _EIGHT_GZIPPED = replace(_EIGHT, is_gzipped=True)
 _HUNDRED = Activations(100, 1024, 512)
 _TWELVE = Activations(12, 2000, 512)
+_LONG = Activations(4, 12000, 1024)
 _A_AND_B = ("sample_data/A.h5::logits", "sample_data/B.h5::logits")
 
 
@@ -71,6 +72,18 @@ _OTHERS = (
         _cka(_TWELVE, "-m", "cka-debiased"),
         (Other(_script("peer_pytorch_cka.py", _TWELVE, "pytorch-cka"), "pytorch-cka", "h5py, torch, cka"),),
         1 / 4, agrees=True,
+    ),
+    *(
+        Against(
+            f"stats-{kernel.partition(':')[0]}", f"standard errors and p-values against the same run without, {kernel}",
+            _cka(_EIGHT, "-k", kernel, "--stats"), (Other(_cka(_EIGHT, "-k", kernel), "without"),), 1.1,
+        )
+        for kernel in ("linear", "rbf:sigma=0.4")
+    ),
+    Against(
+        "checkpoint", "a run of a minute with its checkpoint against the same run without",
+        _cka(_LONG, "-k", "polynomial", "--checkpoint", "{x}.checkpoint"),
+        (Other(_cka(_LONG, "-k", "polynomial"), "without"),), 1.02,
     ),
     Against(
         "cca", "8 + 8 layers, two CCA measures, against bare QR, products and singular values",
