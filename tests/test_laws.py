@@ -504,3 +504,53 @@ def test_regression_is_cka_with_the_basis_of_the_other_layer_rescaled(compare_ar
     x_c, q_y = oracle.centred(x), oracle.basis(y)
     factor = math.sqrt(q) * np.linalg.norm(x_c.T @ x_c) / np.linalg.norm(x_c) ** 2
     assert compare_arrays(x, y, "regression-r2") == exactly(compare_arrays(x, q_y, "cka") * factor)
+
+
+# --- 17 and 19: what independent rows give, and what a shared signal gives
+
+
+def within_centred_space(rng, n_examples, spectrum):
+    """A layer with these eigenvalues whose components point anywhere among the centred vectors."""
+    basis = np.linalg.qr(np.eye(n_examples)[:, 1:] - 1 / n_examples)[0]
+    directions = basis @ np.linalg.qr(rng.normal(size=(n_examples - 1, len(spectrum))))[0]
+    return directions * np.sqrt(spectrum)
+
+
+def test_cka_of_independent_gaussian_rows_has_the_mean_and_variance_of_its_spectra(compare_layers):
+    rng = np.random.default_rng(17)
+    n, x_spectrum, y_spectrum, n_draws = 14, [5.0, 2, 1, 0.5], [3.0, 3, 1], 400
+    x = {"x": within_centred_space(rng, n, x_spectrum)}
+    ys = {f"y{draw}": within_centred_space(rng, n, y_spectrum) for draw in range(n_draws)}
+    biased, debiased = (matrix.values[0] for matrix in compare_layers(x, ys, measures=["cka", "cka-debiased"]).matrices)
+    nu, (pr_x, pr_y) = n - 1, (np.sum(each) ** 2 / np.sum(np.square(each)) for each in (x_spectrum, y_spectrum))
+    expected = math.sqrt(pr_x * pr_y) / nu
+    variance = 2 * (1 - pr_x / nu) * (1 - pr_y / nu) / ((nu - 1) * (nu + 2))
+    assert abs(biased.mean() - expected) < 4 * biased.std(ddof=1) / math.sqrt(n_draws)
+    assert biased.var(ddof=1) == pytest.approx(variance, rel=4 * math.sqrt(3 / n_draws))
+    assert abs(debiased.mean()) < 4 * debiased.std(ddof=1) / math.sqrt(n_draws)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(50, 0.50), (5000, 0.99)])
+def test_noise_of_many_features_looks_alike_unless_it_is_debiased(compare_arrays, p, expected):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 50, p))
+    assert compare_arrays(x, y, "cka") == pytest.approx(expected, abs=0.02)
+    assert p / (50 + p) == pytest.approx(expected, abs=0.005)
+    assert abs(compare_arrays(x, y, "cka-debiased")) < 4 * math.sqrt(2 / (50 * 47))
+
+
+@pytest.mark.parametrize("correlation", [0.8, 0.5])
+def test_a_shared_signal_gives_the_square_of_its_correlation(compare_arrays, correlation):
+    rng = np.random.default_rng(19)
+    n, p = 2000, 100
+    x = rng.normal(size=(n, p))
+    y = correlation * x + math.sqrt(1 - correlation**2) * rng.normal(size=(n, p))
+    assert compare_arrays(x, y, "cka-debiased") == pytest.approx(correlation**2, abs=0.01)
+    assert compare_arrays(x, y, "cka") == pytest.approx((n * correlation**2 + p) / (n + p), abs=0.01)
+
+
+@pytest.mark.parametrize("noise", [0.5, 2.0])
+def test_added_noise_of_unit_spread_lowers_cka_by_its_share(compare_arrays, noise):
+    rng = np.random.default_rng(20)
+    x, other = rng.normal(size=(2, 3000, 20))
+    assert compare_arrays(x, x + noise * other, "cka-debiased") == pytest.approx(1 / (1 + noise**2), abs=0.02)
