@@ -15,8 +15,10 @@ RANKS = {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
         "memory", "centred", "canvas",
     },
-    2: {"measures", "plan", "report", "heatmap", "figures", "tiles", "features", "batches"},
-    3: {"engine", "notes", "comparison", "inspection"},
+    2: {
+        "measures", "plan", "report", "heatmap", "figures", "tiles", "features", "batches", "components", "verdict",
+    },
+    3: {"engine", "notes", "comparison", "inspection", "explanation"},
     4: {"cli/options"},
     5: {"cli/"},
     6: {"cli/__init__", "__main__"},
