@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions as ReadOptions
     from cka_cli.comparison import compare as compare
+    from cka_cli.components import Explanation as Explanation
     from cka_cli.errors import CkaError as CkaError
+    from cka_cli.explanation import explain as explain
     from cka_cli.heatmap import HeatmapStyle as HeatmapStyle
     from cka_cli.heatmap import draw_heatmap as draw_heatmap
     from cka_cli.matching import match as match
@@ -26,11 +28,13 @@ __version__ = "0.1.0"
 # Public name -> the module that owns it. Loaded on first use, so that `cka --help` never waits for numpy.
 _HOMES = {
     "compare": "cka_cli.comparison",
+    "explain": "cka_cli.explanation",
     "ReadOptions": "cka_cli.activations",
     "CkaError": "cka_cli.errors",
     "HeatmapStyle": "cka_cli.heatmap",
     "draw_heatmap": "cka_cli.heatmap",
     "Comparison": "cka_cli.matrix",
+    "Explanation": "cka_cli.components",
     "Matrix": "cka_cli.matrix",
     "match": "cka_cli.matching",
     "read_matrices": "cka_cli.report",
@@ -39,12 +43,14 @@ _HOMES = {
 __all__ = [
     "CkaError",
     "Comparison",
+    "Explanation",
     "HeatmapStyle",
     "Matrix",
     "ReadOptions",
     "__version__",
     "compare",
     "draw_heatmap",
+    "explain",
     "match",
     "read_matrices",
     "study_depth",

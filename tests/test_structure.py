@@ -18,8 +18,9 @@ RANKS = {
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
         "resampled", "features", "batches", "identification", "correspondence", "depth",
+        "components", "verdict",
     },
-    3: {"engine", "notes", "comparison", "inspection", "matching"},
+    3: {"engine", "notes", "comparison", "inspection", "matching", "explanation"},
     4: {"cli/options"},
     5: {"cli/"},
     6: {"cli/__init__", "__main__"},

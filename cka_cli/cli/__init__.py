@@ -19,6 +19,7 @@ _COMMANDS = {
     "compare": "Compare the layers of two networks, or of one with itself.",
     "heatmap": "Draw the result as a paper prints it.",
     "match": "Find which layers correspond, and how many each measure identifies.",
+    "explain": "Tell which principal components make a similarity.",
     "measures": "List every measure and kernel.",
 }
 

@@ -45,14 +45,23 @@ def measure_options(command: Command) -> Command:
 def read_options(command: Command) -> Command:
     """Add the options that say what is read of every file."""
     return _decorate(
-        command,
+        example_options(command),
         [
             click.option("--layers", multiple=True, metavar="GLOB", help="Layers to take in every file; repeatable."),
             click.option("--exclude", multiple=True, metavar="GLOB", help="Layers to leave out; repeatable."),
+        ],
+    )
+
+
+def example_options(command: Command) -> Command:
+    """Add the options that say which rows are read of every layer, and how."""
+    return _decorate(
+        command,
+        [
             click.option("--examples", metavar="START:STOP", help="Rows to take, as a Python slice."),
             click.option("--sample", type=click.IntRange(1), metavar="N", help="Draw N of the rows."),
             click.option(
-                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --sample and --batch."
+                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn."
             ),
             click.option("--ids", metavar="DATASET", help="One-axis array of example ids by which rows are aligned."),
             click.option(
@@ -152,8 +161,8 @@ def make_read_options(options: dict[str, Any]) -> "ReadOptions":
     from cka_cli.activations import ReadOptions
 
     return ReadOptions(
-        layers=options["layers"],
-        exclude=options["exclude"],
+        layers=options.get("layers", ()),
+        exclude=options.get("exclude", ()),
         examples=parse_examples(options["examples"]),
         sample=options["sample"],
         seed=options["seed"],
