@@ -20,6 +20,10 @@ demo: $(VENV)/installed
 	@$(CKA) compare sample_data/A.h5 sample_data/B.h5 | $(CKA) heatmap --mark-best --vmin 0.5 -f -o $(DEMO)/sim.png
 	@printf '\n$$ cka heatmap sample_data/A.h5 sample_data/B.h5 sample_data/untrained.h5 -f -o $(DEMO)/trained_and_not.png\n'
 	@$(CKA) heatmap sample_data/A.h5 sample_data/B.h5 sample_data/untrained.h5 -f -o $(DEMO)/trained_and_not.png
+	@printf '\n$$ cka match sample_data/[ABCD].h5 --layers "conv*" -m cka -m svcca-r2 -m cca-r2 -q\n'
+	@$(CKA) match sample_data/[ABCD].h5 --layers 'conv*' -m cka -m svcca-r2 -m cca-r2 -q --format table | head -7
+	@printf '\n$$ cka explain sample_data/A.h5::conv4 sample_data/B.h5::conv4 --components 3 -f --plot $(DEMO)/why.png\n'
+	@$(CKA) explain sample_data/A.h5::conv4 sample_data/B.h5::conv4 --components 3 --format table -f --plot $(DEMO)/why.png | head -12
 	@printf '\nMade in $(DEMO)/:\n' && ls $(DEMO)
 
 test: lint types

@@ -1,12 +1,13 @@
 """Make the sample data: activations of small CNNs on handwritten digits.
 
-Three HDF5 files and one folder of NPY files are written, for the same 500 held-out images:
+Six HDF5 files and one folder of NPY files are written, for the same 500 held-out images:
 
-A.h5, B.h5      two networks of the same architecture, trained from seeds 0 and 1
+A.h5 to D.h5    four networks of the same architecture, trained from seeds 0 to 3
+deep.h5         a network of 64 convolutions, trained briefly; convolutions averaged to 2 x 2 positions
 untrained.h5    the network of A.h5 before training
 A_pooled/       A.h5 again, one NPY file a layer, convolutions averaged over positions
 
-README.md, beside this script, describes what is in them. To run it (about a minute):
+README.md, beside this script, describes what is in them. To run it (a few minutes):
 
     python -m pip install torch==2.13.0 scikit-learn h5py
     python sample_data/make_sample_data.py
@@ -44,20 +45,42 @@ Convolutions = tuple[tuple[int, int], ...]
 PLAIN_10: Convolutions = ((8, 1), (8, 1), (16, 2), (16, 1), (16, 1), (64, 2), (64, 1), (64, 1))
 
 
+# Eight times as deep: much too deep to be trained without skip connections.
+DEEP_64: Convolutions = ((8, 1),) * 16 + ((16, 2),) + ((16, 1),) * 23 + ((16, 2),) + ((16, 1),) * 23
+
+
 @dataclass(frozen=True)
 class Run:
-    """One network, and the file that its activations go to; with no epochs it is left untrained."""
+    """One network, and the file that its activations go to; with no epochs it is left untrained.
+
+    n_positions : to how many positions along each axis convolutions are averaged; None to store them whole.
+    resets_statistics : whether BatchNorm gets the statistics of the training images once they are learned: in a deep
+        network the running averages of training lag behind its weights, and the lag of one layer adds to the next.
+    """
 
     file_name: str
     convolutions: Convolutions
     seed: int
     n_epochs: int
     description: str
+    n_positions: int | None = None
+    resets_statistics: bool = False
 
 
 RUNS = (
     Run("A.h5", PLAIN_10, 0, 60, "Plain 10-layer CNN trained on scikit-learn's digits, seed 0"),
     Run("B.h5", PLAIN_10, 1, 60, "Plain 10-layer CNN trained on scikit-learn's digits, seed 1"),
+    Run("C.h5", PLAIN_10, 2, 60, "Plain 10-layer CNN trained on scikit-learn's digits, seed 2"),
+    Run("D.h5", PLAIN_10, 3, 60, "Plain 10-layer CNN trained on scikit-learn's digits, seed 3"),
+    Run(
+        "deep.h5",
+        DEEP_64,
+        0,
+        20,
+        "Plain 66-layer CNN trained briefly on scikit-learn's digits, convolutions averaged to 2 x 2 positions",
+        n_positions=2,
+        resets_statistics=True,
+    ),
     Run("untrained.h5", PLAIN_10, 0, 0, "The network of A.h5 at its initialisation, seed 0"),
 )
 
@@ -146,6 +169,14 @@ def record(network: nn.Sequential, images: Tensor) -> dict[str, NDArray[np.float
     return activations
 
 
+def averaged(values: NDArray[np.float16], n_positions: int) -> NDArray[np.float16]:
+    """Return maps averaged to so many positions along each axis; what has no positions as it is."""
+    if values.ndim < 4:
+        return values
+    maps = functional.adaptive_avg_pool2d(torch.tensor(values.astype(np.float32)), n_positions)
+    return maps.numpy().astype(np.float16)
+
+
 def write_hdf5(path: Path, datasets: dict[str, NDArray[Any]], attributes: dict[str, str | int | float]) -> None:
     """Write a file that keeps the order of its datasets and is the same to the byte each time."""
     with h5py.File(path, "w", track_order=True) as file:
@@ -169,9 +200,11 @@ def make_run(run: Run, digits: Digits, out: Path) -> None:
     images, labels = digits.images[digits.train_ids], digits.labels[digits.train_ids]
     if run.n_epochs:
         train(network, images, labels, run.n_epochs)
-    else:
+    if run.resets_statistics or not run.n_epochs:
         set_running_statistics(network, images)
     activations = record(network, digits.images[digits.held_out_ids])
+    if run.n_positions:
+        activations = {name: averaged(values, run.n_positions) for name, values in activations.items()}
     held_out_labels = digits.labels[digits.held_out_ids].numpy().astype(np.uint8)
     accuracy = float(np.mean(activations["logits"].argmax(axis=1) == held_out_labels))
     attributes: dict[str, str | int | float] = {

@@ -72,3 +72,22 @@ def test_trained_networks_resemble_each_other_layer_by_layer_and_not_their_start
     )
     assert np.mean(np.argmax(trained, axis=1) == np.arange(8)) >= 0.75
     assert np.diag(trained)[4:].min() > np.diag(start)[4:].max()
+
+
+def test_a_network_that_is_much_too_deep_has_layers_that_add_nothing():
+    read = ReadOptions(layers=("conv*",))
+    deep, plain = (compare(str(FOLDER / f"{name}.h5"), read=read).matrices[0].values for name in ("deep", "A"))
+    assert deep[41:63, 41:63].min() >= 0.95
+    assert np.diagonal(plain, 2).max() < 0.95
+
+
+def test_four_seeds_of_one_architecture_are_told_apart_by_layer_with_cka_and_not_with_cca():
+    from cka_cli import match
+
+    read = ReadOptions(layers=("conv*",))
+    paths = [str(FOLDER / f"{name}.h5") for name in "ABCD"]
+    accuracies = {
+        each.measure: each.accuracy for each in match(paths, measures=["cka", "cca-r2"], read=read).identifications
+    }
+    assert accuracies["cka"] > 0.6
+    assert accuracies["cca-r2"] < 0.2
