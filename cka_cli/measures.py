@@ -84,7 +84,7 @@ MEASURES: dict[str, Measure] = {
         from_hsic=cka,
     ),
     "cka-debiased": Measure(
-        "the same with unbiased HSIC", "-1 to 1, 0 for noise", _OF_KERNEL_AND_SCALE, _GRAM_COST,
+        "the same with unbiased HSIC", "0 for noise, -1 to 1", _OF_KERNEL_AND_SCALE, _GRAM_COST,
         "Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327", 4, from_hsic=cka, is_unbiased=True,
     ),
     "hsic": Measure(
