@@ -8,6 +8,8 @@ of pipes and terminals in `tests/cli/test_pipes.py`, damaged checkpoints in `tes
 
 # ruff: noqa: E501 - a line of the table is a line that a user sees
 
+import csv
+import io
 import os
 import resource
 import shutil
@@ -19,6 +21,8 @@ import pytest
 
 import cka_cli.cli.options
 import cka_cli.comparison
+from cka_cli.report import read_matrices
+from cka_cli.report.writing import from_text
 from tests.cli.command import CKA, child_environment, run_child, run_here
 from tests.files import state, values, write_hdf5
 
@@ -248,3 +252,37 @@ def test_a_slow_reader_of_a_pipe_that_does_not_wait_gets_everything(here):
     with open(reading, "rb") as pipe:
         assert pipe.read() == expected
     assert child.wait(30) == 0
+
+
+NAMES = [
+    "conv,1", 'conv"2"', "new\nline", "carriage\rreturn", "=1+1", "'=1", "block/sub/conv", "größe", "层", "\x1b[31mred\x07",
+    "\u202etxet", "zero\u200bwidth", " blank ", "x" * 10_000, "层" * 10_000, "$x$", "[/bold]", "tab\tstop",
+]  # fmt: skip
+
+
+def test_any_name_goes_through_files_reports_tables_and_pictures(here, capsysbinary):
+    write_hdf5(here / "names.h5", {name: values(12, 3, seed=place) for place, name in enumerate(NAMES)})
+    for report in ("names.csv", "names.json"):
+        assert run_here(["compare", "names.h5", "-q", "-o", report], capsysbinary).status == 0
+        (matrix,) = read_matrices((here / report).read_bytes(), report)
+        assert list(matrix.x_layers) == NAMES
+        ended = run_here(["heatmap", report, "--format", "svg", "-q"], capsysbinary)
+        assert (ended.status, ended.err) == (0, "")
+        assert not {*"\x1b\x07\u202e\u200b"} & {*ended.out.decode()}
+    for command in (["compare", "names.h5", "--format", "table"], ["inspect", "names.h5", "--format", "table"]):
+        ended = run_here(command, capsysbinary)
+        assert ended.status == 0
+        assert not {*"\x1b\x07\r\t\u202e\u200b"} & {*(ended.out.decode() + ended.err)}
+    ended = run_here(["inspect", "names.h5"], capsysbinary)
+    rows = list(csv.DictReader(io.StringIO(ended.out.decode(), newline="")))
+    assert [from_text(row["layer"]) for row in rows] == NAMES
+    ended = run_here(["compare", "names.h5::nowhere\x1b"], capsysbinary)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (1, b"", 1)
+    assert not {*"\x1b\x07\r\u202e\u200b"} & {*ended.err}
+
+
+@pytest.mark.slow
+def test_ten_thousand_layers_are_listed_once_each(here, capsysbinary):
+    np.savez(here / "many.npz", **{f"conv{number}": np.zeros((2, 1), np.uint8) for number in range(10_000)})
+    ended = run_here(["inspect", "many.npz", "--headers"], capsysbinary)
+    assert ended.out.count(b",conv") == 10_000

@@ -47,9 +47,12 @@ def _table(arrays: Sequence[Inspected]) -> str:
     from rich.cells import cell_len  # not for the pipe, which gets CSV
 
     lines: list[str] = []
-    for file in dict.fromkeys(array.file for array in arrays):
+    of_files: dict[str, list[Inspected]] = {}
+    for array in arrays:
+        of_files.setdefault(array.file, []).append(array)
+    for file, its_arrays in of_files.items():
         lines += [one_line(file)]
-        rows = [_row(array) for array in arrays if array.file == file]
+        rows = [_row(array) for array in its_arrays]
         rows.insert(0, ("layer", "shape", "dtype", "features", "in memory", "stored", "trouble"))
         widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
         for row in rows:
