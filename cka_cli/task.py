@@ -126,6 +126,8 @@ class Outcome:
     constant, saturated, saturated_y : labels of layers; the last of columns. crowded : pairs whose ranks add up to
         more than n−1. flat, without_width, overflowing : labels, by kernel; heavy : those in which a few
         examples outweigh the rest, which p-values by law do not bear.
+    rounded : labels of integers beyond what float64 holds. flat_in : the measures that have no value of `flat` layers.
+    out_of_range : how many values float64 cannot hold.
     """
 
     values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
@@ -141,3 +143,6 @@ class Outcome:
     without_width: dict[Spec, list[str]] = field(default_factory=dict)
     overflowing: dict[Spec, list[str]] = field(default_factory=dict)
     heavy: dict[Spec, list[str]] = field(default_factory=dict)
+    rounded: list[str] = field(default_factory=list)
+    flat_in: dict[Spec, list[str]] = field(default_factory=dict)
+    out_of_range: dict[tuple[Spec, Spec], int] = field(default_factory=dict)
