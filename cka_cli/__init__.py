@@ -7,9 +7,10 @@ The command is `cka`; everything it does can be called from Python too:
 >>> comparison.matrices[0].values  # doctest: +SKIP
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in typing, which would take milliseconds in which Ctrl-C shows a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from cka_cli.activations import ReadOptions as ReadOptions
     from cka_cli.comparison import compare as compare
     from cka_cli.components import Explanation as Explanation
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'cka_cli' has no attribute {name!r}")
     from importlib import import_module

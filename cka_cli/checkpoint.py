@@ -134,7 +134,7 @@ def facts_of_file(path: str) -> dict[str, Any]:
 
 
 def _check_folder(path: str) -> None:
-    folder = os.path.dirname(os.path.realpath(path))
+    folder = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
     if not os.path.isdir(folder):
         raise DataError(f"{path}: the checkpoint cannot be kept (there is no folder {folder}); give another name")
     if not os.access(folder, os.W_OK | os.X_OK):

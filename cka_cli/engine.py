@@ -27,6 +27,8 @@ from cka_cli.tiles import GramJob, gram_scales, gram_sums
 
 # Called with the stage, and how much of it is done of how much in all.
 Progress = Callable[[str, int, int], None]
+# Of values below 2**53, up to which float64 holds every integer.
+_SCALE_OF_EXACT_INTEGERS = 2.0**-53
 _PAIRS = "pairs"  # a stage of a checkpoint
 
 
@@ -37,6 +39,11 @@ def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> O
     task, folds = _in_fold_order(task, plan)
     sources, factors = _open_sources(task, plan, progress)
     outcome = Outcome(constant=[source.label for source in sources if source.is_constant])
+    outcome.rounded = [
+        source.label
+        for source, layer in zip(sources, task.layers, strict=True)
+        if layer.dtype.kind in "iu" and source.scale < _SCALE_OF_EXACT_INTEGERS
+    ]
     if task.gram_measures:
         _add_gram_values(task, plan, sources, folds, outcome, progress, checkpoint)
     if task.pair_measures:
@@ -125,6 +132,10 @@ def _add_gram_values(
             of_measure = values_from_sums(MEASURES[spec.name], each.sums, each.scales)
             outcome.values[spec, kernel], outcome.chances[spec, kernel] = of_measure.values, of_measure.chance
             flat |= of_measure.is_flat
+            if of_measure.is_flat.any():
+                outcome.flat_in.setdefault(kernel, []).append(spec.name)
+            if of_measure.is_out_of_range.any():
+                outcome.out_of_range[spec, kernel] = int(np.count_nonzero(of_measure.is_out_of_range))
             over |= of_measure.overflows
         if task.resampling is not None:
             add_statistics(task, plan, each.spec, each.sums, each.scales, each.layers, outcome, progress, checkpoint)

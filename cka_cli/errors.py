@@ -1,5 +1,11 @@
 """Errors a user can act on: one line, an exit status, never a traceback."""
 
+# Printable by the letter of Unicode, and yet nothing is seen of them: fillers, and selectors of variants.
+_INVISIBLE = frozenset(
+    map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10),
+              0xFFA0, *range(0xE0100, 0xE01F0)])
+)  # fmt: skip
+
 
 class CkaError(Exception):
     """Something a user can mend. The text reads `thing: what is wrong (what was found); what to do`."""
@@ -18,9 +24,16 @@ class UsageError(CkaError):
 
 
 def one_line(text: str) -> str:
-    """Return `text` with every character that could move a cursor or start a new line written as an escape."""
+    """Return `text` with every character written as an escape that could deceive whoever reads it on a screen.
+
+    These move a cursor, start a line, turn the direction of writing, or are not seen at all.
+    """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        character.encode("unicode_escape").decode("ascii")
+        if character in _INVISIBLE or not character.isprintable()
+        else character
         for character in text
     )
 

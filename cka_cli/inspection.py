@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cka_cli.activations import ActivationFile, Layer, SelectedLayer, open_file
+from cka_cli.activations import Layer, SelectedLayer, open_file
 from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
@@ -18,7 +18,7 @@ def inspect(
 
     addresses : `FILE` or `FILE::GLOB`. scan : whether the values are read, a block at a time.
     """
-    found: list[tuple[ActivationFile, Layer]] = []
+    found: list[tuple[Layer, bool]] = []
     result: list[Inspected] = []
     for address in addresses:
         path, pattern = split_address(address)
@@ -29,16 +29,17 @@ def inspect(
         if pattern is not None and not any(matches(name, pattern) for name in names):
             shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
             raise DataError(f"{path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})")
-        wanted = [name for name in names if pattern is None or matches(name, pattern)]
-        found += [(file, array) for array in (*file.layers, *file.vectors) if array.name in wanted]
+        wanted = {name for name in names if pattern is None or matches(name, pattern)}
+        found += [(layer, True) for layer in file.layers if layer.name in wanted]
+        found += [(vector, False) for vector in file.vectors if vector.name in wanted]
         result += [
             Inspected(path, name, "refused", None, "", "", None, trouble=why)
             for name, why in file.refused.items()
             if name in wanted
         ]
     inspected = []
-    for done, (file, array) in enumerate(found, start=1):
-        inspected.append(_inspect_array(array, is_layer=array in file.layers, scan=scan))
+    for done, (array, is_layer) in enumerate(found, start=1):
+        inspected.append(_inspect_array(array, is_layer=is_layer, scan=scan))
         progress("scanning", done, len(found))
     order = {address: place for place, address in enumerate(dict.fromkeys(split_address(a)[0] for a in addresses))}
     return sorted([*inspected, *result], key=lambda each: order[each.file])

@@ -84,7 +84,7 @@ MEASURES: dict[str, Measure] = {
         from_hsic=cka,
     ),
     "cka-debiased": Measure(
-        "the same with unbiased HSIC", "-1 to 1, 0 for noise", _OF_KERNEL_AND_SCALE, _GRAM_COST,
+        "the same with unbiased HSIC", "0 for noise, -1 to 1", _OF_KERNEL_AND_SCALE, _GRAM_COST,
         "Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327", 4, from_hsic=cka, is_unbiased=True,
     ),
     "hsic": Measure(
@@ -144,12 +144,14 @@ class GramValues(NamedTuple):
     values, chance : shape (n_x_layers, n_y_layers); chance is what rows paired at random give on average.
     is_flat, overflows : of each layer, whether its centred Gram matrix is 0 to rounding, and whether its sums are
         beyond float64; in both cases its values are NaN.
+    is_out_of_range : of each pair, whether its value, in the units of the layers, is one that float64 cannot hold.
     """
 
     values: Float64
     chance: Float64
     is_flat: Booleans
     overflows: Booleans
+    is_out_of_range: Booleans
 
 
 def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> GramValues:
@@ -167,9 +169,14 @@ def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> GramV
         expected = 0 * cross if measure.is_unbiased else sums.expected()
         values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
         chance = measure.from_hsic(expected, norms[sums.x], norms[sums.y])
+        is_out_of_range = np.zeros(values.shape, bool)
         if measure.has_units:
+            is_nonzero = values != 0
             divisors = np.where(is_flat | overflows, np.nan, scales)
             for _ in range(2):
                 values = values / divisors[sums.x][:, None] / divisors[sums.y]
                 chance = chance / divisors[sums.x][:, None] / divisors[sums.y]
-    return GramValues(values, chance, is_flat & ~overflows, overflows)
+            # What is left of a value below the smallest normal float has lost digits.
+            is_out_of_range = np.isinf(values) | (is_nonzero & (np.abs(values) < np.finfo(np.float64).tiny))
+            values, chance = (np.where(is_out_of_range, np.nan, each) for each in (values, chance))
+    return GramValues(values, chance, is_flat & ~overflows, overflows, is_out_of_range)

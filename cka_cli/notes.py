@@ -9,22 +9,39 @@ from cka_cli.task import Outcome, Task
 def notes_of(task: Task, outcome: Outcome) -> list[str]:
     """Say which layers have no value, or none that means anything, and why."""
     notes: list[str] = []
+    if outcome.rounded:
+        notes.append(
+            f"{_listed(outcome.rounded)}: integers beyond 2**53, of which float64 drops the last digits; take an "
+            "offset off before saving"
+        )
     if outcome.constant:
-        notes.append(f"{_listed(outcome.constant)}: constant (every example is the same), so its values are nan")
+        same = "the same once rounded" if set(outcome.constant) & set(outcome.rounded) else "the same"
+        notes.append(f"{_listed(outcome.constant)}: constant (every example is {same}), so its values are nan")
     for kernel, labels in outcome.without_width.items():
         if labels:
             notes.append(
-                f"{_listed(labels)}: more than half of the distances are 0, so {kernel} has no width and its values "
-                "are nan; give -k rbf:gamma=VALUE"
+                f"{_listed(labels)}: half of the distances or more are 0 to rounding (equal examples, or some so large "
+                f"that the rest look equal), so {kernel} has no width and its values are nan; give -k rbf:gamma=VALUE"
             )
     for kernel, labels in outcome.flat.items():
         if labels:
-            notes.append(f"{_listed(labels)}: the {kernel} kernel is constant to rounding, so its values are nan")
+            without = outcome.flat_in[kernel]
+            which = "its values are" if len(without) == len(task.gram_measures) else f"its {' and '.join(without)} is"
+            # Without the diagonal, or beside one huge row, nothing may be left where the biased value has something.
+            cause = "constant to rounding" + (
+                ", but for its diagonal or a few examples" if "its values" not in which else ""
+            )
+            notes.append(f"{_listed(labels)}: the {kernel} kernel is {cause}, so {which} nan")
     for kernel, labels in outcome.overflowing.items():
         if labels:
             notes.append(
                 f"{_listed(labels)}: the {kernel} kernel overflows, so its values are nan; give a smaller gamma"
             )
+    for (spec, kernel), count in outcome.out_of_range.items():
+        notes.append(
+            f"{spec}, {kernel}: {count} {'value is' if count == 1 else 'values are'} beyond the range of float64 "
+            "(1e-308 to 1e308) in the units of the layers, and nan; rescale the layers, or use cka, which has no units"
+        )
     _add_notes_of_cca(task, outcome, notes)
     if task.resampling is not None:
         _add_note_of_chance(task, outcome, notes)

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cka_cli.errors import DataError, UsageError
 
@@ -91,6 +92,8 @@ def write_output(path: str, data: bytes, *, force: bool, option: str = "--output
 
 
 def _write_stdout(data: bytes) -> None:
+    with suppress(OSError):  # no descriptor, or a closed one
+        os.set_blocking(sys.stdout.fileno(), True)  # a pipe that does not wait for a slow reader takes a part only
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -110,28 +113,43 @@ def replace_file(path: str, data: bytes, *, beside: str) -> None:
 
 
 def _replace(target: str, data: bytes, *, force: bool, beside: str = "") -> None:
-    beside = beside or os.path.join(os.path.dirname(target), f".cka-{os.urandom(6).hex()}.tmp")
+    if beside:  # a name of our own: what stands there was left by a killed process of the same number
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
+    else:
+        beside = os.path.join(os.path.dirname(target), f".cka-{os.urandom(6).hex()}.tmp")
     _unfinished.add(beside)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with open(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(descriptor)
         if force and os.path.exists(target):
-            os.chmod(beside, stat.S_IMODE(os.stat(target).st_mode))
+            _take_over_owner_and_mode(beside, target)
         if force or not _link(beside, target):
             os.replace(beside, target)
     finally:
-        remove_unfinished()
+        _remove(beside)
 
 
 def remove_unfinished() -> None:
     """Remove what is half-written, when a run ends in the middle of it."""
     for path in list(_unfinished):
-        if os.path.exists(path):
-            os.unlink(path)
-        _unfinished.discard(path)
+        _remove(path)
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):  # it has got its name, or its folder is gone
+        os.unlink(path)
+    _unfinished.discard(path)
+
+
+def _take_over_owner_and_mode(beside: str, target: str) -> None:
+    status = os.stat(target)
+    with suppress(OSError):  # only root may give files away
+        os.chown(beside, status.st_uid, status.st_gid)
+    os.chmod(beside, stat.S_IMODE(status.st_mode))
 
 
 def _link(beside: str, target: str) -> bool:

@@ -128,6 +128,8 @@ class Outcome:
         examples outweigh the rest, which p-values by law do not bear.
     effective_dimensions : of every layer, (Σλ)²/Σλ² of its linear centred Gram matrix, shape (n_layers,); None when
         neither the linear kernel on all examples nor the CCA family was asked for.
+    rounded : labels of integers beyond what float64 holds. flat_in : the measures that have no value of `flat` layers.
+    out_of_range : how many values float64 cannot hold.
     """
 
     values: dict[tuple[Spec, Spec | None], Float64] = field(default_factory=dict)
@@ -144,3 +146,6 @@ class Outcome:
     overflowing: dict[Spec, list[str]] = field(default_factory=dict)
     heavy: dict[Spec, list[str]] = field(default_factory=dict)
     effective_dimensions: Float64 | None = None
+    rounded: list[str] = field(default_factory=list)
+    flat_in: dict[Spec, list[str]] = field(default_factory=dict)
+    out_of_range: dict[tuple[Spec, Spec], int] = field(default_factory=dict)

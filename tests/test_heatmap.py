@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -299,6 +300,17 @@ def test_wrap_breaks_after_commas_and_shortens_what_is_still_too_long():
 
 
 NASTY = ["$\\frac{", "a_b^c", "$x$", "tab\tnew\nline", "\x1b[31m", "层", "\udc80", "\\alpha", "\u202etxet"]
+
+
+def test_names_of_others_are_no_code_in_a_vector_picture():
+    names = ["--><script>alert(1)</script>", "]]><x/>", "&lt;b&gt;", ") Tj (", "\u202etxet"]
+    drawn = [matrix(band(5, 5), rows=names, columns=names, files=("--><a/>.h5", "b.h5"))]
+    svg = heatmap_bytes(drawn, HeatmapStyle(title="--><i/>"), "svg")
+    tree = ElementTree.fromstring(svg)
+    assert not {element.tag.rpartition("}")[2] for element in tree.iter()} & {"script", "a", "i", "x", "b"}
+    assert b"\xe2\x80\xae" not in svg
+    pdf = heatmap_bytes(drawn, HeatmapStyle(title="--><i/>"), "pdf")
+    assert not re.search(rb"/(JavaScript|JS|Launch|URI|OpenAction|EmbeddedFile)\b", pdf)
 
 
 def test_names_of_others_are_shown_literally(recwarn):

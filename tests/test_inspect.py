@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from cka_cli.errors import DataError
 from cka_cli.inspection import inspect
@@ -152,6 +153,29 @@ def test_names_with_control_characters_are_escaped_in_the_table(tmp_path):
     table = format_inspection(inspect([path], progress=silent), "table")
     assert r"new\nline\x1b[31m" in table
     assert "\x1b" not in table
+
+
+def test_a_table_stays_a_table_with_long_and_wide_names(tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", {"x" * 10_000 + "end": values(9, 2), "层" * 9: values(9, 2)})
+    lines = format_inspection(inspect([path], progress=silent), "table").splitlines()[2:]
+    assert max(map(len, lines)) < 200
+    assert "xend  9 × 2" in lines[0] + lines[1]
+    assert len({cell_len(line[: line.index("9 × 2")]) for line in lines}) == 1
+
+
+def test_names_of_fields_are_escaped_in_the_table(tmp_path):
+    fields = np.zeros(9, [("\u3164\x1b", "f4")])
+    path = write_hdf5(tmp_path / "a.h5", {"conv": values(9, 2), "fields": fields})
+    table = format_inspection(inspect([path], progress=silent), "table")
+    assert "fields" in table
+    assert "\u3164" not in table
+    assert "\x1b" not in table
+
+
+def test_a_spreadsheet_takes_names_for_words(tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", {"=1+1": values(9, 2), "-1": values(9, 2)})
+    written = format_inspection(inspect([path], progress=silent), "csv")
+    assert [line.split(",")[1] for line in written.splitlines()[1:]] == ["'=1+1", "'-1"]
 
 
 @pytest.mark.parametrize("dtype", ["f2", ">f8", "g", "?", "u1"])

@@ -40,7 +40,7 @@ def test_every_measure_belongs_to_one_family(name):
 def test_a_value_is_in_the_range_that_is_documented(compare_arrays, name):
     x, y = layers()
     value = compare_arrays(x, y, name)
-    low, high = {"0 to 1": (0, 1), "-1 to 1, 0 for noise": (-1, 1)}.get(
+    low, high = {"0 to 1": (0, 1), "0 for noise, -1 to 1": (-1, 1)}.get(
         measures.MEASURES[name].value_range, (-np.inf, np.inf)
     )
     assert low < value < high

@@ -8,7 +8,7 @@ import pytest
 
 from cka_cli import outputs
 from cka_cli.errors import DataError, UsageError
-from cka_cli.outputs import check_output, write_output
+from cka_cli.outputs import check_output, replace_file, write_output
 from tests.files import state
 
 
@@ -218,3 +218,50 @@ def test_a_name_no_file_can_have(tmp_path):
     for name in ("a" * 300, "a\0b"):
         with pytest.raises(DataError, match="cannot be written"):
             check_output(str(tmp_path / name), force=False)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_of_several_runs_that_write_one_file_at_once_one_wins_whole(tmp_path, force):
+    path, refused, barrier = tmp_path / "out.csv", [], threading.Barrier(8)
+    contents = [bytes([number]) * 300_000 for number in range(8)]
+
+    def write(content):
+        barrier.wait()
+        try:
+            write_output(str(path), content, force=force)
+        except DataError as error:
+            refused.append(str(error))
+
+    writers = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert path.read_bytes() in contents
+    assert refused == [] if force else [f"{path}: exists already; give --force to replace it, or another --output"] * 7
+    assert state(tmp_path).keys() == {"out.csv"}
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_written_anew(tmp_path):
+    beside = tmp_path / ".run.ckpt.1.part"  # in a container every run may have the number 1
+    beside.write_bytes(b"half")
+    replace_file(str(tmp_path / "run.ckpt"), b"new", beside=str(beside))
+    assert state(tmp_path).keys() == {"run.ckpt"}
+    assert (tmp_path / "run.ckpt").read_bytes() == b"new"
+
+
+def test_what_cannot_be_removed_hides_no_other_error(old, tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs.os, "fsync", fail)
+    monkeypatch.setattr(outputs.os, "unlink", fail)
+    with pytest.raises(DataError, match="No space left on device"):
+        write_output(str(old), b"new", force=True)
+    outputs.remove_unfinished()
+    assert old.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_force_keeps_the_owner(old):
+    os.chown(old, 12, 34)
+    old.chmod(0o640)
+    write_output(str(old), b"new", force=True)
+    assert (old.stat().st_uid, old.stat().st_gid, stat.S_IMODE(old.stat().st_mode)) == (12, 34, 0o640)

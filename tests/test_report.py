@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from cka_cli.report import Provenance, format_json, format_tidy, format_wide, re
 from cka_cli.report.catalogue import format_catalogue
 from cka_cli.report.inspection import format_bytes
 from cka_cli.report.terminal import format_table
+from cka_cli.report.writing import as_text, from_text
 
 X_NAMES = ("conv,1", 'conv"2"', "new\nline", "[/x]", "größe", " blank ")
 Y_NAMES = ("p", "q")
@@ -65,7 +67,9 @@ def test_wide_reads_back_exactly():
     assert (read.x_layers, read.y_layers) == (matrix.x_layers, matrix.y_layers)
 
 
-text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"), min_size=1, max_size=6)
+text = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=6) | st.text(
+    "'=+-@\t\r\n \"1,x", min_size=1, max_size=6
+)
 
 
 @given(
@@ -83,6 +87,37 @@ def test_any_names_and_values_read_back(x_layers, y_layers, seed, file):
     for written in (format_tidy(comparison(matrix)), to_json(comparison(matrix))):
         (read,) = read_matrices(written.encode(), "x")
         assert same(matrix, read)
+
+
+@given(text)
+def test_no_word_begins_like_a_formula_and_each_is_given_back(word):
+    assert as_text(word).strip()[:1] not in {*"=+-@"}
+    assert as_text(word)[0] not in "\t\r\n"
+    assert as_text(word) in (word, "'" + word)
+    assert from_text(as_text(word)) == word
+
+
+@given(st.lists(text.map(str.strip).filter(bool), min_size=1, max_size=4, unique=True))
+def test_any_names_read_back_from_wide(names):
+    matrix = make_matrix(np.ones((len(names), len(names))), names, names)
+    (read,) = read_matrices(format_wide(comparison(matrix)).encode(), "x")
+    assert (read.x_layers, read.y_layers) == (tuple(names), tuple(names))
+
+
+def test_a_spreadsheet_takes_names_for_words_and_numbers_for_numbers():
+    names = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "'quoted'", " =1", '=HYPERLINK("x",1)')
+    matrix = make_matrix([[-0.5]] * len(names), names, ["=p"], x_file="-a.h5", y_file="b.h5", kernel="")
+    written = format_tidy(comparison(matrix))
+    lines = list(csv.reader(io.StringIO(written, newline="")))[1:]
+    assert [line[1] for line in lines] == ["'" + name if name != "'quoted'" else name for name in names]
+    assert [[*line[:1], *line[2:]] for line in lines] == [["'-a.h5", "b.h5", "'=p", "cka", "", "9", "-0.5"]] * len(
+        names
+    )
+    assert read_matrices(written.encode(), "x")[0].x_layers == names
+    document = json.loads(to_json(comparison(matrix)))
+    assert document["matrices"][0]["x_layers"] == list(names)  # as they are
+    foreign = "layer,p\n=r,-1\n"
+    assert read_matrices(foreign.encode(), "x")[0].x_layers == ("=r",)
 
 
 def test_tidy_is_what_the_plan_of_it_says():
@@ -313,6 +348,23 @@ def test_names_with_markup_or_control_characters_are_shown_as_they_are():
     assert r"[/bold]\x07.h5" in table
     assert "\x1b" not in table
     assert "\a" not in table
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u2028", "\x9b", "\ufe0f", "\u3164"]
+)
+def test_names_with_letters_that_are_not_seen_or_turn_the_line_are_escaped(unseen):
+    escape = unseen.encode("unicode_escape").decode()
+    matrix = make_matrix([[1.0]], [f"conv{unseen}1"], [unseen], x_file=f"{unseen}.h5")
+    table = format_table(comparison(matrix), width=100)
+    assert unseen not in table
+    assert table.count(escape) == 3
+
+
+def test_a_name_of_thousands_of_letters_takes_no_time():
+    table = format_table(comparison(make_matrix([[1.0]], ["x" * 200_000 + "conv1"], ["层" * 200_000])), width=80)
+    assert max(map(cell_len, table.splitlines())) <= 80
+    assert "xconv1" in table
 
 
 @pytest.mark.parametrize(

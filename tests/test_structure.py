@@ -103,6 +103,59 @@ def test_packages_that_may_be_imported(path):
     assert not any(name.startswith(("matplotlib.pyplot", "pylab")) for name in imported_modules(path))
 
 
+# What could run code or commands that stand in a file, or talk to anyone.
+DANGEROUS_NAMES = {"eval", "exec", "compile", "__import__", "breakpoint", "input"}
+DANGEROUS_ATTRIBUTES = {
+    "system", "popen", "fork", "forkpty", "startfile", "posix_spawn", "posix_spawnp", "spawnl", "spawnv", "spawnve",
+    "execl", "execle", "execlp", "execv", "execve", "execvp", "execvpe", "fromfile", "loadtxt", "genfromtxt",
+}  # fmt: skip
+DANGEROUS_MODULES = {
+    "pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "joblib", "copyreg", "subprocess", "multiprocessing",
+    "pty", "ctypes", "cffi", "code", "codeop", "runpy", "socket", "ssl", "http", "urllib", "ftplib", "smtplib",
+    "webbrowser", "xml", "yaml", "requests", "posix", "_posixsubprocess", "commands",
+}  # fmt: skip
+
+
+def dangers_in(text):
+    """What of a program could run code or commands that stand in a file."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name) and node.id in DANGEROUS_NAMES:
+            found.append(node.id)
+        elif isinstance(node, ast.Attribute) and node.attr in DANGEROUS_ATTRIBUTES:
+            found.append(node.attr)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in ("np.load", "numpy.load"):
+            found.append("np.load")  # values are read through numpy.lib.format, which says what it allows
+        elif isinstance(node, ast.keyword) and (node.arg == "shell" or node.arg == "allow_pickle"):
+            if not (isinstance(node.value, ast.Constant) and node.value.value is False):
+                found.append(f"{node.arg}=")
+        elif isinstance(node, ast.Import):
+            found += [name.name for name in node.names if name.name.partition(".")[0] in DANGEROUS_MODULES]
+        elif isinstance(node, ast.ImportFrom):
+            found += [node.module] * (node.module.partition(".")[0] in DANGEROUS_MODULES)
+            found += [name.name for name in node.names if name.name in DANGEROUS_NAMES | DANGEROUS_ATTRIBUTES]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_nothing_can_run_what_stands_in_a_file(path):
+    allowed = ["ctypes"] if room_of(path) == "memory" else []  # to give freed memory back to the system
+    assert dangers_in(path.read_text(encoding="utf-8")) == allowed
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval('1')", "exec(text)", "import pickle", "from pickle import loads", "import subprocess as s",
+        "os.system('ls')", "from os import system", "np.load(path)", "np.load(path, allow_pickle=True)",
+        "f(shell=True)", "read_array(stream, allow_pickle=flag)", "__import__(name)", "import urllib.request",
+    ],
+)  # fmt: skip
+def test_what_could_run_it_is_seen(line):
+    assert dangers_in(line)
+    assert not dangers_in("read_array(stream, allow_pickle=False)\nimport re\nre.match('a', 'b')")
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if room_of(path) in ("__init__", "errors", "names")])
 def test_the_words_a_user_types_cost_no_numpy(path):
     assert not external_packages(path) & {"numpy", "h5py", "rich", "click"}

@@ -1,16 +1,15 @@
 """The command line: the group of commands, where an error becomes one line and an exit status."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from cka_cli import __version__
+from cka_cli.cli.signals import ended_by_signals
 from cka_cli.errors import CkaError, one_line
 
 # The commands in the order of use. Each is loaded when it is called, so that `cka --help` builds no option of theirs.
@@ -66,12 +65,10 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 done, 1 the data or the disk, 2 the command line, 130 Ctrl-C, 143 SIGTERM."""
-    handlers = {number: signal.signal(number, _end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
     _replace_closed_streams()
-    status = _run(arguments)
-    _discard_unwritten()
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with ended_by_signals():
+        status = _run(arguments)
+        _discard_unwritten()
     sys.exit(status)
 
 
@@ -95,16 +92,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as error:  # from click when the reader is gone
         status = error.code
     return status if isinstance(status, int) else 0
-
-
-def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """End on Ctrl-C or SIGTERM without unwinding: an exception could be lost in a callback, or wait for a thread."""
-    outputs = sys.modules.get("cka_cli.outputs")
-    if outputs is not None:
-        outputs.remove_unfinished()
-    if sys.stderr is not None and sys.stderr.isatty():
-        os.write(2, b"\r\x1b[K\x1b[?25h")  # the line of the progress bar, and the cursor it hid
-    os._exit(128 + number)
 
 
 def _replace_closed_streams() -> None:

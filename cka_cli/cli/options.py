@@ -244,8 +244,7 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
     """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
-    if options["checkpoint"] is not None and options["checkpoint"] in (options["output"], *sources):
-        raise UsageError(f"--checkpoint {options['checkpoint']}: is also an input or the output; give another name")
+    _check_checkpoint(options["checkpoint"], (options["output"], *sources))
     use_own_threads()
     from cka_cli.comparison import compare
     from cka_cli.progress import shown_progress
@@ -256,6 +255,16 @@ def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Compar
         for note in comparison.notes:
             show_note(note)
     return comparison
+
+
+def _check_checkpoint(path: str | None, others: tuple[str, ...]) -> None:
+    """Raise where the checkpoint would be written over an input, or the result over the checkpoint."""
+    if path is None:
+        return
+    if not path:
+        raise UsageError("--checkpoint: the name is empty; give the name of a file")
+    if os.path.realpath(path) in map(os.path.realpath, others):
+        raise UsageError(f"--checkpoint {path}: is also an input or the output; give another name")
 
 
 def end_checkpoint(options: dict[str, Any]) -> None:

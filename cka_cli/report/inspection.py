@@ -6,8 +6,9 @@ from typing import Any
 
 from cka_cli.activations.inspected import Inspected
 from cka_cli.errors import one_line
-from cka_cli.report.writing import csv_text, utf8
+from cka_cli.report.writing import Cell, csv_text, utf8
 
+_MAX_NAME = 120
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -21,10 +22,8 @@ def format_inspection(arrays: Sequence[Inspected], report_format: str) -> str:
     return csv_text(list(records[0]) if records else [], (_csv_cells(record) for record in records))
 
 
-def _csv_cells(record: dict[str, Any]) -> list[str]:
-    cells = {key: "" if value is None else str(value) for key, value in record.items()}
-    cells["shape"] = "x".join(str(length) for length in record["shape"] or ())
-    return list(cells.values())
+def _csv_cells(record: dict[str, Any]) -> list[Cell]:
+    return list((record | {"shape": "x".join(str(length) for length in record["shape"] or ())}).values())
 
 
 def _record(array: Inspected) -> dict[str, Any]:
@@ -45,15 +44,20 @@ def _record(array: Inspected) -> dict[str, Any]:
 
 
 def _table(arrays: Sequence[Inspected]) -> str:
+    from rich.cells import cell_len  # not for the pipe, which gets CSV
+
     lines: list[str] = []
-    for file in dict.fromkeys(array.file for array in arrays):
+    of_files: dict[str, list[Inspected]] = {}
+    for array in arrays:
+        of_files.setdefault(array.file, []).append(array)
+    for file, its_arrays in of_files.items():
         lines += [one_line(file)]
-        rows = [_row(array) for array in arrays if array.file == file]
+        rows = [_row(array) for array in its_arrays]
         rows.insert(0, ("layer", "shape", "dtype", "features", "in memory", "stored", "trouble"))
-        widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+        widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
         for row in rows:
             cells = [
-                cell.rjust(width) if place in (3, 4) else cell.ljust(width)
+                " " * (width - cell_len(cell)) + cell if place in (3, 4) else cell + " " * (width - cell_len(cell))
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
             ]
             lines.append("  " + "  ".join(cells).rstrip())
@@ -65,14 +69,19 @@ def _row(array: Inspected) -> tuple[str, ...]:
     if array.kind == "vector":
         trouble = "one axis: a layer only when named" + (f"; {trouble}" if trouble else "")
     return (
-        one_line(array.name),
+        _shortened(one_line(array.name)),
         " × ".join(str(length) for length in array.shape or ()),
-        array.dtype,
+        one_line(array.dtype),
         "" if array.n_features is None or array.kind != "layer" else str(array.n_features),
         "" if array.n_bytes is None else format_bytes(array.n_bytes),
-        array.storage,
+        one_line(array.storage),
         one_line(trouble),
     )
+
+
+def _shortened(name: str) -> str:
+    """Return a name, or its end, which tells layers apart better, where it would push the table off any screen."""
+    return name if len(name) <= _MAX_NAME else "…" + name[1 - _MAX_NAME :]
 
 
 def format_bytes(n_bytes: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cka_cli.errors import DataError
 from cka_cli.matrix import Matrix
-from cka_cli.report.writing import TIDY_HEADER
+from cka_cli.report.writing import TIDY_HEADER, from_text
 
 _MISSING = ("", "nan", "na", "null", "none")
 
@@ -57,7 +57,7 @@ def _read_tidy(header: list[str], rows: list[tuple[int, list[str]]], name: str) 
             raise DataError(
                 f"{name}: line {line} has {len(row)} cells where the header has {len(header)}; is the file cut short?"
             )
-        record = dict(zip(header, row, strict=True))
+        record = dict(zip(header, map(from_text, row), strict=True))
         group = tuple(record.get(key, "") for key in ("x_file", "y_file", "measure", "kernel", "n_examples"))
         pair = (record["x_layer"], record["y_layer"])
         matrix = cells.setdefault(group, {})  # type: ignore[arg-type]
@@ -90,7 +90,9 @@ def _read_wide(header: list[str], rows: list[tuple[int, list[str]]], name: str) 
         if len(row) != len(header):
             raise DataError(f"{name}: line {line} has {len(row)} cells where the first has {len(header)}; {wanted}")
         values.append([_number(cell, name, line) for cell in row[1:]])
-    return Matrix(np.array(values), tuple(row[0].strip() for _, row in rows), tuple(header[1:]))
+    return Matrix(
+        np.array(values), tuple(from_text(row[0].strip()) for _, row in rows), tuple(map(from_text, header[1:]))
+    )
 
 
 def _number(text: str, name: str, line: int) -> float:

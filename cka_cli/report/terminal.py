@@ -158,6 +158,7 @@ def short_name(name: str, longest: int) -> str:
     name = one_line(name)
     if cell_len(name) <= longest:
         return name
+    name = name[-longest:]  # a name may have thousands of letters
     while cell_len(name) >= longest:
         name = name[1:]
     return "…" + name

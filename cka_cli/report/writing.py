@@ -1,10 +1,10 @@
 """Tidy CSV, wide CSV and JSON. Commas, line feeds, UTF-8, shortest floats that read back the same, `nan` for NaN."""
 
-import csv
-import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from cka_cli import __version__
@@ -13,6 +13,10 @@ from cka_cli.errors import UsageError
 from cka_cli.matrix import Comparison, Matrix
 
 TIDY_HEADER = ("x_file", "x_layer", "y_file", "y_layer", "measure", "kernel", "n_examples", "value")
+Cell = str | float | None
+# What a spreadsheet takes for the beginning of a formula, behind any apostrophes that say it is text.
+_FORMULA = re.compile(r"'*(?:[\t\r\n]|\s*[-=+@＝＋－＠])")
+_TO_BE_QUOTED = re.compile(r'[,"\r\n]')
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,7 @@ def _statistics(matrix: Matrix) -> dict[str, Float64]:
     return {name: values for name, values in found.items() if values is not None}
 
 
-def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    n_examples = "" if matrix.n_examples is None else str(matrix.n_examples)
+def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[Cell, ...]]:
     statistics = _statistics(matrix)
     for place, (x_layer, row) in enumerate(zip(matrix.x_layers, matrix.values.tolist(), strict=True)):
         for column, (y_layer, value) in enumerate(zip(matrix.y_layers, row, strict=True)):
@@ -50,15 +53,15 @@ def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[str, ...]
                 y_layer,
                 matrix.measure,
                 matrix.kernel,
-                n_examples,
-                repr(value),
+                matrix.n_examples,
+                value,
                 # Empty where a measure has no such law: `nan` is for values.
-                *("" if name not in statistics else _known(statistics[name][place, column]) for name in names),
+                *(None if name not in statistics else _known(statistics[name][place, column]) for name in names),
             )
 
 
-def _known(value: float) -> str:
-    return "" if math.isnan(value) else repr(float(value))
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def format_wide(comparison: Comparison) -> str:
@@ -71,20 +74,42 @@ def format_wide(comparison: Comparison) -> str:
     matrix = comparison.matrices[0]
     if matrix.statistics is not None:
         raise UsageError("--format wide has no room for --stats; use --format csv or json")
-    rows = (
-        (name, *(repr(value) for value in row))
-        for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True)
-    )
+    rows = ((name, *row) for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True))
     return csv_text(("layer", *matrix.y_layers), rows)
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return lines of cells, quoted where they must be."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return utf8(text.getvalue())
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return lines of cells: words so that a spreadsheet takes them for words, numbers as they are, None empty.
+
+    `csv` of Python below 3.13 leaves carriage returns unquoted, which it then reads as the end of the line.
+    """
+    lines = [",".join(map(_written, header))]
+    for row in rows:
+        lines.append(",".join([_written(cell) if isinstance(cell, str) else _number(cell) for cell in row]))
+    return utf8("\n".join(lines)) + "\n"
+
+
+@lru_cache(maxsize=1 << 16)  # the same names stand in many lines
+def _written(word: str) -> str:
+    word = as_text(word)
+    return '"' + word.replace('"', '""') + '"' if _TO_BE_QUOTED.search(word) else word
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def as_text(word: str) -> str:
+    """Return a word that no spreadsheet takes for a formula: behind an apostrophe where it begins like one.
+
+    A word that begins with apostrophes before such a beginning gets one more, so that `from_text` gives back any word.
+    """
+    return "'" + word if _FORMULA.match(word) else word
+
+
+def from_text(cell: str) -> str:
+    """Return the word that `as_text` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def utf8(text: str) -> str:
