@@ -6,7 +6,6 @@ was never broken off. The file holds text (what the run is of, and its plan) and
 
 import hashlib
 import io
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +86,8 @@ class Checkpoint:
     def _bytes(self) -> bytes:
         arrays = {f"{stage}/{key}": values for stage, state in self._stages.items() for key, values in state.items()}
         stream = io.BytesIO()
+        import json
+
         header = json.dumps({"facts": self._facts, "plan": self._plan, "arrays": list(arrays)}).encode()
         stream.write(len(header).to_bytes(8, "little") + header)
         for values in arrays.values():
@@ -106,6 +107,8 @@ class Checkpoint:
         if hashlib.sha256(body).hexdigest().encode() != digest:
             raise DataError(f"{path}: the checkpoint is damaged ({len(data)} bytes); remove it to start anew")
         stop = 8 + int.from_bytes(body[:8], "little")
+        import json
+
         header = json.loads(body[8:stop])
         difference = _difference(header["facts"], self._facts)
         if difference:
@@ -145,6 +148,10 @@ def _check_folder(path: str) -> None:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values as they come back from JSON."""
+    if not values:  # no checkpoint is wanted: spare the start of a small run the import
+        return {}
+    import json
+
     result: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return result
 

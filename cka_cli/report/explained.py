@@ -13,7 +13,7 @@ from cka_cli import __version__
 from cka_cli.arrays import Float64
 from cka_cli.components import ComponentPairs, Explanation, Removal, Spectrum, block_sums
 from cka_cli.errors import one_line
-from cka_cli.report.writing import Provenance, csv_text, utf8
+from cka_cli.report.writing import Cell, Provenance, csv_text, utf8
 from cka_cli.verdict import decimals
 
 CSV_HEADER = (
@@ -36,14 +36,14 @@ def format_csv(explanation: Explanation, n_components: int) -> str:
     return csv_text(CSV_HEADER, ((*names, *row) for row in _csv_rows(pairs, n_components)))
 
 
-def _csv_rows(pairs: ComponentPairs, n_components: int) -> Iterator[tuple[str, ...]]:
+def _csv_rows(pairs: ComponentPairs, n_components: int) -> Iterator[tuple[Cell, ...]]:
     tables = _tables(pairs, n_components)
     x_names, x_shares = _with_rest(pairs.x, n_components)
     y_names, y_shares = _with_rest(pairs.y, n_components)
     for row, x_name in enumerate(x_names):
         for column, y_name in enumerate(y_names):
             cells = (x_shares[row], y_shares[column], *(table[row, column] for table in tables.values()))
-            yield (str(x_name), str(y_name), *(repr(float(cell)) for cell in cells))
+            yield (str(x_name), str(y_name), *(float(cell) for cell in cells))
 
 
 def _with_rest(side: Spectrum, n_components: int) -> tuple[list[int | str], Float64]:

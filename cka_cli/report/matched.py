@@ -11,7 +11,7 @@ from cka_cli.correspondence import Correspondence
 from cka_cli.depth import DepthStudy
 from cka_cli.identification import Identification
 from cka_cli.matrix import Comparison
-from cka_cli.report.writing import Provenance, csv_text, matrix_object, utf8
+from cka_cli.report.writing import Cell, Provenance, csv_text, matrix_object, utf8
 
 ACCURACY_HEADER = (
     "measure", "kernel", "n_files", "n_layers", "n_examples", "accuracy", "std_error", "chance", "p_value",
@@ -163,14 +163,12 @@ def _span(each: DepthStudy, places: range) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cells(record: dict[str, Any]) -> list[str]:
+def _cells(record: dict[str, Any]) -> list[Cell]:
     return [_cell(value) for value in record.values()]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Cell:
     """Return a value as a cell; nothing for what does not exist."""
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(float(value)) if isinstance(value, float) else str(value)
+    return float(value) if isinstance(value, float) else value
