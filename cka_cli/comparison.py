@@ -26,8 +26,8 @@ from cka_cli.plan import Plan, RunKeywords, RunOptions, make_plan
 _MOST_VECTOR_BYTES = 1 << 24
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    return None
+def silent(stage: str, done: int, total: int) -> None:
+    """Report no progress."""
 
 
 def compare(
@@ -37,7 +37,7 @@ def compare(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    progress: Progress = _silent,
+    progress: Progress = silent,
     **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
@@ -50,7 +50,7 @@ def compare(
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
     options = RunOptions(**run_keywords)
-    files, notes = _select([x, *_as_list(ys)], read, progress)
+    files, notes = select_files([x, *_as_list(ys)], read, progress)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
     outcome = run(task, _plan(task, options), progress)
@@ -61,7 +61,7 @@ def compare(
         columns = slice(start, start + len(y.layers))
         start = columns.stop
         matrices += _matrices(task, outcome, (files[0], slice(0, n_x)), (y, columns))
-    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+    return Comparison(tuple(matrices), tuple(file_facts(file) for file in files), tuple(notes))
 
 
 def compare_each(
@@ -70,7 +70,7 @@ def compare_each(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    progress: Progress = _silent,
+    progress: Progress = silent,
     **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of every file with those of every other, both ways round.
@@ -79,7 +79,7 @@ def compare_each(
     and factors computed, once. The rest as in `compare`.
     """
     options = RunOptions(**run_keywords)
-    files, notes = _select(sources, read, progress)
+    files, notes = select_files(sources, read, progress)
     everything = slice(0, sum(len(file.layers) for file in files))
     task = _make_task(files, everything, everything, measures, kernels, options, read.seed)
     ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
@@ -90,7 +90,7 @@ def compare_each(
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
     notes += notes_of(task, outcome)
-    return Comparison(tuple(matrices), tuple(_facts(file) for file in files), tuple(notes))
+    return Comparison(tuple(matrices), tuple(file_facts(file) for file in files), tuple(notes))
 
 
 def plan_comparison(
@@ -104,7 +104,7 @@ def plan_comparison(
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
     options = RunOptions(**run_keywords)
-    files, _ = _select([x, *_as_list(ys)], read, _silent)
+    files, _ = select_files([x, *_as_list(ys)], read, silent)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
     return _plan(task, options)
@@ -119,7 +119,7 @@ def _as_list(ys: str | Sequence[str]) -> list[str]:
     return [ys] if isinstance(ys, str) else list(ys)
 
 
-def _select(sources: Sequence[str], read: ReadOptions, progress: Progress) -> tuple[list[SelectedFile], list[str]]:
+def select_files(sources: Sequence[str], read: ReadOptions, progress: Progress) -> tuple[list[SelectedFile], list[str]]:
     """Return the layers to compare, by file, and what a reader must know of what was left out."""
     files = select_layers(sources, read)
     notes = _left_out(files)
@@ -144,7 +144,7 @@ def _make_task(
     if not measure_specs or not kernel_specs:
         raise UsageError("no measure or no kernel; give at least one of each")
     layers = [layer for file in files for layer in file.layers]
-    _check_enough_examples(layers[0], measure_specs)
+    check_enough_examples(layers[0], measure_specs)
     y = slice(y.start, len(layers))
     task = Task(
         layers, x, y, measure_specs, kernel_specs, options.precision, options.n_batch, options.n_passes, seed
@@ -211,7 +211,8 @@ def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progr
     ]
 
 
-def _check_enough_examples(layer: SelectedLayer, specs: list[Spec]) -> None:
+def check_enough_examples(layer: SelectedLayer, specs: list[Spec]) -> None:
+    """Raise DataError when a layer has fewer examples than one of the measures needs."""
     for spec in specs:
         needed = MEASURES[spec.name].min_examples
         if layer.n_examples < needed:
@@ -241,7 +242,8 @@ def _matrices(
     ]
 
 
-def _facts(file: SelectedFile) -> FileFacts:
+def file_facts(file: SelectedFile) -> FileFacts:
+    """Return what a report says of a file and of those of its layers that were chosen."""
     status = Path(file.file.path).stat()
     size = status.st_size
     if Path(file.file.path).is_dir():
