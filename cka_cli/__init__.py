@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions as ReadOptions
+    from cka_cli.checks.result import Diagnosis as Diagnosis
     from cka_cli.comparison import compare as compare
+    from cka_cli.diagnosis import diagnose as diagnose
     from cka_cli.errors import CkaError as CkaError
     from cka_cli.heatmap import HeatmapStyle as HeatmapStyle
     from cka_cli.heatmap import draw_heatmap as draw_heatmap
@@ -24,6 +26,8 @@ __version__ = "0.1.0"
 # Public name -> the module that owns it. Loaded on first use, so that `cka --help` never waits for numpy.
 _HOMES = {
     "compare": "cka_cli.comparison",
+    "diagnose": "cka_cli.diagnosis",
+    "Diagnosis": "cka_cli.checks.result",
     "ReadOptions": "cka_cli.activations",
     "CkaError": "cka_cli.errors",
     "HeatmapStyle": "cka_cli.heatmap",
@@ -35,11 +39,13 @@ _HOMES = {
 __all__ = [
     "CkaError",
     "Comparison",
+    "Diagnosis",
     "HeatmapStyle",
     "Matrix",
     "ReadOptions",
     "__version__",
     "compare",
+    "diagnose",
     "draw_heatmap",
     "read_matrices",
 ]

@@ -13,45 +13,45 @@ STDOUT = "-"
 _unfinished: set[str] = set()
 
 
-def check_output(path: str, *, force: bool, inputs: Sequence[str] = ()) -> None:
+def check_output(path: str, *, force: bool, inputs: Sequence[str] = (), option: str = "--output") -> None:
     """Raise before any work is done when a result could not be written to `path` afterwards.
 
     An existing file is refused without `force`; an input is refused always. Devices and pipes are never replaced,
-    so they need no `force`.
+    so they need no `force`. option : what gave the path, as errors name it.
     """
     if path == STDOUT:
         return
     if not path:
-        raise UsageError("--output: the name is empty; give the name of a file, or - for standard output")
+        raise UsageError(f"{option}: the name is empty; give the name of a file, or - for standard output")
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        _check_folder(path)
+        _check_folder(path, option)
         return
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{path}: cannot be written ({why}); give another --output") from error
+        raise DataError(f"{path}: cannot be written ({why}); give another {option}") from error
     if stat.S_ISDIR(mode):
         raise DataError(f"{path}: is a folder; give the name of a file in it")
     if not stat.S_ISREG(mode):
         return
     if any(_is_same_file(path, address) for address in inputs):
-        raise UsageError(f"{path}: is also an input; give another --output")
+        raise UsageError(f"{path}: is also an input; give another {option}")
     if not force:
-        raise DataError(_taken(path))
-    _check_folder(path)
+        raise DataError(_taken(path, option))
+    _check_folder(path, option)
 
 
-def _taken(path: str) -> str:
-    return f"{path}: exists already; give --force to replace it, or another --output"
+def _taken(path: str, option: str) -> str:
+    return f"{path}: exists already; give --force to replace it, or another {option}"
 
 
-def _check_folder(path: str) -> None:
+def _check_folder(path: str, option: str) -> None:
     folder = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
     if not os.path.isdir(folder):
-        raise DataError(f"{path}: cannot be written (there is no folder {folder}); make it, or give another --output")
+        raise DataError(f"{path}: cannot be written (there is no folder {folder}); make it, or give another {option}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"{path}: cannot be written (no permission to write in {folder}); give another --output")
+        raise DataError(f"{path}: cannot be written (no permission to write in {folder}); give another {option}")
 
 
 def _is_same_file(path: str, address: str) -> bool:
@@ -66,7 +66,7 @@ def _is_same(path: str, other: str) -> bool:
     return os.path.exists(other) and os.path.samefile(path, other)
 
 
-def write_output(path: str, data: bytes, *, force: bool) -> None:
+def write_output(path: str, data: bytes, *, force: bool, option: str = "--output") -> None:
     """Write a result: to standard output for `-`, else beside the file first and then in its place.
 
     A file that came to exist meanwhile is refused without `force`. A symbolic link stays a link. Devices and pipes
@@ -83,7 +83,7 @@ def write_output(path: str, data: bytes, *, force: bool) -> None:
             return
         _replace(os.path.realpath(path), data, force=force)
     except FileExistsError as error:
-        raise DataError(_taken(path)) from error
+        raise DataError(_taken(path, option)) from error
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -13,10 +13,10 @@ RANKS = {
     0: {"__init__", "arrays", "errors", "names"},
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
-        "memory", "centred", "canvas",
+        "memory", "centred", "canvas", "checks",
     },
     2: {"measures", "plan", "report", "heatmap", "figures", "tiles", "features", "batches"},
-    3: {"engine", "notes", "comparison", "inspection"},
+    3: {"engine", "notes", "comparison", "inspection", "diagnosis"},
     4: {"cli/options"},
     5: {"cli/"},
     6: {"cli/__init__", "__main__"},

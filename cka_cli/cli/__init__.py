@@ -18,6 +18,7 @@ _COMMANDS = {
     "inspect": "List the layers of activation files, and trouble seen in them.",
     "compare": "Compare the layers of two networks, or of one with itself.",
     "heatmap": "Draw the result as a paper prints it.",
+    "diagnose": "Say how far the numbers can be trusted.",
     "measures": "List every measure and kernel.",
 }
 
