@@ -100,8 +100,6 @@ def _by_krylov(gram: Float64, n_components: int) -> tuple[Float64, Float64] | No
             return variances, basis @ vectors
         block = images[:, -block.shape[1] :]
         for _ in range(2):  # once loses what rounding leaves of the basis
-            block = block - basis @ (basis.T @ block)
-        block = np.linalg.qr(block)[0]
-        block = np.linalg.qr(block - basis @ (basis.T @ block))[0]
+            block = np.linalg.qr(block - basis @ (basis.T @ block))[0]
         basis, images = np.hstack([basis, block]), np.hstack([images, gram @ block])
     return None

@@ -7,8 +7,8 @@ import numpy as np
 from cka_cli.arrays import Float64, Indices
 from cka_cli.checks import grams, repeats, transforms
 from cka_cli.checks.chance import chance_level, z_of
-from cka_cli.checks.rows import LeftOut, RowShares, leave_out_leaders, standing_out
-from cka_cli.checks.translation import apart_if_even, translation
+from cka_cli.checks.rows import LeftOut, RowShares, leave_out_leaders, most_carried, most_changed
+from cka_cli.checks.translation import apart_if_even, translation, translations
 
 N_REMOVED = (1, 2, 5)
 SIGMAS = (0.2, 0.4, 0.8, 1.6)
@@ -133,14 +133,10 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
         doubled=tuple(repeats.doubled_rows(layer.gram, transforms.squared_distances(layer.gram)).items()),
         farthest_row=far,
         row_halving_shift=translation(layer.gram, np.arange(n) == far).halving_shift(),
-        leader=max((each for each in together if len(each.rows) == 1), key=_share),
-        leaders=standing_out(together, _share, 0.8),
+        leader=max((order[0] for order in together), key=lambda each: each.share),
+        leaders=most_carried(together),
         labels=() if labels is None else tuple(_measure_labels(layer.gram, labels)),
     )
-
-
-def _share(left_out: LeftOut) -> float:
-    return left_out.share
 
 
 def _left_out(shares: RowShares, rows: Indices) -> LeftOut:
@@ -148,12 +144,12 @@ def _left_out(shares: RowShares, rows: Indices) -> LeftOut:
 
 
 def _measure_labels(gram: Float64, labels: Labels) -> list[LabelNumbers]:
-    found = []
-    for name, rows, share in zip(labels.names, labels.rows, labels.shares.tolist(), strict=True):
-        moved = translation(gram, np.isin(np.arange(len(gram)), rows))
-        even = apart_if_even(share, labels.shares)
-        found.append(LabelNumbers(name, moved.limit(), even, moved.halving_shift()))
-    return found
+    subsets = np.array([np.isin(np.arange(len(gram)), rows) for rows in labels.rows])
+    even = apart_if_even(labels.shares).tolist()
+    return [
+        LabelNumbers(name, moved.limit(), if_even, moved.halving_shift())
+        for name, if_even, moved in zip(labels.names, even, translations(gram, subsets), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -202,7 +198,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
     without_one = shares.leave_one_out()
     row = int(np.argmax(np.nan_to_num(np.abs(without_one - debiased))))
     together = leave_out_leaders(shares, x.norms, y.norms)
-    most_changed = standing_out(together, lambda each: abs(each.value - debiased), 0.5)
+    changed = most_changed(together, debiased)
     doubled = sorted(dict(x_numbers.doubled).keys() & dict(y_numbers.doubled).keys())
     doubled = doubled if n - len(doubled) >= LEAST_EXAMPLES else []
     without_doubled = shares.without(doubled)[0]
@@ -218,9 +214,9 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
         n_effective=shares.n_effective(),
         shares=tuple(np.sort(shares.shares)[::-1].tolist()),
         left_out=_left_out(shares, np.array([row])),
-        most_changed=most_changed,
-        most_carried=standing_out(together, _share, 0.8),
-        without_label=() if labels is None else tuple(_without_labels(shares, labels, most_changed)),
+        most_changed=changed,
+        most_carried=most_carried(together),
+        without_label=() if labels is None else tuple(_without_labels(shares, labels, changed)),
         n_doubled=len(doubled),
         without_doubled=without_doubled,
         clipped=_debiased(transforms.rows_clipped(x.gram), transforms.rows_clipped(y.gram)),

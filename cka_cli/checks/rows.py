@@ -1,6 +1,6 @@
 """Which rows carry a similarity: shares, and values without one row or without many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,9 @@ class RowShares:
 
     @property
     def shares(self) -> Float64:
-        """h_i = Σ_j K̃_ij L̃_ij/⟨K̃,L̃⟩: sums to 1; single ones may be negative."""
-        return np.asarray(self.cross / self.cross.sum())
+        """h_i = Σ_j K̃_ij L̃_ij/⟨K̃,L̃⟩: sums to 1; single ones may be negative. NaN where there is nothing to share."""
+        total = float(self.cross.sum())
+        return np.asarray(self.cross / total) if total else np.full(len(self.k), np.nan)
 
     @property
     def value(self) -> float:
@@ -68,7 +69,8 @@ class RowShares:
         x = self._left(self.k, self.k, self.x, rows)
         y = self._left(self.l, self.l, self.y, rows)
         is_left = x > _NOTHING * self.x.sum() and y > _NOTHING * self.y.sum()
-        return _cka(sums, x, y) if is_left else float("nan"), float(1 - sums / self.cross.sum())
+        total = float(self.cross.sum())
+        return _cka(sums, x, y) if is_left else float("nan"), 1 - sums / total if total else float("nan")
 
     @staticmethod
     def _left(k: Float64, l: Float64, contributions: Float64, rows: Indices) -> float:  # noqa: E741
@@ -104,20 +106,23 @@ def most_joint_rows(n_examples: int) -> int:
     return max(1, min(max(10, n_examples // 20), n_examples // 10))
 
 
-def leave_out_leaders(shares: RowShares, x_norms: Float64, y_norms: Float64) -> list[LeftOut]:
+def leave_out_leaders(shares: RowShares, x_norms: Float64, y_norms: Float64) -> list[list[LeftOut]]:
     """Return what leaving out the first 1, 2, ... rows does, by each of several orders of the rows.
 
     x_norms, y_norms : squared norms of the centred rows. The orders: by either norm, by the contribution to the
     similarity, and to each layer's own norm. Far rows that hide each other from leave-one-out come first in one.
     """
-    found = []
     keys = [x_norms, shares.x] if shares.k is shares.l else [x_norms, y_norms, np.abs(shares.cross), shares.x, shares.y]
-    for key in keys:
-        order = np.argsort(-key, kind="stable")
-        for n_rows in _counts(most_joint_rows(len(order))):
-            last, following = float(key[order[n_rows - 1]]), float(key[order[n_rows]])
-            gap = last / following if following > 0 else np.inf
-            found.append(LeftOut(tuple(order[:n_rows].tolist()), *shares.without(order[:n_rows]), gap))
+    return [_leave_out_first(shares, key) for key in keys]
+
+
+def _leave_out_first(shares: RowShares, key: Float64) -> list[LeftOut]:
+    order = np.argsort(-key, kind="stable")
+    found = []
+    for n_rows in _counts(most_joint_rows(len(order))):
+        last, following = float(key[order[n_rows - 1]]), float(key[order[n_rows]])
+        gap = last / following if following > 0 else np.inf
+        found.append(LeftOut(tuple(order[:n_rows].tolist()), *shares.without(order[:n_rows]), gap))
     return found
 
 
@@ -127,16 +132,34 @@ def _counts(most: int) -> list[int]:
     )
 
 
-def standing_out(found: Sequence[LeftOut], effect: Callable[[LeftOut], float], least: float) -> LeftOut:
-    """Return the rows whose effect is large and that the next row does not belong to.
+def most_carried(orders: Sequence[Sequence[LeftOut]]) -> LeftOut:
+    """Return the rows with most of the similarity that the next row does not belong to."""
+    found = [each for order in orders for each in order]
+    return _standing_out(found, [each.share for each in found], least=0.8)
 
-    Of ten rows equally far, leaving out nine leaves one that may decide alone: the largest effect counts as the gap
-    behind the rows is wide, unless that gives away more than `least` of it.
+
+def most_changed(orders: Sequence[Sequence[LeftOut]], value: float) -> LeftOut:
+    """Return the rows without which the value changes most, and for good.
+
+    Of ten rows equally far, leaving out nine leaves one that may decide alone: twice as much as the value changes again
+    when more rows go counts against a change.
     """
-    effects = [0.0 if np.isnan(effect(each)) else effect(each) for each in found]
+    found, changes = [], []
+    for order in orders:
+        values = np.array([each.value for each in order])
+        for place, each in enumerate(order):
+            later = np.nan_to_num(np.abs(values[place:] - each.value))
+            found.append(each)
+            changes.append(abs(each.value - value) - 2 * float(later.max()))
+    return _standing_out(found, changes, least=0.5)
+
+
+def _standing_out(found: Sequence[LeftOut], effects: Sequence[float], least: float) -> LeftOut:
+    """Return the rows whose effect is large and behind which the gap is wide, with `least` of the largest effect."""
+    effects = [max(0.0, effect) for effect in np.nan_to_num(effects).tolist()]
     able = [
-        (size * (1 - 1 / max(1.0, each.gap)), -len(each.rows), place)
-        for place, (each, size) in enumerate(zip(found, effects, strict=True))
-        if size >= least * max(effects)
+        (effect * (1 - 1 / max(1.0, each.gap)), -len(each.rows), place)
+        for place, (each, effect) in enumerate(zip(found, effects, strict=True))
+        if effect >= least * max(effects)
     ]
     return found[max(able)[2]]

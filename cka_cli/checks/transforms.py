@@ -4,6 +4,9 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 
+# Of the squared norms of two rows: less than this of their squared distance is rounding.
+_ROUNDING = 1e-14
+
 
 def rows_clipped(gram: Float64, share: float = 0.99) -> Float64:
     """Return the Gram matrix of rows drawn in to the `share` quantile of their norms, where they are longer.
@@ -45,12 +48,13 @@ def ranks(values: Array) -> Float64:
 
 
 def squared_distances(gram: Float64) -> Float64:
-    """Return ‖x−y‖² of all rows, from their Gram matrix; 0 on the diagonal and where rounding makes it negative."""
+    """Return ‖x−y‖² of all rows, from their Gram matrix; 0 on the diagonal and where it is no more than rounding."""
     norms = np.diag(gram)
+    sums = norms + norms[:, None]
     distances: Float64 = gram * -2
-    distances += norms
-    distances += norms[:, None]
-    np.maximum(distances, 0, out=distances)
+    distances += sums
+    sums *= _ROUNDING
+    distances[distances <= sums] = 0
     np.fill_diagonal(distances, 0)
     return distances
 

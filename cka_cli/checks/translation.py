@@ -66,27 +66,40 @@ def translation(gram: Float64, subset: Booleans, projections: Float64 | None = N
     direction that the layer does not use when the two are one.
     """
     indicator = subset - subset.mean()
-    image = gram @ indicator
+    return _translation(indicator, gram @ indicator, float(np.vdot(gram, gram)), projections)
+
+
+def translations(gram: Float64, subsets: Booleans) -> list[Translation]:
+    """Return what the translation of each of many subsets outwards does to a layer; subsets : (n_subsets, n_examples).
+
+    One matrix product for all of them.
+    """
+    indicators = subsets - subsets.mean(axis=1)[:, None]
+    squared = float(np.vdot(gram, gram))
+    return [_translation(*each, squared, None) for each in zip(indicators, indicators @ gram, strict=True)]
+
+
+def _translation(indicator: Float64, image: Float64, squared: float, projections: Float64 | None) -> Translation:
     ks = float(indicator @ image)
     if projections is None:
         # The mean of the subset is X's/|S|, so that Xv = Ks/√(s'Ks).
-        projections = image / np.sqrt(ks) if ks > 0 else np.zeros(len(gram))
+        projections = image / np.sqrt(ks) if ks > 0 else np.zeros(len(image))
     return Translation(
         kw=float(image @ projections),
         ks=ks,
-        squared=float(np.vdot(gram, gram)),
+        squared=squared,
         ss=float(indicator @ indicator),
         sw=float(indicator @ projections),
         ww=float(projections @ projections),
     )
 
 
-def apart_if_even(share: float, shares: Float64) -> float:
-    """Return CKA(X, 1_S) of a label when all labels are points, every two of them equally far from each other.
+def apart_if_even(shares: Float64) -> Float64:
+    """Return CKA(X, 1_S) of each label when all labels are points, every two of them equally far from each other.
 
-    share : of the examples that have the label. shares : of every label, summing to 1. 1/√(C−1) for C labels of equal
-    share, 1 for two labels.
+    shares : of the examples that have each label, summing to 1. 1/√(C−1) for C labels of equal share, 1 for two labels.
+    The spread of the labels has the covariance diag(ρ) − ρρ'.
     """
-    squared_mean = float((1 - share) ** 2 + np.sum(shares**2) - share**2)
-    covariance = np.diag(shares) - np.outer(shares, shares)
-    return share / (1 - share) * squared_mean / float(np.linalg.norm(covariance))
+    squares = float(np.sum(shares**2))
+    spread = np.sqrt(squares - 2 * np.sum(shares**3) + squares**2)
+    return np.asarray(shares / (1 - shares) * (1 - 2 * shares + squares) / spread)

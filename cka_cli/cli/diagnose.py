@@ -58,12 +58,12 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
     check_output(options["output"], force=options["force"], inputs=inputs)
     picture_format = _check_plot(options["plot"], inputs, options)
     diagnosis = _run(x, y, options)
-    write_output(options["output"], _report(diagnosis, options).encode(), force=options["force"])
     if options["plot"]:
         from cka_cli.figures.diagnosed import diagnosis_bytes
 
         picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
         write_output(options["plot"], picture, force=options["force"], option="--plot")
+    write_output(options["output"], _report(diagnosis, options).encode(), force=options["force"])
     if options["strict"] and diagnosis.is_distrusted:
         context.exit(1)
 

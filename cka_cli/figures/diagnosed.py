@@ -19,7 +19,7 @@ from cka_cli.errors import DataError
 from cka_cli.heatmap.words import file_labels, literal, shorten, shorten_names, spread, widest_in, wrap
 
 # In inches: a panel, what stands left of it, above it and below it.
-_SIDE, _LEFT, _ABOVE, _MOST_BELOW, _NUMBERS_BELOW = 1.8, 0.5, 0.42, 0.85, 0.42
+_SIDE, _LEFT, _ABOVE, _MOST_BELOW, _NUMBERS_BELOW = 1.8, 0.5, 0.42, 1.0, 0.42
 _HEAD, _EDGE = 0.28, 0.06
 _TITLE_PT, _TEXT_PT, _LINE_PT = 8.0, 6.5, 0.6
 _NAME_PT = 6.0
@@ -144,10 +144,11 @@ def _depth_key(pairs: Sequence[PairNumbers]) -> list[Line2D]:
     """The first and the last pair, whose colours those between run between."""
     if len(pairs) == 1:
         return []
-    names, colours = _pair_names(pairs), _colours(len(pairs))
+    colours = _colours(len(pairs))
     return [
-        _mark(shorten(names[place], 0.5, _TEXT_PT), color=colours[place], linestyle="-") for place in (0, -1)
-    ]  # fmt: skip
+        _mark(shorten(literal(pairs[place].x.layer), 0.5, _TEXT_PT, head_share=0), color=colours[place], linestyle="-")
+        for place in (0, -1)
+    ]
 
 
 def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:

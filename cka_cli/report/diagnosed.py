@@ -136,7 +136,7 @@ def _side(finding: Finding) -> str:
 
 def _lines(group: Sequence[Finding], diagnosis: Diagnosis, width: int, *, everything: bool) -> Iterable[str]:
     shown = list(group) if everything or len(group) <= _MOST_LINES + 1 else _worst(group)
-    places = [_shortened(_place(finding, diagnosis), width // 3) for finding in shown]
+    places = [_place(finding, diagnosis, width // 3) for finding in shown]
     numbers = [_number(finding.number) for finding in shown]
     place_width, number_width = max(map(len, places)), max(map(len, numbers))
     for finding, place, number in zip(shown, places, numbers, strict=True):
@@ -155,17 +155,20 @@ def _worst(group: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in group if finding in off]
 
 
-def _place(finding: Finding, diagnosis: Diagnosis) -> str:
-    """Return `conv1`, `Y conv1` where there are two files, or `conv1 × conv2`."""
+def _place(finding: Finding, diagnosis: Diagnosis, longest: int) -> str:
+    """Return `conv1`, `Y conv1` where there are two files, or `conv1 × conv2`, in so many columns."""
+    has_sides = bool(diagnosis.y_file)
 
-    def side(address: Address) -> str:
-        return "X" if address.file == diagnosis.x_file else "Y"
+    def named(address: Address, room: int, *, with_side: bool) -> str:
+        side = ("X " if address.file == diagnosis.x_file else "Y ") if with_side else ""
+        return side + _shortened(one_line(address.layer), room - len(side))
 
     if finding.y is None:
-        return one_line(f"{side(finding.x)} {finding.x.layer}" if diagnosis.y_file else finding.x.layer)
-    if diagnosis.y_file and (side(finding.x), side(finding.y)) != ("X", "Y"):
-        return one_line(f"{side(finding.x)} {finding.x.layer} × {side(finding.y)} {finding.y.layer}")
-    return one_line(f"{finding.x.layer} × {finding.y.layer}")
+        return named(finding.x, longest, with_side=has_sides)
+    is_plain = not has_sides or (finding.x.file, finding.y.file) == (diagnosis.x_file, diagnosis.y_file)
+    if len(finding.x.layer) + len(finding.y.layer) + 7 <= longest:
+        longest = 2 * longest  # the two share the room as they like
+    return " × ".join(named(side, (longest - 3) // 2, with_side=not is_plain) for side in (finding.x, finding.y))
 
 
 def _number(value: float) -> str:
