@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cka_cli.activations import ReadOptions as ReadOptions
+    from cka_cli.checks.result import Diagnosis as Diagnosis
     from cka_cli.comparison import compare as compare
     from cka_cli.components import Explanation as Explanation
+    from cka_cli.diagnosis import diagnose as diagnose
     from cka_cli.errors import CkaError as CkaError
     from cka_cli.explanation import explain as explain
     from cka_cli.heatmap import HeatmapStyle as HeatmapStyle
@@ -30,6 +32,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "compare": "cka_cli.comparison",
     "explain": "cka_cli.explanation",
+    "diagnose": "cka_cli.diagnosis",
+    "Diagnosis": "cka_cli.checks.result",
     "ReadOptions": "cka_cli.activations",
     "CkaError": "cka_cli.errors",
     "HeatmapStyle": "cka_cli.heatmap",
@@ -44,12 +48,14 @@ _HOMES = {
 __all__ = [
     "CkaError",
     "Comparison",
+    "Diagnosis",
     "Explanation",
     "HeatmapStyle",
     "Matrix",
     "ReadOptions",
     "__version__",
     "compare",
+    "diagnose",
     "draw_heatmap",
     "explain",
     "match",

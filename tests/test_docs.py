@@ -1,4 +1,4 @@
-"""The README is true: every command and option is in it, its examples run, and they print what it says they print."""
+"""The pages are true: every command and option is in the README, examples run, and print what is said of them."""
 
 import os
 import re
@@ -10,12 +10,15 @@ from pathlib import Path
 import click
 import pytest
 
+from cka_cli.checks.verdicts import CHECKS
 from cka_cli.cli import cli
 from cka_cli.names import KERNELS, MEASURES
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+README, TRUST = (
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "sample_data/when_to_trust_cka.md")
+)
+BLOCKS = [block for page in (README, TRUST) for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)]
 # (command, what it prints; empty when the README does not say)
 EXAMPLES = [
     (command.strip(), output)
@@ -28,9 +31,11 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with a copy of the sample data, where examples may write."""
+    """A folder with a copy of the sample data and the files of the page on trust, where examples may write."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "sample_data", folder / "sample_data")
+    made = run("python sample_data/make_troubles.py troubles", folder)
+    assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     return folder
 
 
@@ -48,8 +53,8 @@ def run(command, folder):
 
 
 @pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[command for command, _ in EXAMPLES])
-def test_examples_run_and_print_what_the_readme_says(workplace, command, output):
-    for made in re.findall(r"(?:-o|>) (\S+)", command):
+def test_examples_run_and_print_what_is_said(workplace, command, output):
+    for made in re.findall(r"(?:-o|>|--plot) (\S+)", command):
         (workplace / made).unlink(missing_ok=True)
     done = run(command.partition("  #")[0], workplace)
     closed_early = "| head" in command and done.returncode == 1
@@ -57,7 +62,7 @@ def test_examples_run_and_print_what_the_readme_says(workplace, command, output)
     assert "Error" not in done.stderr
     if not output.strip():
         return
-    assert NUMBER.sub("#", done.stdout) == NUMBER.sub("#", output)
+    assert NUMBER.sub("#", done.stdout.rstrip()) == NUMBER.sub("#", output.rstrip())
     shown, printed = ([float(number) for number in NUMBER.findall(text)] for text in (output, done.stdout))
     assert printed == pytest.approx(shown, abs=1e-6)
 
@@ -80,6 +85,18 @@ def test_every_option_is_in_the_readme(command, option):
     section = README.partition(f"### cka {command}\n")[2].partition("\n### ")[0]
     everywhere = README.partition("## Commands")[2].partition("### cka inspect")[0]
     assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", section + everywhere), f"cka {command} {option}"
+
+
+def test_every_check_is_on_the_page_with_its_thresholds():
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \| (.*?) \| (.*?) \|$", TRUST, re.MULTILINE)
+    words = {"above": "above ", "below": "below ", "beyond": "beyond ±"}
+
+    def limit(check, value):
+        return "" if value is None else f"{words[check.wrong]}{value:g}"
+
+    assert rows == [
+        (name, check.title, limit(check, check.look), limit(check, check.distrust)) for name, check in CHECKS.items()
+    ]
 
 
 @pytest.mark.parametrize("word", [*MEASURES, *KERNELS])

@@ -14,13 +14,14 @@ RANKS = {
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
         "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
+        "checks",
     },
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
         "resampled", "features", "batches", "identification", "correspondence", "depth",
         "components", "verdict",
     },
-    3: {"engine", "notes", "comparison", "inspection", "matching", "explanation"},
+    3: {"engine", "notes", "comparison", "inspection", "matching", "explanation", "diagnosis"},
     4: {"cli/options"},
     5: {"cli/"},
     6: {"cli/__init__", "__main__"},

@@ -19,6 +19,7 @@ _COMMANDS = {
     "heatmap": "Draw the result as a paper prints it.",
     "match": "Find which layers correspond, and how many each measure identifies.",
     "explain": "Tell which principal components make a similarity.",
+    "diagnose": "Say how far the numbers can be trusted.",
     "measures": "List every measure and kernel.",
 }
 

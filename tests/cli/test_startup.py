@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
     "typed",
     [
         "--help", "--version", "", "compare --help", "heatmap --help", "inspect --help", "measures --help",
-        "match --help", "compare", "compare a.h5 --pool no",
+        "match --help", "diagnose --help", "compare", "diagnose", "compare a.h5 --pool no",
     ],
 )  # fmt: skip
 def test_help_and_mistakes_import_nothing_heavy(typed):
@@ -86,6 +86,12 @@ def test_a_picture_of_a_csv_needs_no_h5py(folder):
     child, modules = imported(["heatmap", "good.csv"], cwd=folder)
     assert child.stdout.startswith(b"\x89PNG")
     assert not modules & {"h5py", "rich", "matplotlib.pyplot", "scipy"}
+
+
+def test_a_diagnosis_to_a_pipe_draws_nothing(folder):
+    child, modules = imported(["diagnose", "a.h5", "--threads", "1", "-q"], cwd=folder)
+    assert child.stdout.startswith(b"x_file,")
+    assert not modules & {"rich", "matplotlib", "scipy", "PIL", "pandas"}
 
 
 def test_measures_need_no_h5py(folder):

@@ -1,0 +1,68 @@
+"""From a layer on disk to the Gram matrices that the checks see, a slice of its features at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cka_cli.activations import SelectedLayer
+from cka_cli.arrays import Array
+from cka_cli.centred import Source, load_centred, survey
+from cka_cli.checks import grams
+from cka_cli.checks.numbers import N_REMOVED, Address, LayerGrams
+from cka_cli.checks.repeats import constant_features, fingerprint
+from cka_cli.checks.transforms import ranks
+
+# A layer larger than this, as float64, is read twice, in slices: once for its mean and once for its products.
+_MOST_LAYER_BYTES = 1 << 28
+_SLICE_BYTES = 1 << 24
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+def read_layer(layer: SelectedLayer) -> LayerGrams:
+    """Return a layer's Gram matrices, in float64. Raises DataError when a value is not finite or the disk fails."""
+    n_examples = layer.n_examples
+    address = Address(layer.layer.file, layer.name)
+    source = _source(layer)
+    gram, rank_gram = np.zeros((2, n_examples, n_examples))
+    n_constant = 0
+    if not source.is_constant:
+        for values in _slices(source):
+            gram += values @ values.T
+            ordered = ranks(values)
+            rank_gram += ordered @ ordered.T
+            n_constant += len(constant_features(values))
+    gram = grams.centred(gram)
+    mean_square = float(np.trace(gram)) / n_examples
+    # What float64 leaves of rows that are all the same, far from 0, is no variance.
+    is_constant = mean_square <= (8 * _EPSILON) ** 2 * float(source.mean @ source.mean)
+    if is_constant:
+        nothing = np.zeros((n_examples, 0))
+        empty = grams.Components(np.zeros(0), nothing, 0.0, 0.0)
+        return LayerGrams(address, layer.n_features, layer.n_features, True, nothing, nothing, nothing, empty)
+    gram /= mean_square
+    components = grams.leading_components(gram, max(N_REMOVED))
+    print_ = fingerprint(gram)
+    return LayerGrams(
+        address, layer.n_features, n_constant, False, gram, grams.centred(rank_gram), print_, components
+    )  # fmt: skip
+
+
+def _source(layer: SelectedLayer) -> Source:
+    double = np.dtype(np.float64)
+    if layer.n_examples * layer.n_features * double.itemsize <= _MOST_LAYER_BYTES:
+        return load_centred(layer, double, _silent)
+    n_slice = max(1, _SLICE_BYTES // (double.itemsize * layer.n_examples))
+    n_slice = max(1, n_slice // layer.n_step) * layer.n_step
+    return survey(layer, double, n_slice, _silent)
+
+
+def _slices(source: Source) -> Iterator[Array]:
+    """Give all rows of a few features at a time: ranks need several arrays of the size of what is ranked."""
+    n_features = max(1, _SLICE_BYTES // (8 * source.n_examples))
+    for _, values in source.slices(slice(0, source.n_examples)):
+        for start in range(0, values.shape[1], n_features):
+            yield values[:, start : start + n_features]
+
+
+def _silent(n_bytes: int) -> None:
+    return None

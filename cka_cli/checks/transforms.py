@@ -1,0 +1,67 @@
+"""Changes of a layer that ought not to change much: long rows drawn in, rows of one length, ranks, a kernel's width."""
+
+import numpy as np
+
+from cka_cli.arrays import Array, Float64
+
+# Of the squared norms of two rows: less than this of their squared distance is rounding.
+_ROUNDING = 1e-14
+
+
+def rows_clipped(gram: Float64, share: float = 0.99) -> Float64:
+    """Return the Gram matrix of rows drawn in to the `share` quantile of their norms, where they are longer.
+
+    gram : centred; norms are those of the centred rows, so that a rotation of the features changes nothing.
+    """
+    norms = np.sqrt(np.maximum(np.diag(gram), 0))
+    limit = float(np.quantile(norms, share))
+    return _reweighted(gram, np.minimum(norms, limit), norms)
+
+
+def rows_normalised(gram: Float64) -> Float64:
+    """Return the Gram matrix of centred rows brought to length 1; a row at the mean stays there."""
+    norms = np.sqrt(np.maximum(np.diag(gram), 0))
+    return _reweighted(gram, np.ones(len(norms)), norms)
+
+
+def _reweighted(gram: Float64, wanted: Float64, norms: Float64) -> Float64:
+    weights = np.divide(wanted, norms, out=np.zeros_like(norms), where=norms > 1e-12)
+    return np.asarray(gram * weights * weights[:, None])
+
+
+def ranks(values: Array) -> Float64:
+    """Return each feature's values as ranks, ties sharing their mean, centred: shape (n_examples, n_features)."""
+    columns = np.ascontiguousarray(values.T)
+    order = np.argsort(columns, axis=1)
+    ordered = np.take_along_axis(columns, order, axis=1)
+    n = columns.shape[1]
+    is_first = np.ones(columns.shape, bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=is_first[:, 1:])
+    is_last = np.ones(columns.shape, bool)
+    is_last[:, :-1] = is_first[:, 1:]
+    places = np.arange(n)
+    first = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
+    last = np.minimum.accumulate(np.where(is_last, places, n - 1)[:, ::-1], axis=1)[:, ::-1]
+    result = np.empty(columns.shape)
+    np.put_along_axis(result, order, (first + last) / 2 - (n - 1) / 2, axis=1)
+    return np.asarray(result.T)
+
+
+def squared_distances(gram: Float64) -> Float64:
+    """Return ‖x−y‖² of all rows, from their Gram matrix; 0 on the diagonal and where it is no more than rounding."""
+    norms = np.diag(gram)
+    sums = norms + norms[:, None]
+    distances: Float64 = gram * -2
+    distances += sums
+    sums *= _ROUNDING
+    distances[distances <= sums] = 0
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def rbf(distances: Float64, median: float, sigma: float) -> Float64:
+    """Return exp(−d²/(2σ²)), σ² = sigma² × the median of all n² squared distances, zeros of the diagonal included.
+
+    distances : squared. Kornblith et al. (2019), and their notebook.
+    """
+    return np.exp(distances / (-2 * sigma**2 * median))

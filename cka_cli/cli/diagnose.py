@@ -1,0 +1,128 @@
+"""`cka diagnose`."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cka_cli.cli.options import (
+    PICTURE_FORMATS,
+    is_terminal,
+    make_read_options,
+    output_options,
+    read_options,
+    show_note,
+    talk_options,
+    use_own_threads,
+)
+from cka_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cka_cli.checks.result import Diagnosis
+
+
+@click.command("diagnose")
+@click.argument("x", metavar="X")
+@click.argument("y", metavar="[Y]", required=False)
+@click.option("--labels", metavar="DATASET", help="One-axis array of classes.  [default: labels, where there is one]")
+@click.option(
+    "--all-pairs", is_flag=True, help="Every pair of layers, not only those of one name (X alone: neighbours)."
+)
+@click.option("--all", "everything", is_flag=True, help="What is fine too, in the table and in the picture.")
+@click.option("--strict", is_flag=True, help="Exit status 1 when something must not be trusted.")
+@click.option("--plot", metavar="FILE", help="Draw what is worth seeing, as FILE.png, .svg or .pdf.")
+@read_options
+@output_options
+@click.option(
+    "--format", "report_format", type=click.Choice(["csv", "json", "table"]),
+    help="[default: table on a terminal, else csv; json for -o *.json]",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]")
+@talk_options
+@click.pass_context
+def diagnose_command(context: click.Context, /, x: str, y: str | None, **options: Any) -> None:
+    """Say how far the similarities of X with Y, or of X with itself, can be trusted.
+
+    Looks for few examples, chance, far rows, copies, dead features, classes and components that decide alone. Every
+    check has a verdict (fine, look, do not trust), its number, its threshold, and what to do.
+
+    \b
+    cka diagnose a.h5 b.h5                        each layer with the one of the same name
+    cka diagnose a.h5 b.h5 --labels digit --plot trust.png
+    cka diagnose 'a.h5::conv*' --strict           neighbouring layers; for a script
+    """
+    from cka_cli.outputs import check_output, write_output
+
+    inputs = [x] if y is None else [x, y]
+    check_output(options["output"], force=options["force"], inputs=inputs)
+    picture_format = _check_plot(options["plot"], inputs, options)
+    diagnosis = _run(x, y, options)
+    if options["plot"]:
+        from cka_cli.figures.diagnosed import diagnosis_bytes
+
+        picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
+        write_output(options["plot"], picture, force=options["force"], option="--plot")
+    write_output(options["output"], _report(diagnosis, options).encode(), force=options["force"])
+    if options["strict"] and diagnosis.is_distrusted:
+        context.exit(1)
+
+
+def _check_plot(path: str | None, inputs: list[str], options: dict[str, Any]) -> str:
+    """Return the picture format that the name of the plot stands for."""
+    from cka_cli.outputs import check_output
+
+    if path is None:
+        return ""
+    suffix = os.path.splitext(path)[1].lower().removeprefix(".")
+    if suffix not in PICTURE_FORMATS:
+        raise UsageError(f"--plot {path}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
+    if os.path.realpath(path) == os.path.realpath(options["output"]):
+        raise UsageError(f"--plot {path}: is also the --output; give them names of their own")
+    check_output(path, force=options["force"], inputs=inputs, option="--plot")
+    return suffix
+
+
+def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
+    use_own_threads()
+    from cka_cli.diagnosis import diagnose
+    from cka_cli.memory import n_cores
+    from cka_cli.progress import shown_progress
+
+    with shown_progress(quiet=options["quiet"]) as progress:
+        diagnosis = diagnose(
+            x,
+            y,
+            read=make_read_options(options),
+            labels=options["labels"],
+            all_pairs=options["all_pairs"],
+            n_threads=options["threads"] or n_cores(),
+            progress=progress,
+        )
+    for note in () if options["quiet"] else diagnosis.notes:
+        show_note(note)
+    return diagnosis
+
+
+def _report(diagnosis: "Diagnosis", options: dict[str, Any]) -> str:
+    import shutil
+
+    from cka_cli.report.diagnosed import WIDEST, format_diagnosis, format_findings, format_summary
+    from cka_cli.report.writing import Provenance
+
+    report_format, on_screen = options["report_format"], is_terminal(options["output"])
+    if report_format is None:
+        report_format = "table" if on_screen else "json" if options["output"].endswith(".json") else "csv"
+    if report_format == "csv":
+        return format_findings(diagnosis)
+    if report_format == "json":
+        left_out = {"output", "force", "report_format", "quiet", "threads", "plot", "everything", "strict"}
+        plain = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in options.items()
+            if name not in left_out
+        }
+        return format_diagnosis(diagnosis, Provenance(["cka", *sys.argv[1:]], plain))
+    width = shutil.get_terminal_size().columns if on_screen else WIDEST
+    colour = on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return format_summary(diagnosis, everything=options["everything"], width=width, colour=colour)
