@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := .demo
 CKA := $(BIN)/cka
 
-.PHONY: demo test test-all coverage lint types smoke bench clean
+.PHONY: demo test test-all coverage lint types smoke fuzz bench clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(DEMO)
@@ -51,6 +51,11 @@ smoke: $(VENV)/installed
 	cd .smoke && venv/bin/cka compare ../sample_data/A.h5 ../sample_data/B.h5 --layers gap --layers logits
 	cd .smoke && venv/bin/cka compare ../sample_data/A.h5 | venv/bin/cka heatmap -o self.png && ls -l self.png
 
+# Damaged files of every kind, seeded: a failure is told with what repeats it. COUNT=20000 takes half an hour on two cores.
+COUNT ?= 2000
+fuzz: $(VENV)/tested
+	$(BIN)/python -m tests.fuzz --count $(COUNT)
+
 # Ratios of whole processes on data made for it (about 7 GB in the temporary folder); an hour on two cores.
 bench: $(VENV)/tested
 	$(BIN)/python tests/benchmarks/run.py
@@ -70,5 +75,5 @@ $(VENV)/tested: $(VENV)/installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) .smoke .bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(DEMO) .smoke .bench .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,45 +1,97 @@
 """HDF5 files: datasets of nested groups, in creation order where the file tracks it, else in natural order.
 
 Only hard links and soft links within the file are followed: an external link, an external storage file or a virtual
-dataset would read another file than the one the user gave.
+dataset would read another file than the one the user gave. What the file says of itself is read in a child process
+first.
 """
 
 from collections.abc import Iterator
+from math import prod
+from threading import Lock
 from typing import Any
 
 import h5py
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Layer, natural_order, reason, sort_arrays
+from cka_cli.activations.apart import tried
+from cka_cli.activations.chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
+from cka_cli.activations.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
+from cka_cli.activations.npy import PlainRows
+from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
 _TRACKED = h5py.h5p.CRT_ORDER_TRACKED
 _MAX_SOFT_LINKS = 16
 _MAX_DEPTH = 100
+# What h5py makes of the errors of the HDF5 library, and of what it does not know.
+_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, MemoryError)
+# What reading headers may take, more of it in a large file: ten times what twenty thousand datasets do.
+_HEADER_SECONDS, _MOST_HEADER_SECONDS, _BYTES_PER_SECOND = 4, 60, 1 << 19
+_HEADER_BYTES, _BYTES_PER_BYTE = 1 << 29, 100
+# Of a dataset of which less than one chunk in so many was written, nothing is read.
+_LEAST_WRITTEN = 1000
+# A chunk of a kind that only the HDF5 library unpacks, in memory and as a whole, is not larger.
+_MOST_CHUNK_BYTES = 1 << 28
 
 
 def open_hdf5(path: str) -> ActivationFile:
     """Return the datasets of an HDF5 file as layers named by their path; only headers are read."""
     try:
-        file = _open(path)
-        arrays: list[Layer] = []
-        refused: dict[str, str] = {}
-        for name, found in _walk(file["/"], "", set()):
-            if isinstance(found, str):
-                refused[name] = found
-            elif (why := _foreign(found)) is not None:
-                refused[name] = why
-            else:
-                arrays.append(_dataset_layer(path, name, found, refused))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        origin = origin_of(path)
+        seconds = min(_MOST_HEADER_SECONDS, _HEADER_SECONDS + origin.n_bytes // _BYTES_PER_SECOND)
+        failed = tried(lambda: _failures(origin), seconds, _HEADER_BYTES + _BYTES_PER_BYTE * origin.n_bytes)
+        arrays, refused = _arrays(origin, _open(path), failed)
+    except _ERRORS as error:
         raise DataError(
             f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    return sort_arrays(path, "HDF5", [array for array in arrays if array.name not in refused], refused)
+    return sort_arrays(path, "HDF5", arrays, refused)
 
 
-def _walk(group: h5py.Group, prefix: str, visited: set[int]) -> Iterator[tuple[str, h5py.Dataset | str]]:
+class _Failure(str):
+    """Why something cannot be opened or read: the HDF5 library said so."""
+
+
+def _failures(origin: Origin) -> dict[str, str]:
+    """Return the names of what cannot be opened, with the reason."""
+    _, refused = _arrays(origin, _open(origin.path), {})
+    return {name: why for name, why in refused.items() if isinstance(why, _Failure)}
+
+
+def _arrays(origin: Origin, file: h5py.File, failed: dict[str, str]) -> tuple[list[Layer], dict[str, str]]:
+    """Return the datasets of a file as layers, and the names of those that can be none, with the reason.
+
+    failed : names of what is known not to be openable, with the reason; that is not tried again.
+    """
+    arrays: list[Layer] = []
+    refused: dict[str, str] = {}
+    for name, found in _walk(_root(file), "", set(), failed):
+        if isinstance(found, str):
+            refused[name] = found
+            continue
+        try:
+            why = _foreign(found)
+            array = _dataset_layer(origin, name, found, refused) if why is None else None
+        except _ERRORS as error:
+            why = _Failure(f"cannot be read ({reason(error)})")
+        if why is not None:
+            refused[name] = why
+        elif array is not None and name not in refused:
+            arrays.append(array)
+    return arrays, refused
+
+
+def _root(file: h5py.File) -> h5py.Group:
+    root = file["/"]
+    if not isinstance(root, h5py.Group):
+        raise ValueError("its root is no group")
+    return root
+
+
+def _walk(
+    group: h5py.Group, prefix: str, visited: set[int], failed: dict[str, str]
+) -> Iterator[tuple[str, h5py.Dataset | str]]:
     """Give every dataset below a group with its path, or, for a link that leads nowhere allowed, the reason."""
     visited.add(h5py.h5o.get_info(group.id).addr)
     for key in _ordered_keys(group):
@@ -50,17 +102,17 @@ def _walk(group: h5py.Group, prefix: str, visited: set[int]) -> Iterator[tuple[s
         if name.count("/") > _MAX_DEPTH:
             yield name, f"lies below more than {_MAX_DEPTH} groups; save it nearer to the top"
             continue
-        found = _resolve(group, key)
+        found = failed.get(name) or _resolve(group, key)
         if isinstance(found, h5py.Group):
             if h5py.h5o.get_info(found.id).addr not in visited:  # once, whatever the links to it
-                yield from _walk(found, name + "/", visited)
+                yield from _walk(found, name + "/", visited, failed)
         elif found is not None:
             yield name, found
 
 
 def _ordered_keys(group: h5py.Group) -> list[str | bytes]:
     """Return the names in a group: h5py lists them in creation order where the group tracks it (a File never says)."""
-    keys = list(group.keys())
+    keys = [key for key in group]  # noqa: C416 - a list makes room first, for as many as the file says there are
     if group.id.get_create_plist().get_link_creation_order() & _TRACKED:
         return keys
     return sorted(keys, key=lambda key: natural_order(str(key)))
@@ -68,15 +120,18 @@ def _ordered_keys(group: h5py.Group) -> list[str | bytes]:
 
 def _resolve(group: h5py.Group, key: str, n_followed: int = 0) -> h5py.Dataset | h5py.Group | str | None:
     """Return what a link leads to, a reason when it must not or cannot be followed, None for a named datatype."""
-    link = group.get(key, getlink=True)
+    try:
+        link = group.get(key, getlink=True)
+    except _ERRORS as error:
+        return _Failure(f"cannot be opened ({reason(error)})")
     if isinstance(link, h5py.ExternalLink):
         return f"external link to {link.filename}, which is never followed; give that file itself"
     if isinstance(link, h5py.SoftLink):
         return _resolve_soft(group, link.path, n_followed)
     try:
         found = group[key]
-    except (KeyError, OSError, RuntimeError) as error:
-        return f"cannot be opened ({reason(error)})"
+    except _ERRORS as error:
+        return _Failure(f"cannot be opened ({reason(error)})")
     return found if isinstance(found, h5py.Dataset | h5py.Group) else None
 
 
@@ -102,6 +157,19 @@ def _foreign(dataset: h5py.Dataset) -> str | None:
     return None
 
 
+def _hardly_written(dataset: h5py.Dataset) -> str | None:
+    """Return why nothing can be read of a dataset that was only announced, or of which next to nothing was written."""
+    shape, chunks, layout = dataset.shape, dataset.chunks, dataset.id.get_create_plist().get_layout()
+    if not shape or 0 in shape:
+        return None
+    if layout == h5py.h5d.CONTIGUOUS and dataset.id.get_offset() is None:
+        return f"its values were never written (shape {shape}); was the run that wrote it ended early?"
+    n_chunks = prod(-(-length // of_chunk) for length, of_chunk in zip(shape, chunks or shape, strict=True))
+    if chunks is not None and (n_written := dataset.id.get_num_chunks()) < n_chunks / _LEAST_WRITTEN:
+        return f"{n_written} of {n_chunks} chunks were written; was the run that wrote it ended early?"
+    return None
+
+
 def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
     """Return why the values could never be a layer, of what only HDF5 knows about them, or None."""
     if dataset.shape is None:
@@ -121,38 +189,100 @@ def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
     return None
 
 
-def _dataset_layer(path: str, name: str, dataset: h5py.Dataset, refused: dict[str, str]) -> Layer:
+def _dataset_layer(origin: Origin, name: str, dataset: h5py.Dataset, refused: dict[str, str]) -> Layer:
     try:
         dtype = dataset.dtype
     except (TypeError, ValueError) as error:
         refused[name] = f"unsupported HDF5 type ({reason(error)})"
         dtype = np.dtype("V1")
-    if name not in refused and (why := _unsupported(dataset, dtype)) is not None:
+    if name not in refused and (why := _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
         refused[name] = why
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
-
-    n_second_axis = dataset.chunks[1] if dataset.chunks and len(dataset.chunks) > 1 else 1
-    return Layer(
-        path, name, tuple(dataset.shape or ()), dtype, _storage(dataset), _DatasetRows(path, dataset), n_second_axis
-    )
+    n_first_axis, n_second_axis = (*(dataset.chunks or ()), 1, 1)[:2]
+    shape, rows = tuple(dataset.shape or ()), _DatasetRows(origin, dataset)
+    return Layer(origin.path, name, shape, dtype, _storage(dataset), rows, n_second_axis, n_first_axis)
 
 
 class _DatasetRows:
-    """Reads rows of a dataset; in another process it opens the file anew."""
+    """Reads rows of a dataset: where they lie where that is possible, else by the HDF5 library.
 
-    def __init__(self, path: str, dataset: h5py.Dataset):
-        self._path, self._name = path, dataset.name
+    In another process it opens the file anew.
+    """
+
+    def __init__(self, origin: Origin, dataset: h5py.Dataset):
+        self._origin, self._name = origin, dataset.name
         self._dataset: h5py.Dataset | None = dataset
+        self._read: ReadRows | None = None
+        self._lock = Lock()
 
     def __call__(self, start: int, stop: int, part: slice) -> Array:
+        with self._lock:
+            if self._read is None:
+                self._read = self._way_to_read()
+        return self._read(start, stop, part)
+
+    def _way_to_read(self) -> ReadRows:
+        self._origin.check()
         if self._dataset is None:
-            self._dataset = _open(self._path)[self._name]
+            self._dataset = _open(self._origin.path)[self._name]
+        dataset, layout = self._dataset, self._dataset.id.get_create_plist().get_layout()
+        is_plain = _has_plain_values(dataset)
+        if layout == h5py.h5d.CONTIGUOUS:
+            offset = dataset.id.get_offset()
+            if dataset.id.get_storage_size() > self._origin.n_bytes:
+                raise ValueError(f"it promises {dataset.id.get_storage_size()} bytes, more than the file has")
+            if is_plain and offset is not None:
+                return PlainRows(self._origin, offset, dataset.shape, dataset.dtype)
+        if layout == h5py.h5d.CHUNKED and hasattr(dataset.id, "chunk_iter"):
+            found: list[Any] = []
+            dataset.id.chunk_iter(found.append)
+            table = chunk_table(found, dataset.shape, dataset.chunks, self._origin)
+            chunk_bytes = prod(dataset.chunks) * dataset.dtype.itemsize
+            pipeline = tuple(code for code, _ in _filters(dataset))
+            # HDF5 can leave chunks that reach over the edge as they are, and h5py cannot tell whether it did.
+            may_skip_edges = any(n % m for n, m in zip(dataset.shape, dataset.chunks, strict=True)) and bool(
+                (table.n_bytes == chunk_bytes).any()
+            )
+            is_known = pipeline in PIPELINES and _shuffles_values(dataset) and not (pipeline and may_skip_edges)
+            if is_plain and is_known:
+                return ChunkRows(self._origin, table, dataset.dtype, pipeline)
+            if chunk_bytes > _MOST_CHUNK_BYTES:
+                raise ValueError(f"its chunks of {chunk_bytes >> 20} MiB can only be unpacked whole; save smaller ones")
+            return lambda start, stop, part: self._by_library(start, stop, part, table)
+        return self._by_library
+
+    def _by_library(self, start: int, stop: int, part: slice, table: ChunkTable | None = None) -> Array:
+        if table is not None:
+            table.check_written(start, stop)
+        self._origin.check()
         dataset = self._dataset
+        assert dataset is not None
         return np.asarray(dataset[start:stop, part] if dataset.ndim > 1 else dataset[start:stop])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dataset": None}
+        return {**self.__dict__, "_dataset": None, "_read": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
+
+def _has_plain_values(dataset: h5py.Dataset) -> bool:
+    """Whether values lie in the file as numpy has them in memory, at places that count from the file's beginning."""
+    if dataset.dtype.kind not in "biuf" or dataset.file.userblock_size:
+        return False
+    return bool(dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)))
+
+
+def _filters(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
+    """Return code and parameters of each filter that chunks are put through."""
+    properties = dataset.id.get_create_plist()
+    return [(each[0], each[2]) for each in map(properties.get_filter, range(properties.get_nfilters()))]
+
+
+def _shuffles_values(dataset: h5py.Dataset) -> bool:
+    """Whether the shuffle filter, where there is one, takes a value to have the bytes it has."""
+    return all(values[:1] == (dataset.dtype.itemsize,) for code, values in _filters(dataset) if code == SHUFFLE)
 
 
 def _open(path: str) -> h5py.File:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from cka_cli.activations.origin import ChangedError
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 
 # (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
 ReadRows = Callable[[int, int, slice], Array]
 EVERYTHING = slice(None)
+_MOST_REASON = 200
 SINGLE_NUMBER = "a single number, not an array of examples"
 
 
@@ -23,6 +25,7 @@ class Layer:
     shape : as saved; the first axis counts examples.
     storage : how the values lie on disk, for a person: `contiguous`, `chunks 32x64, gzip`, ...
     n_second_axis : the least of the second axis that can be read without reading, or unpacking, more.
+    n_first_axis : the same of rows; fewer cost as much.
     """
 
     file: str
@@ -32,6 +35,7 @@ class Layer:
     storage: str
     read_rows: ReadRows
     n_second_axis: int = 1
+    n_first_axis: int = 1
 
     @property
     def label(self) -> str:
@@ -47,6 +51,10 @@ class Layer:
         """Return rows start to stop as saved, or a part of their second axis. Raises DataError when the disk fails."""
         try:
             return self.read_rows(start, stop, part)
+        except ChangedError as error:
+            raise DataError(
+                f"{self.label}: changed while it was read; wait until the run that writes it has ended, and start again"
+            ) from error
         except (OSError, ValueError, EOFError, RuntimeError) as error:
             raise DataError(
                 f"{self.label}: cannot be read ({reason(error)}); the file may be damaged: copy or save it again"
@@ -71,7 +79,9 @@ class ActivationFile:
 
 def reason(error: BaseException) -> str:
     """Return the first line of what an exception says, without the words that h5py puts around it."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = getattr(error, "strerror", None) or str(error)  # without the path, which the error begins with
+    text = (said.strip() or type(error).__name__).splitlines()[0]
+    text = text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
     wrapped = re.fullmatch(r"(?:\[Errno \d+\] )?(?:Unable to|Can't) [\w ]+ \((.+)\)", text)
     return one_line(wrapped[1] if wrapped else text)
 

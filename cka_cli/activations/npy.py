@@ -1,17 +1,25 @@
-"""NPY files and folders of them: the header is read at once, the values are memory-mapped when needed."""
+"""NPY files and folders of them: the header is read at once, the values when needed."""
 
 import os
+import struct
+import sys
 import warnings
-from functools import partial
+from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Layer, natural_order, reason, refusal, sort_arrays
+from cka_cli.activations.layer import ActivationFile, Layer, natural_order, reason, sort_arrays
+from cka_cli.activations.origin import Origin, origin_of
+from cka_cli.activations.plain import read_rows
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError
+
+# What numpy itself takes for a header.
+_MOST_HEADER_BYTES = 10_000
+_PAGE_BYTES = 1 << 12
 
 
 def open_npy(path: str) -> ActivationFile:
@@ -23,7 +31,7 @@ def open_folder(path: str) -> ActivationFile:
     """Return the NPY files of a folder and its subfolders as layers named by their path in it, in natural order."""
     names = [
         os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/").removesuffix(".npy")
-        for folder, _, files in os.walk(path)
+        for folder, _, files in os.walk(path, onerror=_raise_unreadable)
         for name in files
         if name.endswith(".npy")
     ]
@@ -33,22 +41,27 @@ def open_folder(path: str) -> ActivationFile:
     return sort_arrays(path, "folder of NPY", arrays, {})
 
 
+def _raise_unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be opened ({error.strerror}); check its permissions") from error
+
+
 def _npy_layer(file: str, path: str, name: str) -> Layer:
     try:
+        origin = origin_of(path)
         with Path(path).open("rb") as stream:
-            shape, fortran_order, dtype = read_npy_header(stream)
+            shape, column_order, dtype = read_npy_header(stream)
             offset = stream.tell()
-            available = os.fstat(stream.fileno()).st_size - offset
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: is not a readable NPY file ({reason(error)}); save it again") from error
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if refusal(dtype) is None and needed > available:
+    available = origin.n_bytes - offset
+    if not dtype.hasobject and needed > available:
         raise DataError(
             f"{path}: is cut short ({available} bytes of values where its header promises {needed}); save it again"
         )
-
-    read_rows = partial(map_rows, path, offset, shape, dtype, fortran_order)
-    return Layer(file, name, shape, dtype, "column order" if fortran_order else "contiguous", read_rows)
+    rows = PlainRows(origin, offset, shape, dtype, column_order=column_order)
+    storage = "column order" if column_order else "contiguous"
+    return Layer(file, name, shape, dtype, storage, rows, n_first_axis=rows.n_first_axis)
 
 
 def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -57,42 +70,44 @@ def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[
     Raises ValueError for a header that is none. Object arrays are told by their dtype, never loaded.
     """
     version = np.lib.format.read_magic(stream)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    readers = {(1, 0): ("<H", np.lib.format.read_array_header_1_0), (2, 0): ("<I", np.lib.format.read_array_header_2_0)}
     if version not in readers:
         # Version 3 differs from 2 only in the encoding of field names, which no layer has.
         raise ValueError(f"NPY version {version[0]}.{version[1]} holds no plain numeric array")
+    number, read_header = readers[version]
+    length = stream.read(struct.calcsize(number))
+    if len(length) < struct.calcsize(number):
+        raise ValueError("the file ends within its header")
+    n_bytes = struct.unpack(number, length)[0]
+    if n_bytes > _MOST_HEADER_BYTES:  # before as much is asked for
+        raise ValueError(f"its header promises {n_bytes} bytes of description")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
-            shape, fortran_order, dtype = readers[version](stream)
+            shape, column_order, dtype = read_header(BytesIO(length + stream.read(n_bytes)))
     except (SyntaxError, TypeError, MemoryError, RecursionError, TokenError) as error:
         raise ValueError("its header is no description of an array") from error
-    if any(length < 0 for length in shape):
+    if any(not 0 <= length <= sys.maxsize for length in shape):
         raise ValueError(f"its header promises a shape of {shape}")
-    return tuple(int(length) for length in shape), bool(fortran_order), np.dtype(dtype)
+    if dtype.itemsize == 0:
+        raise ValueError(f"its header promises values of no bytes ({dtype})")
+    return tuple(int(length) for length in shape), bool(column_order), np.dtype(dtype)
 
 
-def map_rows(
-    path: str,
-    offset: int,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    fortran_order: bool,
-    start: int,
-    stop: int,
-    part: slice,
-) -> Array:
-    """Return rows of an array stored plainly in a file, copied out of a memory map.
+class PlainRows:
+    """Reads rows of an array that lies plainly in a file."""
 
-    part : which part of the second axis, where there is one.
-    """
-    parts = (slice(start, stop), part) if len(shape) > 1 else (slice(start, stop),)
-    if fortran_order:
-        whole = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F")
-        return np.array(whole[parts], order="C")
-    row_bytes = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
-    rows = (stop - start, *shape[1:])
-    if row_bytes == 0 or stop == start:
-        return np.empty(rows, dtype)
-    mapped = np.memmap(path, dtype=dtype, mode="r", offset=offset + start * row_bytes, shape=rows)
-    return np.array(mapped[(slice(None), *parts[1:])])
+    def __init__(
+        self, origin: Origin, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], *, column_order: bool = False
+    ):
+        self._origin, self._offset, self._shape, self._dtype = origin, offset, shape, dtype
+        self._column_order = column_order
+        # A value of a column costs the page it lies on.
+        self.n_first_axis = max(1, _PAGE_BYTES // dtype.itemsize) if column_order else 1
+
+    def __call__(self, start: int, stop: int, part: slice) -> Array:
+        """Return rows, of their second axis a part. Raises EOFError or ChangedError when the file is another."""
+        with self._origin.opened() as stream:
+            return read_rows(
+                stream, self._offset, self._shape, self._dtype, start, stop, part, column_order=self._column_order
+            )

@@ -1,11 +1,14 @@
-"""NPZ archives: stored members are memory-mapped, compressed ones are unpacked front to back, never pickled."""
+"""NPZ archives: stored members are read where they lie, compressed ones are unpacked front to back, never unpickled.
+
+The sums of the archive (CRC-32) are held against the values whenever they are read from first to last.
+"""
 
 import lzma
 import os
 import struct
 import zipfile
 import zlib
-from functools import partial
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -13,17 +16,25 @@ from typing import IO, Any
 import numpy as np
 
 from cka_cli.activations.layer import ActivationFile, Layer, reason, sort_arrays
-from cka_cli.activations.npy import map_rows, read_npy_header
+from cka_cli.activations.npy import PlainRows, read_npy_header
+from cka_cli.activations.origin import Origin, origin_of
+from cka_cli.activations.plain import read_rows
+from cka_cli.activations.unpacked import IN_MEMORY_BYTES, unpacked
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
-_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, *_DAMAGE)
+_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, *_DAMAGE)
+# No stream of deflate is longer once unpacked: 258 bytes for 2 bits.
+_MOST_DEFLATED = 1032
+_LOCAL_HEADER_BYTES = 30
+_AT_ONCE = 1 << 20
 
 
 def open_npz(path: str) -> ActivationFile:
     """Return the arrays of an NPZ archive, in the order they were saved."""
     try:
+        origin = origin_of(path)
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             if not members:
@@ -35,7 +46,8 @@ def open_npz(path: str) -> ActivationFile:
             if len(set(names)) < len(names):
                 doubled = next(name for name in names if names.count(name) > 1).removesuffix(".npy")
                 raise DataError(f"{path}::{doubled}: stands more than once in the archive; save it again")
-            arrays = [_member_layer(path, archive, info) for info in members]
+            _check_places(archive, origin)
+            arrays = [_member_layer(origin, archive, info) for info in members]
     except _READ_ERRORS as error:
         raise DataError(
             f"{path}: is not a readable NPZ archive ({reason(error)}); it may be cut short: copy or save it again"
@@ -43,13 +55,25 @@ def open_npz(path: str) -> ActivationFile:
     return sort_arrays(path, "NPZ", arrays, {})
 
 
-def _member_layer(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Layer:
-    name = info.filename.removesuffix(".npy")
+def _check_places(archive: zipfile.ZipFile, origin: Origin) -> None:
+    """Raise BadZipFile when members lie over each other, or promise what their bytes cannot hold."""
+    end = 0
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise zipfile.BadZipFile(f"{info.filename} lies over another member")
+        end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size
+        limits = {zipfile.ZIP_STORED: info.compress_size, zipfile.ZIP_DEFLATED: _MOST_DEFLATED * info.compress_size}
+        if end > origin.n_bytes or info.file_size > limits.get(info.compress_type, info.file_size):
+            raise zipfile.BadZipFile(f"{info.filename} promises more bytes than the archive holds")
+
+
+def _member_layer(origin: Origin, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Layer:
+    path, name = origin.path, info.filename.removesuffix(".npy")
     try:
         with archive.open(info) as stream:
-            shape, fortran_order, dtype = read_npy_header(stream)
+            shape, column_order, dtype = read_npy_header(stream)
             header_bytes = stream.tell()
-    except _READ_ERRORS as error:
+    except (*_READ_ERRORS, NotImplementedError) as error:
         raise DataError(f"{path}::{name}: is not a readable NPY array ({reason(error)}); save it again") from error
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if not dtype.hasobject and needed > info.file_size - header_bytes:
@@ -58,36 +82,82 @@ def _member_layer(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
             f"promises {needed}); save it again"
         )
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
-        offset = _data_offset(path, info) + header_bytes
-
-        return Layer(
-            path, name, shape, dtype, "contiguous", partial(map_rows, path, offset, shape, dtype, fortran_order)
-        )
-    unpacked = _Unpacker(path, info.filename, shape, dtype, fortran_order=fortran_order)
-    return Layer(path, name, shape, dtype, "compressed", unpacked.read_rows, n_second_axis=(*shape, 1, 1)[1])
+        stored = _StoredRows(origin, info, header_bytes, shape, dtype, column_order=column_order)
+        return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=stored.n_first_axis)
+    packed = _Unpacker(origin, info.filename, shape, dtype, column_order=column_order)
+    return Layer(path, name, shape, dtype, "compressed", packed.read_rows, n_second_axis=(*shape, 1, 1)[1])
 
 
 def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
     """Return where a member's bytes begin: behind its local header, whose extra field may differ in length."""
     with Path(path).open("rb") as stream:
         stream.seek(info.header_offset)
-        header = stream.read(30)
+        header = stream.read(_LOCAL_HEADER_BYTES)
     name_length, extra_length = struct.unpack("<HH", header[26:30])
-    return int(info.header_offset + 30 + name_length + extra_length)
+    return int(info.header_offset + _LOCAL_HEADER_BYTES + name_length + extra_length)
+
+
+class _StoredRows(PlainRows):
+    """Reads rows of a member that is not compressed, and sums them up while they come in order from the first."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        info: zipfile.ZipInfo,
+        header_bytes: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        column_order: bool,
+    ):
+        begin = _data_offset(origin.path, info)
+        super().__init__(origin, begin + header_bytes, shape, dtype, column_order=column_order)
+        with origin.opened() as stream:
+            stream.seek(begin)
+            self._sum = zlib.crc32(stream.read(header_bytes) or b"")
+        self._expected_sum, self._summed_rows = info.CRC, 0
+        n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        self._can_be_summed = not column_order and info.file_size == header_bytes + n_bytes
+        self._lock = Lock()
+
+    def __call__(self, start: int, stop: int, part: slice) -> Array:
+        rows = super().__call__(start, stop, part)
+        if self._can_be_summed and rows.shape[1:] == self._shape[1:]:
+            with self._lock:
+                self._sum_up(start, stop, rows)
+        return rows
+
+    def _sum_up(self, start: int, stop: int, rows: Array) -> None:
+        if start != self._summed_rows or not rows.size:
+            return
+        self._sum, self._summed_rows = zlib.crc32(rows.reshape(-1).view(np.uint8).data, self._sum), stop
+        if stop == self._shape[0] and self._sum != self._expected_sum:
+            raise OSError("its values are not those that were saved: wrong CRC-32")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
 
 
 class _Unpacker:
     """Reads rows of a compressed member; going forward continues where the last read ended."""
 
-    def __init__(self, path: str, member: str, shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran_order: bool):
-        self._path, self._member, self._shape, self._dtype = path, member, shape, dtype
-        self._fortran_order = fortran_order
+    def __init__(
+        self, origin: Origin, member: str, shape: tuple[int, ...], dtype: np.dtype[Any], *, column_order: bool
+    ):
+        self._origin, self._member, self._shape, self._dtype = origin, member, shape, dtype
+        self._column_order = column_order
         self._stream: IO[bytes] | None = None
         self._next_row = 0
         self._lock = Lock()
 
     def read_rows(self, start: int, stop: int, part: slice) -> Array:
         try:
+            self._origin.check()
+            if self._column_order:
+                return self._rows_of_columns(start, stop, part)
             with self._lock:
                 rows = self._unpacked_rows(start, stop)
             return rows if rows.ndim < 2 else rows[:, part]
@@ -95,25 +165,43 @@ class _Unpacker:
             self._stream = None
             raise OSError(reason(error)) from error
 
+    @property
+    def _n_bytes(self) -> int:
+        return int(np.prod(self._shape, dtype=object)) * self._dtype.itemsize
+
     def _unpacked_rows(self, start: int, stop: int) -> Array:
-        if self._fortran_order:
-            return self._read_whole()[start:stop]
-        row_bytes = int(np.prod(self._shape[1:], dtype=object)) * self._dtype.itemsize
+        row_bytes = self._n_bytes // self._shape[0]
         if self._stream is None or start < self._next_row:
-            self._rewind()
-        assert self._stream is not None
+            self._stream, self._next_row = self._opened(), 0
         self._stream.seek((start - self._next_row) * row_bytes, os.SEEK_CUR)  # unpacks a little at a time
         data = self._stream.read((stop - start) * row_bytes)
         self._next_row = stop
         if len(data) < (stop - start) * row_bytes:
             raise EOFError("the archive ends too early")
+        if stop == self._shape[0]:
+            self._stream.read(1)  # nothing but the end, where the sum is checked
         return np.frombuffer(data, self._dtype).reshape(stop - start, *self._shape[1:])
 
-    def _read_whole(self) -> Array:
-        self._rewind()
-        assert self._stream is not None
-        data = self._stream.read()
-        return np.frombuffer(data, self._dtype, count=int(np.prod(self._shape))).reshape(self._shape, order="F")
+    def _rows_of_columns(self, start: int, stop: int, part: slice) -> Array:
+        """Return rows of an array in Fortran order, of which every column must be unpacked."""
+        if self._n_bytes <= IN_MEMORY_BYTES:
+            data = self._opened().read(self._n_bytes)
+            whole = np.frombuffer(data, self._dtype, count=self._n_bytes // self._dtype.itemsize)
+            parts = (slice(start, stop), part) if len(self._shape) > 1 else (slice(start, stop),)
+            return np.array(whole.reshape(self._shape, order="F")[parts], order="C")
+        file = unpacked(self, self._n_bytes, self._unpack)
+        with file.lock:
+            return read_rows(file.stream, 0, self._shape, self._dtype, start, stop, part, column_order=True)
+
+    def _unpack(self, out: FileIO) -> None:
+        stream, left = self._opened(), self._n_bytes
+        while left:
+            data = stream.read(min(left, _AT_ONCE))
+            if not data:
+                raise EOFError("the archive ends too early")
+            out.write(data)
+            left -= len(data)
+        stream.read(1)  # the sum is checked at the end
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_stream": None, "_lock": None}
@@ -121,7 +209,8 @@ class _Unpacker:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=Lock())
 
-    def _rewind(self) -> None:
-        self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 - kept open between reads
-        read_npy_header(self._stream)
-        self._next_row = 0
+    def _opened(self) -> IO[bytes]:
+        """Return a stream that stands where the values begin."""
+        stream = zipfile.ZipFile(self._origin.path).open(self._member)  # noqa: SIM115 - kept open between reads
+        read_npy_header(stream)
+        return stream

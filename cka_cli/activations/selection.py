@@ -15,6 +15,7 @@ from cka_cli.errors import DataError, UsageError, nearest
 Rows = range | Indices
 # Rows in between that are read and thrown away rather than read around.
 _MAX_GAP = 16
+_MOST_RUN_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class SelectedLayer:
         """Give all values once, in the order they lie on disk: where in the selection, and (rows, n_features)."""
         row_bytes = max(1, self.layer.n_bytes // max(1, self.layer.shape[0]))
         n_block = max(1, max_bytes // row_bytes)
+        if n_block > self.layer.n_first_axis:  # whole chunks, so that none is unpacked twice
+            n_block -= n_block % self.layer.n_first_axis
         if isinstance(self.rows, range):
             for start in range(0, len(self.rows), n_block):
                 stop = min(start + n_block, len(self.rows))
@@ -153,15 +156,26 @@ class SelectedLayer:
         return self.with_rows(np.asarray(self.rows)[rows]).read(0, len(rows), features)
 
     def _scattered(self, rows: Indices, part: slice) -> Array:
-        """Return rows that do not follow each other, read run by run."""
+        """Return rows that do not follow each other, read run by run; a run takes no more than a block."""
         order = np.argsort(rows, kind="stable")
         saved = rows[order]
-        ends = np.flatnonzero(np.diff(saved) > _MAX_GAP) + 1
-        runs = [self.layer.read(int(run[0]), int(run[-1]) + 1, part)[run - run[0]] for run in np.split(saved, ends)]
-        gathered = np.concatenate(runs)
-        result = np.empty_like(gathered)
-        result[order] = gathered
-        return result
+        n_second, *inner = (*self.layer.shape[1:], 1)
+        row_bytes = len(range(*part.indices(n_second))) * int(np.prod(inner, dtype=object)) * self.dtype.itemsize
+        n_most = max(1, _MOST_RUN_BYTES // max(1, row_bytes))
+        max_gap = max(_MAX_GAP, self.layer.n_first_axis)
+        gathered: Array | None = None
+        first = 0
+        while first < len(saved):
+            run = saved[first : np.searchsorted(saved, saved[first] + n_most)]
+            gaps = np.flatnonzero(np.diff(run) > max_gap)
+            run = run[: gaps[0] + 1] if len(gaps) else run
+            read = self.layer.read(int(run[0]), int(run[-1]) + 1, part)[run - run[0]]
+            if gathered is None:
+                gathered = np.empty((len(rows), *read.shape[1:]), read.dtype)
+            gathered[order[first : first + len(run)]] = read
+            first += len(run)
+        assert gathered is not None
+        return gathered
 
     def _expanded(self, examples: Indices) -> Indices:
         return np.add.outer(examples * self.n_positions, np.arange(self.n_positions)).ravel()

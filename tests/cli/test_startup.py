@@ -73,7 +73,7 @@ def test_a_comparison_to_a_pipe_imports_numpy_and_h5py_and_no_more(folder):
     assert child.stdout.startswith(b"x_file,")
     assert {"numpy", "h5py"} <= modules
     allowed = modules_of("import click, h5py")
-    assert not (modules - allowed) & {"rich", "matplotlib", "scipy", "PIL", "concurrent.futures", "json", "asyncio"}
+    assert not (modules - allowed) & {"rich", "matplotlib", "scipy", "PIL", "concurrent.futures", "asyncio"}
 
 
 def test_partners_to_a_pipe_need_no_rich_and_no_matplotlib(folder):

@@ -1,0 +1,88 @@
+"""Values that lie plainly in a file, read where they lie.
+
+With reads and not with a memory map: a map of a file that becomes shorter meanwhile ends the process (SIGBUS), and a
+read says so. Rows in one run are read into their array at once, parts of rows as the larger runs that hold them while
+these are not much larger, else one by one.
+"""
+
+from io import RawIOBase
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from cka_cli.arrays import Array
+
+# Bytes read at once to take parts out of.
+_WINDOW_BYTES = 1 << 22
+# Parts of rows that lie closer than this are read together with what is between them.
+_NEAR_BYTES = 1 << 14
+_MOST_AT_ONCE = 1 << 30
+
+
+def read_rows(
+    stream: RawIOBase,
+    offset: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    start: int,
+    stop: int,
+    part: slice,
+    *,
+    column_order: bool = False,
+) -> Array:
+    """Return rows start to stop of an array that begins at `offset`, and of their second axis only `part`.
+
+    stream : unbuffered; its place is moved.
+    column_order : whether the first axis is the one whose neighbours lie side by side (Fortran order).
+    Raises EOFError when the file ends before the array does.
+    """
+    first, last, _ = part.indices(shape[1]) if len(shape) > 1 else (0, 1, 1)
+    n_second, inner = (shape[1], shape[2:]) if len(shape) > 1 else (1, ())
+    wanted = (stop - start, last - first, *inner) if len(shape) > 1 else (stop - start,)
+    if 0 in wanted:
+        return np.empty(wanted, dtype)
+    if column_order and len(shape) > 1:
+        segment, stride, n_inner = (stop - start) * dtype.itemsize, shape[0] * dtype.itemsize, prod(inner)
+        found = np.empty((n_inner, last - first, segment), np.uint8)
+        at = offset + first * stride + start * dtype.itemsize
+        if last - first == n_second:
+            _read_segments(stream, found.reshape(-1, segment), at, stride)
+        else:
+            for place, of_one in enumerate(found):
+                _read_segments(stream, of_one, at + place * n_second * stride, stride)
+        return np.ascontiguousarray(found.view(dtype).reshape(wanted[::-1]).T)
+    unit = prod(inner) * dtype.itemsize
+    found = np.empty((stop - start, (last - first) * unit), np.uint8)
+    _read_segments(stream, found, offset + (start * n_second + first) * unit, n_second * unit)
+    return found.reshape(-1).view(dtype).reshape(wanted)
+
+
+def _read_segments(stream: RawIOBase, out: Array, offset: int, stride: int) -> None:
+    """Fill each row of `out` with the bytes that begin at `offset`, `offset + stride`, ..."""
+    n_segments, segment = out.shape
+    if segment == stride:
+        _read_into(stream, out.reshape(-1), offset)
+        return
+    if stride > max(_NEAR_BYTES, 4 * segment):
+        for place in range(n_segments):
+            _read_into(stream, out[place], offset + place * stride)
+        return
+    n_at_once = max(1, min(n_segments, _WINDOW_BYTES // stride))
+    window = np.empty(n_at_once * stride, np.uint8)
+    for start in range(0, n_segments, n_at_once):
+        n_rows = min(n_at_once, n_segments - start)
+        n_bytes = (n_rows - 1) * stride + segment  # not beyond the last part, where the file may end
+        _read_into(stream, window[:n_bytes], offset + start * stride)
+        out[start : start + n_rows] = window[: n_rows * stride].reshape(n_rows, stride)[:, :segment]
+
+
+def _read_into(stream: RawIOBase, values: Array, offset: int) -> None:
+    out: Any = memoryview(values)  # type: ignore[arg-type]
+    stream.seek(offset)
+    done = 0
+    while done < len(out):
+        count = stream.readinto(out[done : done + _MOST_AT_ONCE])
+        if not count:
+            raise EOFError("the file ends too early")
+        done += count
