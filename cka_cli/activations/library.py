@@ -15,15 +15,16 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py._hl.base import phil
 
-from cka_cli.activations.apart import fork, prepare_child, set_limits
+from cka_cli.activations.apart import fork, how_it_ended, prepare_child, set_limits
 from cka_cli.activations.layer import reason
 from cka_cli.arrays import Array
 
 # What a read may take: of computing, at a pace below that of any filter, and of memory, beside what is read.
 _LEAST_SECONDS, _BYTES_PER_SECOND = 10, 1 << 22
-_LEAST_BYTES, _TIMES_A_CHUNK = 1 << 28, 6
-_PIPE_BYTES = 1 << 20
+_LEAST_BYTES, _TIMES_A_CHUNK = 1 << 28, 4
+_BYTES_OF_A_TEXT = 1000
 
 
 class Library:
@@ -36,10 +37,10 @@ class Library:
     def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice) -> Array:
         """Return rows, of their second axis a part. Raises OSError that says what happened in the library."""
         with self._lock:
-            if not hasattr(os, "fork"):
+            try:
+                self._child = self._child or _Child(dataset.file)
+            except (OSError, AttributeError):  # no room for another process, or no such thing as a child
                 return _read(dataset, start, stop, part)
-            if self._child is None:
-                self._child = _Child(dataset.file)
             try:
                 return self._child.read(dataset, start, stop, part)
             except EOFError:
@@ -59,7 +60,7 @@ class _Child:
     def __init__(self, file: h5py.File):
         from_us, to_child = os.pipe()
         from_child, to_us = os.pipe()
-        with h5py._hl.base.phil:  # so that no other thread is within the library
+        with phil:  # so that no other thread is within the library
             self._number = fork()
             if self._number == 0:
                 os.close(to_child)
@@ -75,7 +76,7 @@ class _Child:
     def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice) -> Array:
         """Return rows. Raises EOFError when the process has ended."""
         n_values = (stop - start) * int(np.prod(dataset.shape[1:], dtype=object))
-        n_bytes = dataset.dtype.itemsize * n_values
+        n_bytes = (_BYTES_OF_A_TEXT if dataset.dtype.hasobject else dataset.dtype.itemsize) * n_values
         chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
         asked = [dataset.name, start, stop, part.start, part.stop, n_bytes, chunk_bytes]
         with suppress(BrokenPipeError):
@@ -97,26 +98,27 @@ class _Child:
         return array
 
     def end(self) -> str:
-        """Return how the process ended."""
-        status = self._finalise() or 0
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        if number == signal.SIGXCPU:
-            return "the HDF5 library came to no end"
-        return f"the HDF5 library failed{f' with {signal.Signals(number).name}' if number else ''}"
+        """Return how the process ended, which it has: nobody else could have closed the pipe."""
+        self._finalise.detach()
+        status = 0
+        with suppress(ChildProcessError):
+            _, status = os.waitpid(self._number, 0)
+        _close(self._asking, self._answers)
+        return how_it_ended(status)
 
 
-def _end(number: int, asking: BufferedWriter, answers: BufferedReader) -> int:
-    """End a child if it has not ended; return its status."""
-    for stream in (asking, answers):
+def _close(*streams: BufferedReader | BufferedWriter) -> None:
+    for stream in streams:
         with suppress(OSError):
             stream.close()
-    with suppress(ChildProcessError):
-        ended, status = os.waitpid(number, os.WNOHANG)
-        if not ended:
-            os.kill(number, signal.SIGKILL)
-            _, status = os.waitpid(number, 0)
-        return status
-    return 0
+
+
+def _end(number: int, asking: BufferedWriter, answers: BufferedReader) -> None:
+    """End a child that nobody needs any more."""
+    _close(asking, answers)
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
 
 
 def _serve(file: h5py.File, asked: BufferedReader, answers: BufferedWriter) -> None:
