@@ -198,6 +198,8 @@ DATASETS = {
     "a chunk that has no end": (chunk_of(zlib.compress(bytes(1 << 28)), compression="gzip"), "a chunk unpacks to more than its 4096 bytes"),
     "a plain chunk that is too short": (chunk_of(bytes(8)), "a chunk has 8 bytes where it should have 4096"),
     "a filter that was skipped": (chunk_of(bytes(8), skipped=1, compression="gzip"), "a chunk has 8 bytes where it should have 4096"),
+    "a sum without values": (chunk_of(b"ab", fletcher32=True), r"a: cannot be read \(|cannot be read \("),
+    "a library's chunk that is damaged": (chunk_of(b"\xff" * 90, compression="lzf"), r"cannot be read \("),
     "rubbish for a chunk": (chunk_of(b"rubbish", compression="gzip"), "a chunk cannot be unpacked"),
     "nothing written, in one piece": (without_values((10**6, 10**6)), r"its values were never written \(shape \(1000000, 1000000\)\); was the run that wrote it ended early"),
     "nothing written, in chunks": (without_values((10**6, 10**6), chunks=(64, 64)), "0 of 244140625 chunks were written"),

@@ -16,6 +16,7 @@ import numpy as np
 from cka_cli.activations.apart import tried
 from cka_cli.activations.chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
 from cka_cli.activations.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
+from cka_cli.activations.library import Library
 from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.arrays import Array
@@ -26,13 +27,13 @@ _MAX_SOFT_LINKS = 16
 _MAX_DEPTH = 100
 # What h5py makes of the errors of the HDF5 library, and of what it does not know.
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, MemoryError)
-# What reading headers may take, more of it in a large file: ten times what twenty thousand datasets do.
+# What reading the headers may take, in a small file and more in a large one: three times what many datasets do.
 _HEADER_SECONDS, _MOST_HEADER_SECONDS, _BYTES_PER_SECOND = 4, 60, 1 << 19
-_HEADER_BYTES, _BYTES_PER_BYTE = 1 << 29, 100
+_HEADER_BYTES, _BYTES_PER_BYTE = 1 << 28, 100
 # Of a dataset of which less than one chunk in so many was written, nothing is read.
 _LEAST_WRITTEN = 1000
 # A chunk of a kind that only the HDF5 library unpacks, in memory and as a whole, is not larger.
-_MOST_CHUNK_BYTES = 1 << 28
+_MOST_CHUNK_BYTES = 1 << 27
 
 
 def open_hdf5(path: str) -> ActivationFile:
@@ -66,13 +67,14 @@ def _arrays(origin: Origin, file: h5py.File, failed: dict[str, str]) -> tuple[li
     """
     arrays: list[Layer] = []
     refused: dict[str, str] = {}
+    library = Library()
     for name, found in _walk(_root(file), "", set(), failed):
         if isinstance(found, str):
             refused[name] = found
             continue
         try:
             why = _foreign(found)
-            array = _dataset_layer(origin, name, found, refused) if why is None else None
+            array = _dataset_layer(origin, name, found, library, refused) if why is None else None
         except _ERRORS as error:
             why = _Failure(f"cannot be read ({reason(error)})")
         if why is not None:
@@ -189,7 +191,9 @@ def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
     return None
 
 
-def _dataset_layer(origin: Origin, name: str, dataset: h5py.Dataset, refused: dict[str, str]) -> Layer:
+def _dataset_layer(
+    origin: Origin, name: str, dataset: h5py.Dataset, library: Library, refused: dict[str, str]
+) -> Layer:
     try:
         dtype = dataset.dtype
     except (TypeError, ValueError) as error:
@@ -200,7 +204,7 @@ def _dataset_layer(origin: Origin, name: str, dataset: h5py.Dataset, refused: di
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
     n_first_axis, n_second_axis = (*(dataset.chunks or ()), 1, 1)[:2]
-    shape, rows = tuple(dataset.shape or ()), _DatasetRows(origin, dataset)
+    shape, rows = tuple(dataset.shape or ()), _DatasetRows(origin, dataset, library)
     return Layer(origin.path, name, shape, dtype, _storage(dataset), rows, n_second_axis, n_first_axis)
 
 
@@ -210,8 +214,8 @@ class _DatasetRows:
     In another process it opens the file anew.
     """
 
-    def __init__(self, origin: Origin, dataset: h5py.Dataset):
-        self._origin, self._name = origin, dataset.name
+    def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library):
+        self._origin, self._name, self._library = origin, dataset.name, library
         self._dataset: h5py.Dataset | None = dataset
         self._read: ReadRows | None = None
         self._lock = Lock()
@@ -256,9 +260,7 @@ class _DatasetRows:
         if table is not None:
             table.check_written(start, stop)
         self._origin.check()
-        dataset = self._dataset
-        assert dataset is not None
-        return np.asarray(dataset[start:stop, part] if dataset.ndim > 1 else dataset[start:stop])
+        return self._library.read(self._dataset, start, stop, part)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_dataset": None, "_read": None, "_lock": None}

@@ -35,7 +35,7 @@ _READ = [
 ]
 _TIGHT = ["--memory", "5MiB"]
 # What the interpreter has when it starts a child, and headers on top.
-MOST_CHILD_BYTES = 640 << 20
+MOST_CHILD_BYTES = 800 << 20
 
 
 def sound_files(kind):
