@@ -70,8 +70,9 @@ def _layer_of(address: str, file: SelectedFile) -> SelectedLayer:
 def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
     needed = least_bytes([(layer.n_examples, layer.n_features) for layer in layers])
     if needed > memory_bytes:
+        limit = f"{memory_bytes / _MIB:.4g}" if memory_bytes < 1000 * _MIB else memory_bytes // _MIB
         raise DataError(
-            f"--memory {memory_bytes / _MIB:.4g}MiB: too little to decompose {layers[0].label} and {layers[1].label}, "
+            f"--memory {limit}MiB: too little to decompose {layers[0].label} and {layers[1].label}, "
             f"which are held whole; give at least --memory {-(-needed // _MIB)}MiB, or fewer examples (--sample) or "
             "--pool mean"
         )

@@ -217,11 +217,17 @@ def test_json_holds_everything(explain_arrays):
     pairs = explanation.pairs
     assert document["verdict"] == explanation.verdict
     assert (document["cka"], document["cca_r2"]) == (pairs.cka, pairs.cca_r2)
-    assert document["x"]["variance_shares"] == pairs.x.shares.tolist()
     assert len(document["x"]["components"]) == len(document["largest_pairs"]) == 3
     assert document["pairs"]["x_components"] == [1, 2, 3, "rest"]
     assert np.sum(document["pairs"]["share"]) == pytest.approx(1, abs=1e-9)
-    assert document["y"]["components"][0]["partner"] == pairs.alignment[:, 0].argmax() + 1
+    for name, side, places in (
+        ("x", pairs.x, pairs.alignment.argmax(axis=1)),
+        ("y", pairs.y, pairs.alignment.argmax(axis=0)),
+    ):
+        assert (document[name]["file"], document[name]["layer"]) == (side.file, side.layer)
+        assert (document[name]["n_features"], document[name]["n_components"]) == (side.n_features, side.rank)
+        assert document[name]["variance_shares"] == side.shares.tolist()
+        assert [each["partner"] for each in document[name]["components"]] == (places[:3] + 1).tolist()
     assert [each["n_removed"] for each in document["removals"]] == [1, 2, 5, 10]
     assert document["removals"][2]["cka"] is None
     assert [file["layers"][0]["n_features"] for file in document["files"]] == [12, 4]

@@ -54,6 +54,7 @@ def test_words_can_be_read_stay_on_the_page_and_never_overlap(sizes, n, names):
     figure = draw_explained(explained(sizes, names), n)
     words = words_of(figure)
     assert all(text.get_fontsize() >= 7 for text, _ in words)
+    assert not any(text.get_parse_math() for text in figure.texts)
     for text, extent in words:
         assert figure.bbox.x0 <= extent.x0, text
         assert extent.x1 <= figure.bbox.x1, text

@@ -89,13 +89,9 @@ def _axes(figure: Figure, box: Box) -> Axes:
 
 
 def _write(figure: Figure, left: float, bottom: float, text: str, size_pt: float = _TEXT_PT, **style: Any) -> None:
-    words: dict[str, Any] = {
-        "transform": figure.dpi_scale_trans,
-        "fontsize": size_pt,
-        "parse_math": False,
-        "linespacing": 1.15,
-    }
-    figure.text(left, bottom, text, **(words | style))
+    """Write text as it is, `$` and all, at a place in inches."""
+    style |= {"transform": figure.dpi_scale_trans, "fontsize": size_pt, "parse_math": False, "linespacing": 1.15}
+    figure.text(left, bottom, text, **style)
 
 
 def _draw_matrix(figure: Figure, box: Box, values: Float64, colours: str, most: float) -> None:
