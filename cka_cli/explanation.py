@@ -81,11 +81,12 @@ def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
 def least_bytes(shapes: list[tuple[int, int]], *, is_at_once: bool = False) -> int:
     """Return the bytes that two layers of shape (n_examples, n_features) take, decomposed one by one or at once.
 
-    Four arrays of a layer's size, four of its smaller side squared, and a block being read, while the other layer's
-    basis is kept; then both bases and the alignments of all pairs, or these with their contributions and work on them.
+    Four arrays of a layer's size, or two and eight of its smaller side squared (the SVD), and a block being read, while
+    the other layer's basis is kept; then both bases and the alignments of all pairs, or these with their contributions
+    and work on them.
     """
     x_basis, y_basis = (8 * n * min(n, p) for n, p in shapes)
-    x_peak, y_peak = (8 * (4 * n * p + 4 * min(n, p) ** 2) + _READ_BYTES for n, p in shapes)
+    x_peak, y_peak = (16 * n * p + max(16 * n * p, 64 * min(n, p) ** 2) + _READ_BYTES for n, p in shapes)
     decomposing = x_peak + y_peak if is_at_once else max(x_peak, x_basis + y_peak)
     alignment = 8 * math.prod(min(shape) for shape in shapes)
     return max(decomposing, x_basis + y_basis + alignment, 6 * alignment)
