@@ -91,3 +91,7 @@ def test_a_count_that_is_none_is_unknown():
     for count in ("many", [9], None, 1.5, True):
         assert read_matrices(report(n_examples=count).encode(), "x.json")[0].n_examples is None
     assert read_matrices(report().encode(), "x.json")[0].n_examples == 9
+    tidy = HEADER + "a,p,b,q,cka,linear,{},1\n"
+    assert read_matrices(tidy.format("9").encode(), "x.csv")[0].n_examples == 9
+    for count in ("\u0663", "9" * 30, "-1", ""):
+        assert read_matrices(tidy.format(count).encode(), "x.csv")[0].n_examples is None

@@ -27,6 +27,8 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, *_DAMAGE)
 # No stream of deflate is longer once unpacked: 258 bytes for 2 bits.
 _MOST_DEFLATED = 1032
+# What the highest preset of LZMA takes.
+_MOST_DICTIONARY_BYTES = 1 << 26
 _LOCAL_HEADER_BYTES = 30
 _AT_ONCE = 1 << 20
 
@@ -70,6 +72,8 @@ def _check_places(archive: zipfile.ZipFile, origin: Origin) -> None:
 def _member_layer(origin: Origin, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Layer:
     path, name = origin.path, info.filename.removesuffix(".npy")
     try:
+        if info.compress_type == zipfile.ZIP_LZMA:
+            _check_dictionary(path, info)
         with archive.open(info) as stream:
             shape, column_order, dtype = read_npy_header(stream)
             header_bytes = stream.tell()
@@ -86,6 +90,15 @@ def _member_layer(origin: Origin, archive: zipfile.ZipFile, info: zipfile.ZipInf
         return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=stored.n_first_axis)
     packed = _Unpacker(origin, info.filename, shape, dtype, column_order=column_order)
     return Layer(path, name, shape, dtype, "compressed", packed.read_rows, n_second_axis=(*shape, 1, 1)[1])
+
+
+def _check_dictionary(path: str, info: zipfile.ZipInfo) -> None:
+    """Raise BadZipFile when a member packed with LZMA asks for more memory than any that was packed in earnest."""
+    with Path(path).open("rb") as stream:
+        stream.seek(_data_offset(path, info) + 5)  # version, size of the parameters, the first of them
+        n_bytes = int.from_bytes(stream.read(4), "little")
+    if n_bytes > _MOST_DICTIONARY_BYTES:
+        raise zipfile.BadZipFile(f"it asks for a dictionary of {n_bytes >> 20} MiB")
 
 
 def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
@@ -178,8 +191,6 @@ class _Unpacker:
         self._next_row = stop
         if len(data) < (stop - start) * row_bytes:
             raise EOFError("the archive ends too early")
-        if stop == self._shape[0]:
-            self._stream.read(1)  # nothing but the end, where the sum is checked
         return np.frombuffer(data, self._dtype).reshape(stop - start, *self._shape[1:])
 
     def _rows_of_columns(self, start: int, stop: int, part: slice) -> Array:
@@ -201,7 +212,6 @@ class _Unpacker:
                 raise EOFError("the archive ends too early")
             out.write(data)
             left -= len(data)
-        stream.read(1)  # the sum is checked at the end
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_stream": None, "_lock": None}
