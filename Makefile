@@ -27,10 +27,10 @@ demo: $(VENV)/installed
 	@printf '\nMade in $(DEMO)/:\n' && ls $(DEMO)
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 test-all: lint types
-	$(BIN)/pytest -m ''
+	$(BIN)/pytest -m '' -n auto --dist worksteal
 
 coverage: $(VENV)/tested
 	$(BIN)/pytest --cov --cov-report=term-missing

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
+from cka_cli.checks.chance import chance_level
 from cka_cli.factors import Factors
 from cka_cli.matrix import FileFacts
 
@@ -110,7 +111,7 @@ class Spectrum:
         return np.asarray(self.shares / np.linalg.norm(self.shares))
 
     @property
-    def participation_ratio(self) -> float:
+    def effective_dimension(self) -> float:
         """(Σλ)²/Σλ²: of how many equal components the variance might be; from 1 to the rank."""
         return float(1 / (self.shares @ self.shares))
 
@@ -195,7 +196,7 @@ class ComponentPairs:
     @property
     def chance(self) -> float:
         """Linear CKA on average over all orders of the rows of one layer, √(PR_x PR_y)/(n_examples − 1)."""
-        return math.sqrt(self.x.participation_ratio * self.y.participation_ratio) / self.x.n_degrees
+        return chance_level(self.x.effective_dimension, self.y.effective_dimension, self.n_examples)
 
     def cka_shares(self, contributions: Float64) -> Float64:
         """Return contributions as shares of CKA; NaN where it is 0."""

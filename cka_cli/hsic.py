@@ -6,7 +6,38 @@ diagonals.
 
 import numpy as np
 
-from cka_cli.arrays import Float64
+from cka_cli.arrays import Array, Float64
+
+# Of the largest entry: what rounding leaves of a Gram matrix that centring makes 0.
+_NOTHING = 1e-14
+
+
+def centred_gram(gram: Array) -> Float64:
+    """Return HKH, shape (n_examples, n_examples): rows and columns sum to 0. Cost: one copy of the matrix."""
+    centred = np.array(gram, np.float64)
+    centred -= centred.mean(axis=0)
+    centred -= centred.mean(axis=1)[:, None]
+    return centred
+
+
+def u_centred_gram(gram: Array) -> Float64:
+    """Return K̃, whose inner products are n(n−3) times the unbiased HSIC: ⟨K̃,L̃⟩ = n(n−3)·HSIC₁(K,L).
+
+    Zero diagonal; rows and columns sum to 0. All 0, not rounding, where nothing else is left: below 4 examples, or a
+    layer that varies in one row only. Székely and Rizzo (2014), Ann. Stat. 42, eq. 2.8.
+    """
+    n = len(gram)
+    centred = np.array(gram, np.float64)
+    largest = np.abs(centred).max()
+    centred -= (centred.sum() - np.trace(centred)) / (n * (n - 1))  # off the diagonal: the total is 0 from here on
+    np.fill_diagonal(centred, 0)
+    sums = centred.sum(axis=1)
+    centred -= sums[:, None] / (n - 2)
+    centred -= sums / (n - 2)
+    np.fill_diagonal(centred, 0)
+    if np.abs(centred).max() <= _NOTHING * largest:
+        centred[:] = 0
+    return centred
 
 
 def hsic_biased(inner: Float64, row_products: Float64, total_products: Float64, n_examples: int) -> Float64:

@@ -90,30 +90,6 @@ def stack(layers: Sequence[MatrixInvariants]) -> MatrixInvariants:
     )
 
 
-def centred_gram(gram: Array) -> Float64:
-    """Return HKH, shape (n_examples, n_examples): rows and columns sum to 0."""
-    centred = np.array(gram, np.float64)
-    centred -= centred.mean(axis=0)
-    centred -= centred.mean(axis=1)[:, None]
-    return centred
-
-
-def u_centred_gram(gram: Array) -> Float64:
-    """Return the U-centred Gram matrix: zero diagonal, rows and columns sum to 0. Zeros below 4 examples.
-
-    Székely, Rizzo (2014), Ann. Stat. 42, definition 2.
-    """
-    n = len(gram)
-    centred = np.array(gram, np.float64)
-    centred -= (centred.sum() - np.trace(centred)) / (n * (n - 1))  # off the diagonal: the total is 0 from here on
-    np.fill_diagonal(centred, 0)
-    sums = centred.sum(axis=1)
-    centred -= sums[:, None] / (n - 2)
-    centred -= sums / (n - 2)
-    np.fill_diagonal(centred, 0)
-    return centred
-
-
 def invariants_of(matrix: Array) -> MatrixInvariants:
     """Return the invariants of one layer.
 

@@ -16,18 +16,16 @@ from cka_cli.checkpoint import Checkpoint
 from cka_cli.errors import DataError
 from cka_cli.gram_layers import GramLayer, gram_matrix
 from cka_cli.gram_sums import GramSums
-from cka_cli.hsic import cka
+from cka_cli.hsic import centred_gram, cka, u_centred_gram
 from cka_cli.names import Spec
 from cka_cli.pearson import pearson_iii_p_value
 from cka_cli.permutations import (
     MatrixInvariants,
-    centred_gram,
     counted_p_value,
     invariants_of,
     invariants_of_sums,
     permutation_moments,
     stack,
-    u_centred_gram,
 )
 from cka_cli.threads import in_order
 

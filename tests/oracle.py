@@ -116,7 +116,7 @@ def distance_correlation(x, y, *, is_bias_corrected=False):
     return (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
 
 
-def participation_ratio(layer):
+def effective_dimension(layer):
     variances = np.linalg.svd(centred(layer), compute_uv=False) ** 2
     return variances.sum() ** 2 / (variances**2).sum()
 

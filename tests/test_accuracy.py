@@ -105,7 +105,7 @@ def test_tall_wide_and_square_layers(compare_arrays, n_examples, n_features, dty
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_examples", [4, 5, 511, 512, 513, 769, 1025])
+@pytest.mark.parametrize("n_examples", [4, 5, 511, 512, 513, 769, pytest.param(1025, marks=pytest.mark.slow)])
 def test_any_number_of_examples_agrees_with_the_oracle(compare_layers, n_examples, dtype):
     x, y = two_networks(n_examples, ((6,), (3, 30)))
     x, y = cast(x, dtype), cast(y, dtype)

@@ -24,7 +24,7 @@ JOBS = {
     "features": {"kernels": ["linear"], "stats": True},
     "factors": {"measures": ["cka", "cca-rho", "regression-r2"], "kernels": ["rbf"]},
     "batches": {"kernels": ["rbf", "linear"], "n_batch": 12, "n_passes": 3, "stats": True},
-    "permutations": {"stats": True, "permutations": 40},
+    "permutations": {"stats": True, "permutations": 12},
 }
 
 
@@ -77,7 +77,7 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
     steps = []
     compare(*paths, **JOBS[job], progress=lambda *step: steps.append(step))
     n_resumed = 0
-    for stop in range(0, len(steps), max(1, len(steps) // 6)):
+    for stop in range(0, len(steps), max(1, len(steps) // 4)):
         left = [stop]
 
         def progress(*step, left=left):

@@ -12,6 +12,7 @@ from cka_cli.checks import grams, repeats, transforms
 from cka_cli.checks.chance import chance_level, z_of
 from cka_cli.checks.rows import LeftOut, RowShares, leave_out_leaders, most_carried, most_changed, most_joint_rows
 from cka_cli.checks.translation import apart_if_even, translation, translations
+from cka_cli.hsic import centred_gram, u_centred_gram
 from tests import oracle
 
 seeds = st.integers(0, 2**32 - 1)
@@ -41,7 +42,7 @@ def biased(x, y):
 
 
 def shares_of(x, y):
-    return RowShares.of(grams.u_centred(gram(x)), grams.u_centred(gram(y)))
+    return RowShares.of(u_centred_gram(gram(x)), u_centred_gram(gram(y)))
 
 
 # --- Gram matrices
@@ -52,7 +53,7 @@ def shares_of(x, y):
 def test_u_centred_matrices_give_the_unbiased_estimate(seed, n, p, q):
     rng = np.random.default_rng(seed)
     x, y = layer(rng, n, p), layer(rng, n, q)
-    k, l = grams.u_centred(oracle.gram(x)), grams.u_centred(gram(y))  # noqa: E741
+    k, l = u_centred_gram(oracle.gram(x)), u_centred_gram(gram(y))  # noqa: E741
     expected = oracle.hsic_unbiased(oracle.gram(x), oracle.gram(y))
     assert np.vdot(k, l) / (n * (n - 3) or 1) == pytest.approx(expected, rel=1e-9, abs=1e-12 * np.abs(k).max())
     assert np.abs(k.sum(axis=0)).max() < 1e-9 * np.abs(k).max()
@@ -63,7 +64,7 @@ def test_u_centred_matrices_give_the_unbiased_estimate(seed, n, p, q):
 def test_a_layer_that_varies_in_one_row_has_no_debiased_value_and_no_rounding_instead():
     x = np.zeros((30, 5))
     x[7] = np.pi * np.arange(1, 6)
-    k = grams.u_centred(gram(x))
+    k = u_centred_gram(gram(x))
     assert not k.any()
     assert math.isnan(grams.cosine(k, k))
 
@@ -79,7 +80,7 @@ def test_leading_components_are_those_of_the_singular_value_decomposition(n_exam
     np.testing.assert_allclose(found.variances[:n_real], s[:n_real] ** 2, rtol=1e-8)
     assert found.total == pytest.approx((s**2).sum())
     assert found.total_squared == pytest.approx((s**4).sum())
-    assert grams.participation_ratio(x @ x.T) == pytest.approx(oracle.participation_ratio(x))
+    assert grams.effective_dimension(x @ x.T) == pytest.approx(oracle.effective_dimension(x))
     for n_removed in (1, 2):
         rest = (u[:, n_removed:] * s[n_removed:]) @ v[n_removed:]
         np.testing.assert_allclose(found.removed_from(x @ x.T, n_removed), rest @ rest.T, atol=1e-8 * s[0] ** 2)
@@ -89,7 +90,7 @@ def test_leading_components_are_those_of_the_singular_value_decomposition(n_exam
 def test_components_that_a_krylov_space_does_not_tell_apart_come_from_the_whole_spectrum():
     rng = np.random.default_rng(2)
     u = np.linalg.qr(rng.normal(size=(650, 649)))[0]
-    k = grams.centred(u * np.linspace(1.001, 1, 649) @ u.T)
+    k = centred_gram(u * np.linspace(1.001, 1, 649) @ u.T)
     found = grams.leading_components(k, 5)
     np.testing.assert_allclose(found.variances, np.linalg.eigvalsh(k)[::-1][:5], rtol=1e-12)
 
@@ -111,7 +112,7 @@ def test_leaving_out_rows_is_what_it_is_by_brute_force(seed, n, p, q):
     value, share = shares.without(rows)
     rest = [np.delete(each, rows, axis=0) for each in (x, y)]
     assert value == exactly(debiased(*rest))
-    k, l = (grams.u_centred(gram(each)) for each in rest)  # noqa: E741
+    k, l = (u_centred_gram(gram(each)) for each in rest)  # noqa: E741
     whole = np.vdot(shares.k, shares.l)
     assert share == pytest.approx(1 - np.vdot(k, l) / whole, rel=1e-7, abs=1e-7)
 
@@ -218,7 +219,7 @@ def test_the_limit_of_a_translation_knows_no_direction(seed, n, p):
     share, x_c = subset.mean(), oracle.centred(x)
     mean_square = (x_c**2).sum() / n
     expected = share / (1 - share) * (x_c[subset].mean(axis=0) ** 2).sum() / mean_square
-    assert limit == exactly(expected * math.sqrt(oracle.participation_ratio(x)))
+    assert limit == exactly(expected * math.sqrt(oracle.effective_dimension(x)))
     assert limit == exactly(biased(x, subset[:, None].astype(float)))
     for _ in range(3):
         far = moved(x, subset, rng.normal(size=p), 1e7 * math.sqrt(mean_square))
@@ -332,10 +333,10 @@ def test_over_all_orders_of_the_rows_chance_is_the_mean_and_z_has_variance_one()
     x, y = layer(rng, n, 3), layer(rng, n, 8)
     orders = [list(order) for order in itertools.permutations(range(n))]
     k, l = gram(x), gram(y)  # noqa: E741
-    ratios = [grams.participation_ratio(each) for each in (k, l)]
+    ratios = [grams.effective_dimension(each) for each in (k, l)]
     mean = np.mean([grams.cosine(k, l[np.ix_(order, order)]) for order in orders])
     assert mean == exactly(chance_level(*ratios, n))
-    k, l = grams.u_centred(k), grams.u_centred(l)  # noqa: E741
+    k, l = u_centred_gram(k), u_centred_gram(l)  # noqa: E741
     z = [z_of(grams.cosine(k, l[np.ix_(order, order)]), n) for order in orders]
     assert np.mean(z) == exactly(0)
     assert np.var(z) == exactly(1)
@@ -348,8 +349,8 @@ def test_gaussian_rows_are_as_alike_as_chance_says():
     draws = [rng.normal(size=(n, q)) for _ in range(n_draws)]
     k = gram(x)
     values = np.array([grams.cosine(k, gram(y)) for y in draws])
-    x_ratio = grams.participation_ratio(k)
-    y_ratios = np.array([grams.participation_ratio(gram(y)) for y in draws])
+    x_ratio = grams.effective_dimension(k)
+    y_ratios = np.array([grams.effective_dimension(gram(y)) for y in draws])
     means = np.array([chance_level(x_ratio, y_ratio, n) for y_ratio in y_ratios])
     variances = 2 * (1 - x_ratio / (n - 1)) * (1 - y_ratios / (n - 1)) / ((n - 2) * (n + 1))
     z = (values - means) / np.sqrt(variances)

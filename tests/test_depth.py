@@ -78,7 +78,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_effective_dimensions_agree_with_the_spectrum_on_every_route(networks, options):
     other, path, layers = networks
-    expected = [oracle.participation_ratio(layer) for layer in layers.values()]
+    expected = [oracle.effective_dimension(layer) for layer in layers.values()]
     (alone,) = compare(path, **options).effective_dimensions
     assert alone == pytest.approx(expected, rel=1e-5 if "precision" in options else 1e-9)
     first, second = compare_each([other, path], **options).effective_dimensions

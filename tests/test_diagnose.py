@@ -213,7 +213,7 @@ def test_the_numbers_of_a_pair_are_those_of_compare(diagnosed):
         for place, sigma in enumerate((0.2, 0.4, 0.8, 1.6)):
             expected = oracle.value(x, y, measure, f"rbf:sigma={sigma}")
             assert pair.rbf[place][1 if name == "biased" else 2] == pytest.approx(expected, abs=1e-9)
-    ratios = [oracle.participation_ratio(each) for each in (x, y)]
+    ratios = [oracle.effective_dimension(each) for each in (x, y)]
     assert pair.chance == pytest.approx(np.sqrt(ratios[0] * ratios[1]) / 299)
     ranks = [np.argsort(np.argsort(each, axis=0), axis=0) for each in (x, y)]  # there are no ties
     assert pair.ranked == pytest.approx(oracle.value(*ranks, "cka-debiased"), abs=1e-9)

@@ -224,7 +224,7 @@ def test_cka_with_the_leading_components_alone(compare_arrays, seed, n_examples,
 def test_cka_with_the_whitened_layer(compare_arrays, seed, n_examples, n_features):
     x = np.random.default_rng(seed).normal(size=(n_examples, n_features)) + 1
     white = oracle.basis(x)
-    expected = math.sqrt(oracle.participation_ratio(x) / white.shape[1])
+    expected = math.sqrt(oracle.effective_dimension(x) / white.shape[1])
     assert compare_arrays(x, white) == exactly(expected)
 
 
@@ -256,7 +256,7 @@ def test_cka_with_labels_follows_from_the_variance_between_classes(compare_array
     x_c = oracle.centred(x)
     means = np.array([x_c[classes == each].mean(axis=0) for each in range(n_classes)])
     share = n_each * (means**2).sum() / (x_c**2).sum()
-    expected = share * math.sqrt(oracle.participation_ratio(x) / (n_classes - 1))
+    expected = share * math.sqrt(oracle.effective_dimension(x) / (n_classes - 1))
     assert compare_arrays(x, np.eye(n_classes)[classes]) == exactly(expected)
 
 

@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cka_cli.hsic import centred_gram, u_centred_gram
 from cka_cli.pearson import pearson_iii_p_value
 from cka_cli.permutations import (
     MatrixInvariants,
-    centred_gram,
     counted_p_value,
     invariants_of,
     invariants_of_sums,
     permutation_moments,
     stack,
-    u_centred_gram,
 )
 from tests import oracle
 
@@ -84,9 +83,9 @@ def test_debiased_cka_of_any_layers_has_mean_0_and_one_variance(seed, n_examples
 
 
 @given(seed=st.integers(0, 10**6), n_examples=st.integers(4, 60), n_features=st.integers(1, 80))
-def test_the_mean_of_biased_cka_follows_from_participation_ratios(seed, n_examples, n_features):
+def test_the_mean_of_biased_cka_follows_from_effective_dimensions(seed, n_examples, n_features):
     x, y = draw(n_examples, n_features, seed), draw(n_examples, 3, seed + 1)
-    ratios = oracle.participation_ratio(x) * oracle.participation_ratio(y)
+    ratios = oracle.effective_dimension(x) * oracle.effective_dimension(y)
     mean, _, _ = moments_of(oracle.gram(x), oracle.gram(y), "biased")
     assert mean == pytest.approx(math.sqrt(ratios) / (n_examples - 1), rel=1e-10)
 

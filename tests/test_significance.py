@@ -101,10 +101,10 @@ def test_chance_levels_are_means_over_permutations(tmp_path):
         assert chance == pytest.approx(np.mean(values), abs=4 * np.std(values) / math.sqrt(n_draws))
 
 
-def test_chance_of_biased_cka_is_that_of_the_participation_ratios(tmp_path):
+def test_chance_of_biased_cka_is_that_of_the_effective_dimensions(tmp_path):
     x, y = weakly_related(50, 8, 5, seed=3)
     paths = save(tmp_path, x=x, y=y)
-    expected = math.sqrt(oracle.participation_ratio(x) * oracle.participation_ratio(y)) / 49
+    expected = math.sqrt(oracle.effective_dimension(x) * oracle.effective_dimension(y)) / 49
     assert compare(*paths, stats=True).matrices[0].statistics.chance[0, 0] == pytest.approx(expected, rel=1e-12)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 def chance_level(x_ratio: float, y_ratio: float, n_examples: int) -> float:
     """Return the mean of biased CKA over all orders of the rows: √(PR_X PR_Y)/(n−1).
 
-    x_ratio, y_ratio : participation ratios. Exact for any data and any kernel.
+    x_ratio, y_ratio : effective dimensions. Exact for any data and any kernel.
     """
     return float(np.sqrt(x_ratio * y_ratio)) / (n_examples - 1)
 

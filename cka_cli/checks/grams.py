@@ -1,4 +1,4 @@
-"""A layer's Gram matrix centred in two ways, and what its spectrum says."""
+"""What the spectrum of a layer's centred Gram matrix says."""
 
 from dataclasses import dataclass
 
@@ -8,36 +8,6 @@ from cka_cli.arrays import Float64
 
 # Below this many examples the whole spectrum costs less than the leading part of it by a Krylov space.
 _SMALL = 600
-# Of the squared norm: what rounding leaves of a Gram matrix that centring makes 0.
-_NOTHING = 1e-28
-
-
-def centred(gram: Float64) -> Float64:
-    """Return HKH: what is left of a Gram matrix when the mean of the rows is taken off in feature space."""
-    means = gram.mean(axis=0)
-    result: Float64 = gram - means
-    result -= (means - means.mean())[:, None]
-    return result
-
-
-def u_centred(gram: Float64) -> Float64:
-    """Return K̃, whose inner products are n(n−3) times the unbiased HSIC: ⟨K̃,L̃⟩ = n(n−3)·HSIC₁(K,L).
-
-    Off-diagonal entries less their row, column and total means, diagonal 0; every row sums to 0. All 0, not rounding,
-    where nothing else is left: a layer that varies in one row only. Needs at least 4 examples. Székely and Rizzo
-    (2014), eq. 2.8.
-    """
-    n = len(gram)
-    result = gram.copy()
-    np.fill_diagonal(result, 0)
-    sums = result.sum(axis=0)
-    result -= (sums / (n - 2))[:, None]
-    result -= sums / (n - 2)
-    result += sums.sum() / ((n - 1) * (n - 2))
-    np.fill_diagonal(result, 0)
-    if np.vdot(result, result) <= _NOTHING * np.vdot(gram, gram):
-        result[:] = 0
-    return result
 
 
 def cosine(k: Float64, l: Float64) -> float:  # noqa: E741 - L of the formula
@@ -46,7 +16,7 @@ def cosine(k: Float64, l: Float64) -> float:  # noqa: E741 - L of the formula
     return float(np.vdot(k, l)) / float(np.sqrt(norms)) if norms > 0 else float("nan")
 
 
-def participation_ratio(gram: Float64) -> float:
+def effective_dimension(gram: Float64) -> float:
     """Return (Σλ)²/Σλ² of a centred Gram matrix: the number of directions that share the variance, 1 to n−1."""
     return float(np.trace(gram)) ** 2 / float(np.vdot(gram, gram))
 

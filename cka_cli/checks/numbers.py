@@ -9,6 +9,7 @@ from cka_cli.checks import grams, repeats, transforms
 from cka_cli.checks.chance import chance_level, z_of
 from cka_cli.checks.rows import LeftOut, RowShares, leave_out_leaders, most_carried, most_changed
 from cka_cli.checks.translation import apart_if_even, translation, translations
+from cka_cli.hsic import centred_gram, u_centred_gram
 
 N_REMOVED = (1, 2, 5)
 SIGMAS = (0.2, 0.4, 0.8, 1.6)
@@ -84,7 +85,7 @@ class LabelNumbers:
 class LayerNumbers:
     """What is measured of one layer. Rows are places in the selection.
 
-    ratio : participation ratio. first_share, first_share_squared : λ₁/Σλ and λ₁²/Σλ². doubled : rows that repeat an
+    ratio : effective dimension. first_share, first_share_squared : λ₁/Σλ and λ₁²/Σλ². doubled : rows that repeat an
     earlier one, and which. farthest_row, row_halving_shift : the row of the largest norm, and how far out it must move
     to halve CKA of the layer with itself. leader, leaders : the row, and the rows together, without which most is lost
     of that CKA.
@@ -118,7 +119,7 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     if layer.is_constant:
         return LayerNumbers(*counts)
     first, spread = layer.components.variances[0], layer.components
-    k = grams.u_centred(layer.gram)
+    k = u_centred_gram(layer.gram)
     far = int(np.argmax(layer.norms))
     if not k.any():
         leader = LeftOut((far,), float("nan"), 1.0)
@@ -127,7 +128,7 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     together = leave_out_leaders(shares, layer.norms, layer.norms)
     return LayerNumbers(
         *counts,
-        ratio=grams.participation_ratio(layer.gram),
+        ratio=grams.effective_dimension(layer.gram),
         first_share=float(first / spread.total),
         first_share_squared=float(first**2 / spread.total_squared),
         doubled=tuple(repeats.doubled_rows(layer.gram, transforms.squared_distances(layer.gram)).items()),
@@ -192,7 +193,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
                  ) -> PairNumbers:  # fmt: skip
     """Return what is measured of two layers that are not constant."""
     n = len(x.gram)
-    k, l = grams.u_centred(x.gram), grams.u_centred(y.gram)  # noqa: E741
+    k, l = u_centred_gram(x.gram), u_centred_gram(y.gram)  # noqa: E741
     shares = RowShares.of(k, l)
     debiased = shares.value
     without_one = shares.leave_one_out()
@@ -227,7 +228,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
 
 
 def _debiased(k: Float64, l: Float64) -> float:  # noqa: E741
-    return grams.cosine(grams.u_centred(k), grams.u_centred(l))
+    return grams.cosine(u_centred_gram(k), u_centred_gram(l))
 
 
 def _without_components(x: LayerGrams, y: LayerGrams, n_removed: int) -> float:
@@ -253,5 +254,5 @@ def _sweep(x: Float64, y: Float64) -> list[tuple[float, float, float]]:
     found = []
     for sigma in SIGMAS:
         k, l = (transforms.rbf(*each, sigma) for each in zip(distances, medians, strict=True))  # noqa: E741
-        found.append((sigma, grams.cosine(grams.centred(k), grams.centred(l)), _debiased(k, l)))
+        found.append((sigma, grams.cosine(centred_gram(k), centred_gram(l)), _debiased(k, l)))
     return found

@@ -11,6 +11,7 @@ from cka_cli.checks import grams
 from cka_cli.checks.numbers import N_REMOVED, Address, LayerGrams
 from cka_cli.checks.repeats import constant_features, fingerprint
 from cka_cli.checks.transforms import ranks
+from cka_cli.hsic import centred_gram
 
 # A layer larger than this, as float64, is read twice, in slices: once for its mean and once for its products.
 _MOST_LAYER_BYTES = 1 << 28
@@ -31,7 +32,7 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
             ordered = ranks(values)
             rank_gram += ordered @ ordered.T
             n_constant += len(constant_features(values))
-    gram = grams.centred(gram)
+    gram = centred_gram(gram)
     mean_square = float(np.trace(gram)) / n_examples
     # What float64 leaves of rows that are all the same, far from 0, is no variance.
     is_constant = mean_square <= (8 * _EPSILON) ** 2 * float(source.mean @ source.mean)
@@ -43,7 +44,7 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
     components = grams.leading_components(gram, max(N_REMOVED))
     print_ = fingerprint(gram)
     return LayerGrams(
-        address, layer.n_features, n_constant, False, gram, grams.centred(rank_gram), print_, components
+        address, layer.n_features, n_constant, False, gram, centred_gram(rank_gram), print_, components
     )  # fmt: skip
 
 

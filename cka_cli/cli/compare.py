@@ -1,18 +1,19 @@
 """`cka compare`."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cka_cli.cli.options import (
     end_checkpoint,
-    is_terminal,
+    format_of_report,
     measure_options,
     output_options,
+    provenance_of,
     read_options,
     run_comparison,
     run_options,
+    screen,
     stats_options,
     talk_options,
 )
@@ -64,18 +65,15 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
 
 
 def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
-    report_format = options["report_format"]
-    if report_format is None:
-        is_json = options["output"].endswith(".json")
-        report_format = "table" if is_terminal(options["output"]) else "json" if is_json else "csv"
+    report_format = format_of_report(options)
     if report_format == "table":
-        return format_for_terminal(comparison, options["output"])
+        from cka_cli.report.terminal import format_table
+
+        return format_table(comparison, **screen(options["output"]))
     from cka_cli import report
 
     if report_format == "json":
-        return report.format_json(
-            comparison, report.Provenance(["cka", *sys.argv[1:]], plain_options(options, comparison))
-        )
+        return report.format_json(comparison, provenance_of(options, **canonical_names(comparison)))
     return report.format_wide(comparison) if report_format == "wide" else report.format_tidy(comparison)
 
 
@@ -90,31 +88,9 @@ def _print_plan(sources: tuple[str, ...], options: dict[str, Any]) -> None:
     write_output(options["output"], text.encode(), force=options["force"])
 
 
-def format_for_terminal(comparison: "Comparison", output: str) -> str:
-    """Return the table, in colour and as wide as the screen on a terminal, plain and unbroken elsewhere."""
-    from cka_cli.report.terminal import format_table
-
-    return format_table(comparison, **screen(output))
-
-
-def screen(output: str) -> dict[str, Any]:
-    """Return the width of what a table is printed on, and whether it has colours."""
-    import os
-    import shutil
-
-    on_screen = is_terminal(output)
-    width = shutil.get_terminal_size().columns if on_screen else 100_000
-    return {"width": width, "colour": on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"}
-
-
-def plain_options(options: dict[str, Any], comparison: "Comparison") -> dict[str, Any]:
-    """Return the options that decide the values, as JSON takes them; measures and kernels in canonical form."""
-    left_out = {"output", "force", "report_format", "quiet", "threads", "memory", "dry_run", "checkpoint"}
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in options.items()
-        if name not in left_out
+def canonical_names(comparison: "Comparison") -> dict[str, list[str]]:
+    """Return the measures and kernels of a comparison in canonical form."""
+    return {
+        "measures": list(dict.fromkeys(matrix.measure for matrix in comparison.matrices)),
+        "kernels": list(dict.fromkeys(matrix.kernel for matrix in comparison.matrices if matrix.kernel)),
     }
-    plain["measures"] = list(dict.fromkeys(matrix.measure for matrix in comparison.matrices))
-    plain["kernels"] = list(dict.fromkeys(matrix.kernel for matrix in comparison.matrices if matrix.kernel))
-    return plain

@@ -1,22 +1,22 @@
 """`cka diagnose`."""
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cka_cli.cli.options import (
-    PICTURE_FORMATS,
-    is_terminal,
+    check_plot,
+    format_of_report,
     make_read_options,
     output_options,
+    plot_option,
+    provenance_of,
     read_options,
+    screen,
     show_note,
     talk_options,
     use_own_threads,
 )
-from cka_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cka_cli.checks.result import Diagnosis
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "everything", is_flag=True, help="What is fine too, in the table and in the picture.")
 @click.option("--strict", is_flag=True, help="Exit status 1 when something must not be trusted.")
-@click.option("--plot", metavar="FILE", help="Draw what is worth seeing, as FILE.png, .svg or .pdf.")
+@plot_option
 @read_options
 @output_options
 @click.option(
@@ -56,9 +56,9 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
 
     inputs = [x] if y is None else [x, y]
     check_output(options["output"], force=options["force"], inputs=inputs)
-    picture_format = _check_plot(options["plot"], inputs, options)
+    picture_format = check_plot(options, inputs)
     diagnosis = _run(x, y, options)
-    if options["plot"]:
+    if picture_format is not None:
         from cka_cli.figures.diagnosed import diagnosis_bytes
 
         picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
@@ -66,21 +66,6 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
     write_output(options["output"], _report(diagnosis, options).encode(), force=options["force"])
     if options["strict"] and diagnosis.is_distrusted:
         context.exit(1)
-
-
-def _check_plot(path: str | None, inputs: list[str], options: dict[str, Any]) -> str:
-    """Return the picture format that the name of the plot stands for."""
-    from cka_cli.outputs import check_output
-
-    if path is None:
-        return ""
-    suffix = os.path.splitext(path)[1].lower().removeprefix(".")
-    if suffix not in PICTURE_FORMATS:
-        raise UsageError(f"--plot {path}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
-    if os.path.realpath(path) == os.path.realpath(options["output"]):
-        raise UsageError(f"--plot {path}: is also the --output; give them names of their own")
-    check_output(path, force=options["force"], inputs=inputs, option="--plot")
-    return suffix
 
 
 def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
@@ -105,24 +90,11 @@ def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
 
 
 def _report(diagnosis: "Diagnosis", options: dict[str, Any]) -> str:
-    import shutil
+    from cka_cli.report.diagnosed import format_diagnosis, format_findings, format_summary
 
-    from cka_cli.report.diagnosed import WIDEST, format_diagnosis, format_findings, format_summary
-    from cka_cli.report.writing import Provenance
-
-    report_format, on_screen = options["report_format"], is_terminal(options["output"])
-    if report_format is None:
-        report_format = "table" if on_screen else "json" if options["output"].endswith(".json") else "csv"
+    report_format = format_of_report(options)
     if report_format == "csv":
         return format_findings(diagnosis)
     if report_format == "json":
-        left_out = {"output", "force", "report_format", "quiet", "threads", "plot", "everything", "strict"}
-        plain = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in options.items()
-            if name not in left_out
-        }
-        return format_diagnosis(diagnosis, Provenance(["cka", *sys.argv[1:]], plain))
-    width = shutil.get_terminal_size().columns if on_screen else WIDEST
-    colour = on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return format_summary(diagnosis, everything=options["everything"], width=width, colour=colour)
+        return format_diagnosis(diagnosis, provenance_of(options))
+    return format_summary(diagnosis, everything=options["everything"], **screen(options["output"]))

@@ -1,29 +1,25 @@
 """`cka explain`."""
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cka_cli.cli.options import (
-    PICTURE_FORMATS,
+    check_plot,
     example_options,
-    is_terminal,
+    format_of_report,
     make_read_options,
     output_options,
     parse_memory,
+    plot_option,
+    provenance_of,
     show_note,
     talk_options,
     use_own_threads,
 )
-from cka_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cka_cli.components import Explanation
-
-# Options that change no number.
-_LEFT_OUT = {"output", "force", "report_format", "plot", "quiet", "memory"}
 
 
 @click.command("explain")
@@ -40,7 +36,7 @@ _LEFT_OUT = {"output", "force", "report_format", "plot", "quiet", "memory"}
     help="Pairs of components as CSV, everything as JSON, or a table.  "
     "[default: table on a terminal, else csv; json for -o *.json]",
 )  # fmt: skip
-@click.option("--plot", metavar="FILE", help="Draw it too, as FILE.png, .svg or .pdf.")
+@plot_option
 @click.option("--memory", metavar="SIZE", help="Limit, as 512MiB or 4GB.  [default: half of what is free]")
 @talk_options
 def explain_command(x: str, y: str, **options: Any) -> None:
@@ -55,11 +51,9 @@ def explain_command(x: str, y: str, **options: Any) -> None:
     """
     from cka_cli.outputs import check_output, write_output
 
-    plot, memory_bytes = options["plot"], parse_memory(options["memory"])
-    plot_format = None if plot is None else _plot_format(plot, options["output"])
+    memory_bytes = parse_memory(options["memory"])
     check_output(options["output"], force=options["force"], inputs=(x, y))
-    if plot is not None:
-        check_output(plot, force=options["force"], inputs=(x, y), option="--plot")
+    plot_format = check_plot(options, (x, y))
     use_own_threads()
     from cka_cli.explanation import explain
     from cka_cli.progress import shown_progress
@@ -72,35 +66,16 @@ def explain_command(x: str, y: str, **options: Any) -> None:
         from cka_cli.figures.explained import explained_bytes
 
         picture = explained_bytes(explanation, options["components"], plot_format)
-        write_output(plot, picture, force=options["force"], option="--plot")
+        write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_output(options["output"], _report(explanation, options).encode(), force=options["force"])
 
 
-def _plot_format(plot: str, output: str) -> str:
-    """Return the picture format that the name of a plot stands for."""
-    suffix = os.path.splitext(plot)[1].lower().removeprefix(".")
-    if suffix not in PICTURE_FORMATS:
-        raise UsageError(f"--plot {plot}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
-    if os.path.realpath(plot) == os.path.realpath(output):
-        raise UsageError(f"--plot {plot}: is also the --output; give them names of their own")
-    return suffix
-
-
 def _report(explanation: "Explanation", options: dict[str, Any]) -> str:
-    from cka_cli.report import Provenance, explained
+    from cka_cli.report import explained
 
-    is_json = options["output"].endswith(".json")
-    report_format = options["report_format"] or (
-        "table" if is_terminal(options["output"]) else "json" if is_json else "csv"
-    )
-    n_components = options["components"]
+    report_format, n_components = format_of_report(options), options["components"]
     if report_format == "table":
         return explained.format_table(explanation, n_components)
     if report_format == "csv":
         return explained.format_csv(explanation, n_components)
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in options.items()
-        if name not in _LEFT_OUT
-    }
-    return explained.format_json(explanation, n_components, Provenance(["cka", *sys.argv[1:]], plain))
+    return explained.format_json(explanation, n_components, provenance_of(options))

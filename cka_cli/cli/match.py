@@ -1,21 +1,22 @@
 """`cka match`."""
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cka_cli.cli.compare import screen
+from cka_cli.cli.compare import canonical_names
 from cka_cli.cli.options import (
-    PICTURE_FORMATS,
+    check_plot,
     comparison_options,
     end_checkpoint,
-    is_terminal,
+    format_of_report,
     measure_options,
     output_options,
+    plot_option,
+    provenance_of,
     read_options,
     run_options,
+    screen,
     show_note,
     talk_options,
     use_own_threads,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from cka_cli.depth import DepthStudy
     from cka_cli.matching import Matching
     from cka_cli.matrix import Comparison
-    from cka_cli.report import Provenance
 
 
 @click.command("match")
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     type=click.Choice(["accuracy", "partners", "depth"]),
     help="What the CSV holds.  [default: accuracy; partners where files differ in depth; depth of one file]",
 )
-@click.option("--plot", metavar="FILE", help="Draw it too: a PNG, SVG or PDF, by the name.")
+@plot_option
 @click.option(
     "--threshold",
     type=float,
@@ -75,7 +75,7 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
     for text in options["kernels"]:
         parse_kernel(text)
     check_output(options["output"], force=options["force"], inputs=files)
-    picture_format = _check_plot(options, files)
+    picture_format = check_plot(options, files)
     use_own_threads()
     is_depth = len(files) == 1 or options["report"] == "depth"
     if len(files) == 1 and options["report"] in ("accuracy", "partners"):
@@ -84,25 +84,9 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
         raise UsageError("--checkpoint: is of one run; with --report depth give one file at a time")
     report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
     if picture is not None:
-        write_output(options["plot"], picture, force=options["force"])
+        write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_output(options["output"], report.encode(), force=options["force"])
     end_checkpoint(options)
-
-
-def _check_plot(options: dict[str, Any], files: tuple[str, ...]) -> str | None:
-    """Return the format of the picture; None for none. Raise before any work when it could not be written."""
-    plot = options["plot"]
-    if plot is None:
-        return None
-    suffix = os.path.splitext(plot)[1].lower().removeprefix(".")
-    if suffix not in PICTURE_FORMATS:
-        raise UsageError(f"--plot {plot}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
-    if os.path.realpath(plot) == os.path.realpath(options["output"]):
-        raise UsageError(f"--plot {plot}: is the output too; give two names")
-    from cka_cli.outputs import check_output
-
-    check_output(plot, force=options["force"], inputs=files)
-    return str(suffix)
 
 
 def _of_matching(
@@ -126,7 +110,7 @@ def _of_matching(
 
 
 def _matching_report(matching: "Matching", options: dict[str, Any]) -> str:
-    report_format = _format_of(options)
+    report_format = format_of_report(options)
     comparison, identifications = matching.comparison, matching.identifications
     if report_format == "table":
         from cka_cli.report.matched_table import format_matching
@@ -136,7 +120,7 @@ def _matching_report(matching: "Matching", options: dict[str, Any]) -> str:
     from cka_cli.report import matched
 
     if report_format == "json":
-        provenance = _provenance(options, comparison)
+        provenance = provenance_of(options, **canonical_names(comparison))
         return matched.format_matching_json(comparison, matching.correspondences, identifications, provenance)
     if options["report"] == "partners" or not identifications:
         return matched.format_partners(matching.correspondences)
@@ -199,7 +183,7 @@ def _of_depth(
 
 
 def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options: dict[str, Any]) -> str:
-    report_format = _format_of(options)
+    report_format = format_of_report(options)
     if report_format == "table":
         from cka_cli.report.matched_table import format_depth
 
@@ -207,26 +191,8 @@ def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options
     from cka_cli.report import matched
 
     if report_format == "json":
-        return matched.format_depth_json(comparison, studies, _provenance(options, comparison))
+        return matched.format_depth_json(comparison, studies, provenance_of(options, **canonical_names(comparison)))
     return matched.format_depths(studies)
-
-
-def _format_of(options: dict[str, Any]) -> str:
-    if options["report_format"] is not None:
-        return str(options["report_format"])
-    if is_terminal(options["output"]):
-        return "table"
-    return "json" if options["output"].endswith(".json") else "csv"
-
-
-def _provenance(options: dict[str, Any], comparison: "Comparison") -> "Provenance":
-    from cka_cli.cli.compare import plain_options
-    from cka_cli.report import Provenance
-
-    plain = plain_options(options, comparison)
-    for name in ("plot", "report"):
-        plain.pop(name)
-    return Provenance(["cka", *sys.argv[1:]], plain)
 
 
 def _show_notes(notes: tuple[str, ...], options: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +14,14 @@ from cka_cli.errors import UsageError
 if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions
     from cka_cli.matrix import Comparison
+    from cka_cli.report import Provenance
 
 PICTURE_FORMATS = ("png", "svg", "pdf")
+# Options that decide where results go, how they look and how long they take, but no number.
+_DECIDE_NOTHING = {
+    "output", "force", "report_format", "quiet", "threads", "memory", "dry_run", "checkpoint", "plot", "report",
+    "everything", "strict",
+}  # fmt: skip
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -149,6 +155,60 @@ def output_options(command: Command) -> Command:
             click.option("-f", "--force", is_flag=True, help="Replace an existing output file."),
         ],
     )
+
+
+def plot_option(command: Command) -> Command:
+    """Add `--plot`."""
+    return click.option("--plot", metavar="FILE", help="Draw it too, as FILE.png, .svg or .pdf.")(command)
+
+
+def check_plot(options: dict[str, Any], inputs: Sequence[str]) -> str | None:
+    """Return the picture format of `--plot`, None for no plot. Raise before any work when it could not be written."""
+    from cka_cli.outputs import check_output
+
+    plot = options["plot"]
+    if plot is None:
+        return None
+    suffix = os.path.splitext(plot)[1].lower().removeprefix(".")
+    if suffix not in PICTURE_FORMATS:
+        raise UsageError(f"--plot {plot}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
+    if os.path.realpath(plot) == os.path.realpath(options["output"]):
+        raise UsageError(f"--plot {plot}: is also the --output; give them names of their own")
+    check_output(plot, force=options["force"], inputs=inputs, option="--plot")
+    return str(suffix)
+
+
+def format_of_report(options: dict[str, Any]) -> str:
+    """Return the format typed, or a table on a terminal, JSON for a name in `.json`, CSV elsewhere."""
+    if options["report_format"] is not None:
+        return str(options["report_format"])
+    if is_terminal(options["output"]):
+        return "table"
+    return "json" if options["output"].endswith(".json") else "csv"
+
+
+def provenance_of(options: dict[str, Any], **plain: Any) -> "Provenance":
+    """Return the command as typed, and the options that decide what is found, as JSON takes them.
+
+    plain : options in canonical form instead of as typed.
+    """
+    from cka_cli.report import Provenance
+
+    chosen = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if name not in _DECIDE_NOTHING
+    }
+    return Provenance(["cka", *sys.argv[1:]], chosen | plain)
+
+
+def screen(output: str) -> dict[str, Any]:
+    """Return the width of what a table is printed on, and whether it has colours."""
+    import shutil
+
+    on_screen = is_terminal(output)
+    width = shutil.get_terminal_size().columns if on_screen else 100_000
+    return {"width": width, "colour": on_screen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"}
 
 
 def _remember_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:

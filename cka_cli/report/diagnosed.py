@@ -1,19 +1,15 @@
 """What `cka diagnose` found, as CSV, JSON, or a table for a person."""
 
 import io
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from textwrap import wrap
-from typing import Any
 
-from cka_cli import __version__
 from cka_cli.checks.numbers import Address
 from cka_cli.checks.result import Diagnosis
 from cka_cli.checks.verdicts import CHECKS, DISTRUST, FINE, LOOK, VERDICTS, Finding
 from cka_cli.errors import one_line
-from cka_cli.report.writing import Cell, Provenance, csv_text, utf8
+from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
 
 HEADER = ("x_file", "x_layer", "y_file", "y_layer", "check", "verdict", "number", "threshold", "found", "advice")
 WIDEST = 100
@@ -47,30 +43,18 @@ def format_diagnosis(diagnosis: Diagnosis, provenance: Provenance) -> str:
         }
         for finding in diagnosis.findings
     ]
-    document = {
-        "version": __version__,
-        "command": list(provenance.command),
-        "options": provenance.options,
-        "x_file": diagnosis.x_file,
-        "y_file": diagnosis.y_file,
-        "n_examples": diagnosis.n_examples,
-        "labels": diagnosis.labels,
-        "counts": diagnosis.counts,
-        "findings": findings,
-        "layers": [asdict(layer) for layer in diagnosis.layers],
-        "pairs": [asdict(pair) for pair in diagnosis.pairs],
-        "notes": list(diagnosis.notes),
-    }
-    return utf8(json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """Return a value without NaN and infinity, which JSON has not."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json_text(
+        provenance,
+        x_file=diagnosis.x_file,
+        y_file=diagnosis.y_file,
+        n_examples=diagnosis.n_examples,
+        labels=diagnosis.labels,
+        counts=diagnosis.counts,
+        findings=findings,
+        layers=[asdict(layer) for layer in diagnosis.layers],
+        pairs=[asdict(pair) for pair in diagnosis.pairs],
+        notes=diagnosis.notes,
+    )
 
 
 def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int = WIDEST, colour: bool = False) -> str:

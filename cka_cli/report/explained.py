@@ -1,6 +1,5 @@
 """What makes a similarity, as CSV of pairs of components, JSON, or lines for a person."""
 
-import json
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -9,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cka_cli import __version__
 from cka_cli.arrays import Float64
 from cka_cli.components import ComponentPairs, Explanation, Removal, Spectrum, block_sums
 from cka_cli.errors import one_line
-from cka_cli.report.writing import Cell, Provenance, csv_text, utf8
+from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
 from cka_cli.verdict import decimals
 
 CSV_HEADER = (
@@ -74,30 +72,27 @@ def format_json(explanation: Explanation, n_components: int, provenance: Provena
     pairs = explanation.pairs
     x_names, _ = _with_rest(pairs.x, n_components)
     y_names, _ = _with_rest(pairs.y, n_components)
-    document = {
-        "version": __version__,
-        "command": list(provenance.command),
-        "options": provenance.options,
-        "files": [asdict(file) for file in explanation.files],
-        "n_examples": pairs.n_examples,
-        "kernel": "linear",
-        "cka": pairs.cka,
-        "cca_r2": pairs.cca_r2,
-        "cka_by_chance": pairs.chance,
-        "is_cca_saturated": pairs.is_saturated,
-        "n_forced_correlations": pairs.n_forced,
-        "verdict": explanation.verdict,
-        "x": _side_object(pairs, n_components),
-        "y": _side_object(pairs.reversed, n_components),
-        "pairs": {"x_components": x_names, "y_components": y_names, **_tables(pairs, n_components)},
-        "largest_pairs": [
+    return json_text(
+        provenance,
+        files=[asdict(file) for file in explanation.files],
+        n_examples=pairs.n_examples,
+        kernel="linear",
+        cka=pairs.cka,
+        cca_r2=pairs.cca_r2,
+        cka_by_chance=pairs.chance,
+        is_cca_saturated=pairs.is_saturated,
+        n_forced_correlations=pairs.n_forced,
+        verdict=explanation.verdict,
+        x=_side_object(pairs, n_components),
+        y=_side_object(pairs.reversed, n_components),
+        pairs={"x_components": x_names, "y_components": y_names, **_tables(pairs, n_components)},
+        largest_pairs=[
             {"x_component": row + 1, "y_component": column + 1, **cells}
             for row, column, cells in _largest_pairs(pairs, n_components)
         ],
-        "removals": [_removal_object(removal) for removal in pairs.removals()],
-        "notes": list(explanation.notes),
-    }
-    return utf8(json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
+        removals=[_removal_object(removal) for removal in pairs.removals()],
+        notes=explanation.notes,
+    )
 
 
 def _side_object(pairs: ComponentPairs, n_components: int) -> dict[str, Any]:
@@ -107,7 +102,7 @@ def _side_object(pairs: ComponentPairs, n_components: int) -> dict[str, Any]:
         "layer": side.layer,
         "n_features": side.n_features,
         "n_components": side.rank,
-        "participation_ratio": side.participation_ratio,
+        "effective_dimension": side.effective_dimension,
         "variance_shares": side.shares,
         "equal_variances": side.equal,
         "components": [asdict(component) for component in pairs.x_components(n_components)],
@@ -141,17 +136,6 @@ def _largest_pairs(pairs: ComponentPairs, n_pairs: int) -> Iterator[tuple[int, i
                 "cca_share": float(pairs.cca_shares(alignment)),
             },
         )
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: lists for arrays, null for what is not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def format_table(explanation: Explanation, n_components: int) -> str:

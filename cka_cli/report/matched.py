@@ -1,17 +1,14 @@
 """What `cka match` found, as CSV and JSON: accuracies, partners, or a study of depth; one CSV holds one of them."""
 
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cka_cli import __version__
 from cka_cli.correspondence import Correspondence
 from cka_cli.depth import DepthStudy
 from cka_cli.identification import Identification
 from cka_cli.matrix import Comparison
-from cka_cli.report.writing import Cell, Provenance, csv_text, matrix_object, utf8
+from cka_cli.report.writing import Cell, Provenance, csv_text, json_text, matrix_object
 
 ACCURACY_HEADER = (
     "measure", "kernel", "n_files", "n_layers", "n_examples", "accuracy", "std_error", "chance", "p_value",
@@ -93,25 +90,13 @@ def format_depth_json(
 
 
 def _document(comparison: Comparison, provenance: Provenance, **findings: Any) -> str:
-    document = {
-        "version": __version__,
-        "command": list(provenance.command),
-        "options": provenance.options,
-        "files": [asdict(file) for file in comparison.files],
+    return json_text(
+        provenance,
+        files=[asdict(file) for file in comparison.files],
         **findings,
-        "matrices": [matrix_object(matrix) for matrix in comparison.matrices],
-        "notes": list(comparison.notes),
-    }
-    return utf8(json.dumps(_without_nan(document), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
-
-
-def _without_nan(value: Any) -> Any:
-    """Return the same with null for every NaN, which JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        matrices=[matrix_object(matrix) for matrix in comparison.matrices],
+        notes=comparison.notes,
+    )
 
 
 def _accuracy(each: Identification) -> dict[str, Any]:

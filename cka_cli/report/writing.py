@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from cka_cli import __version__
 from cka_cli.arrays import Float64
 from cka_cli.errors import UsageError
@@ -119,21 +121,34 @@ def utf8(text: str) -> str:
 
 def format_json(comparison: Comparison, provenance: Provenance) -> str:
     """Return everything: version, command, options, files with sizes and dates, layer shapes, matrices, notes."""
+    return json_text(
+        provenance,
+        files=[asdict(file) for file in comparison.files],
+        matrices=[matrix_object(matrix) for matrix in comparison.matrices],
+        notes=comparison.notes,
+    )
+
+
+def json_text(provenance: Provenance, **findings: Any) -> str:
+    """Return where a result comes from and what was found, with null for what is not finite, which JSON lacks."""
     import json
 
-    document = {
-        "version": __version__,
-        "command": list(provenance.command),
-        "options": provenance.options,
-        "files": [asdict(file) for file in comparison.files],
-        "matrices": [matrix_object(matrix) for matrix in comparison.matrices],
-        "notes": list(comparison.notes),
-    }
-    return utf8(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
+    document = {"version": __version__, "command": provenance.command, "options": provenance.options, **findings}
+    return utf8(json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def matrix_object(matrix: Matrix) -> dict[str, Any]:
-    """Return a matrix as JSON takes it, null for NaN."""
+    """Return a matrix as `json_text` takes it."""
     return {
         "x_file": matrix.x_file,
         "y_file": matrix.y_file,
@@ -142,11 +157,6 @@ def matrix_object(matrix: Matrix) -> dict[str, Any]:
         "n_examples": matrix.n_examples,
         "x_layers": list(matrix.x_layers),
         "y_layers": list(matrix.y_layers),
-        # JSON has no NaN and no infinity.
-        "values": _json_values(matrix.values),
-        **{name: _json_values(values) for name, values in _statistics(matrix).items()},
+        "values": matrix.values,
+        **_statistics(matrix),
     }
-
-
-def _json_values(values: Float64) -> list[list[float | None]]:
-    return [[value if math.isfinite(value) else None for value in row] for row in values.tolist()]

@@ -146,9 +146,9 @@ WRONG_MATCHES = [
     ("match a.h5 --batch 5 -m cca-r2", 2, "--batch: cca-r2 has no minibatch estimate; it is for cka and hsic"),
     ("match a.h5 --plot x.gif", 2, "--plot x.gif: no such picture format (found '.gif'); name it .png, .svg or .pdf"),
     ("match a.h5 --plot -", 2, "--plot -: no such picture format (found '.'); name it .png, .svg or .pdf"),
-    ("match a.h5 --plot old.png", 1, "old.png: exists already; give --force to replace it, or another --output"),
-    ("match a.h5 --plot x.png -o ./x.png", 2, "--plot x.png: is the output too; give two names"),
-    ("match a.h5 --plot nowhere/x.png", 1, "nowhere/x.png: cannot be written (there is no folder nowhere); make it, or give another --output"),
+    ("match a.h5 --plot old.png", 1, "old.png: exists already; give --force to replace it, or another --plot"),
+    ("match a.h5 --plot x.png -o ./x.png", 2, "--plot x.png: is also the --output; give them names of their own"),
+    ("match a.h5 --plot nowhere/x.png", 1, "nowhere/x.png: cannot be written (there is no folder nowhere); make it, or give another --plot"),
     ("match a.h5 -o good.csv", 1, "good.csv: exists already; give --force to replace it, or another --output"),
 ]  # fmt: skip
 

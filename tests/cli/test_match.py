@@ -88,11 +88,16 @@ def test_tables_are_for_a_person(here, capsysbinary):
 
 
 @pytest.mark.parametrize(
-    "typed",
-    ["net0.h5 net1.h5", "net0.h5 net1.h5 net2.h5 -m cka -m cca-r2", "net0.h5 deeper/net0.h5", "net0.h5",
-     "net0.h5 net1.h5 --report depth"],
-)  # fmt: skip
-@pytest.mark.parametrize(("name", "head"), [("x.png", PNG), ("x.SVG", b"<?xml")])
+    ("typed", "name", "head"),
+    [
+        ("net0.h5 net1.h5", "x.png", PNG),
+        ("net0.h5 net1.h5", "x.SVG", b"<?xml"),
+        ("net0.h5 net1.h5 net2.h5 -m cka -m cca-r2", "x.png", PNG),
+        ("net0.h5 deeper/net0.h5", "x.png", PNG),
+        ("net0.h5", "x.svg", b"<?xml"),
+        ("net0.h5 net1.h5 --report depth", "x.png", PNG),
+    ],
+)
 def test_a_plot_is_drawn_beside_the_report(here, capsysbinary, typed, name, head):
     plain = run_here(["match", *typed.split()], capsysbinary)
     ended = run_here(["match", *typed.split(), "--plot", name], capsysbinary)
