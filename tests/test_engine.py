@@ -66,7 +66,7 @@ def plan_of(job, *, route="gram", in_memory=True, n_rows=1000, n_slice=10**9, ke
     return Plan(route, in_memory, threads, 10**9, n_rows, n_tiles, slices, keep, 1, 0, 0, 0)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
     seed=st.integers(0, 999),
     n_examples=st.sampled_from([5, 17, 90, 256, 301]),
@@ -102,7 +102,7 @@ def test_any_division_of_the_work_gives_the_same_values(
         np.testing.assert_allclose(other / scale, one / scale, rtol=0, atol=tolerance)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(
     seed=st.integers(0, 999),
     n_examples=st.sampled_from([5, 33, 256, 700]),

@@ -46,9 +46,7 @@ def words_of(figure):
     return [(text, text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
 
 
-@pytest.mark.parametrize(
-    "names", [("conv5", "conv5"), (LONG, LONG + "2"), ("$x$", "W" * 60)], ids=["short", "long", "odd"]
-)
+@pytest.mark.parametrize("names", [("conv5", "conv5"), (LONG, "$x$" + "W" * 60)], ids=["short", "long"])
 @pytest.mark.parametrize(("sizes", "n"), CASES.values(), ids=CASES)
 def test_words_can_be_read_stay_on_the_page_and_never_overlap(sizes, n, names):
     figure = draw_explained(explained(sizes, names), n)

@@ -75,12 +75,12 @@ def test_what_is_wrong_with_an_end_is_seen(ended, wrong):
 def test_a_few_mutated_files():
     worker, tally = Worker(20, "", None), Tally()
     try:
-        for number in range(80):
+        for number in range(40):
             tally.add(worker.run(number))
     finally:
         worker.close()
     assert tally.failures == []
-    assert tally.n_cases == 80
+    assert tally.n_cases == 40
 
 
 # --- the child that reads headers first

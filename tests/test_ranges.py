@@ -75,7 +75,7 @@ def assert_in_range(comparison):
             assert any("nan" in note for note in comparison.notes), (matrix.title, comparison.notes)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     n_examples=st.integers(4, 24),
