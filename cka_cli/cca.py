@@ -93,11 +93,11 @@ def pwcca(pair: FactorPair) -> float:
         return np.nan
     if pair.is_saturated:
         return 1.0
-    x_is_narrower = pair.x.features.shape[1] <= pair.y.features.shape[1]
+    x_is_narrower = pair.x.n_features <= pair.y.n_features
     narrower, products = (pair.x, pair.products) if x_is_narrower else (pair.y, pair.products.T)
     directions, correlations, _ = np.linalg.svd(products, full_matrices=False)
-    columns = narrower.singular_values[:, None] * narrower.features
-    weights = np.abs(directions.T @ columns).sum(axis=1)
+    assert narrower.columns is not None
+    weights = np.abs(directions.T @ narrower.columns).sum(axis=1)
     return float(weights @ correlations / weights.sum())
 
 

@@ -313,7 +313,7 @@ def pair_components(x: Spectrum, x_basis: Float64, y: Spectrum, y_basis: Float64
 
 def spectrum_of(factors: Factors, file: str, layer: str) -> Spectrum:
     """Return the spectrum of a factorised layer that is not constant."""
-    return Spectrum(file, layer, factors.features.shape[1], factors.n_degrees, factors.singular_values)
+    return Spectrum(file, layer, factors.n_features, factors.n_degrees, factors.singular_values)
 
 
 def _sums_of_first(values: Float64) -> Float64:

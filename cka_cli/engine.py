@@ -8,9 +8,9 @@ import numpy as np
 from cka_cli.arrays import Array, Float64
 from cka_cli.batches import BatchSums, batch_sums, shuffled_orders
 from cka_cli.cca import FactorPair
-from cka_cli.centred import CentredLayer, Source, load_centred, survey
+from cka_cli.centred import CentredLayer, Source, StreamedLayer, load_centred, survey
 from cka_cli.checkpoint import Checkpoint
-from cka_cli.factors import Factors, factorise
+from cka_cli.factors import Factors, factorise_layer, n_block_features
 from cka_cli.features import feature_sums
 from cka_cli.folds import Folds, order_by_fold
 from cka_cli.gram_layers import GramLayer, has_gram, prepare
@@ -87,11 +87,12 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
     def open_one(place: int) -> tuple[Source, Factors | None]:
         layer = task.layers[place]
         if not plan.in_memory:
-            return survey(layer, task.dtype, plan.n_slices[place], count), None
+            streamed = survey(layer, task.dtype, plan.n_slices[place], count)
+            return streamed, _streamed_factors(task, streamed) if task.pair_measures else None
         if not task.pair_measures:
             return load_centred(layer, task.dtype, count), None
         centred = load_centred(layer, np.dtype(np.float64), count)
-        factors = factorise(layer.label, centred.values)
+        factors = factorise_layer(centred, with_columns=task.needs_columns)
         if task.gram_measures:
             return centred.as_dtype(task.dtype), factors
         nothing = np.empty((layer.n_examples, 0))
@@ -99,6 +100,15 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
 
     opened = list(in_order(open_one, range(len(task.layers)), plan.n_threads))
     return [source for source, _ in opened], [factors for _, factors in opened if factors is not None]
+
+
+def _streamed_factors(task: Task, source: StreamedLayer) -> Factors:
+    """Return the factors of a layer that is not held: in float64, in slices as wide as they are taken in."""
+    layer = source.layer
+    n_slice = n_block_features(layer.n_examples, layer.n_features, layer.n_step)
+    return factorise_layer(
+        replace(source, dtype=np.dtype(np.float64), n_slice=n_slice), with_columns=task.needs_columns
+    )
 
 
 @dataclass(frozen=True, eq=False)

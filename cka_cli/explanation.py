@@ -15,7 +15,7 @@ from cka_cli.comparison import check_enough_examples, file_facts, select_files, 
 from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
 from cka_cli.engine import Progress
 from cka_cli.errors import DataError, UsageError
-from cka_cli.factors import factorise
+from cka_cli.factors import factorise_layer
 from cka_cli.memory import default_memory_bytes, n_cores
 from cka_cli.names import Spec
 from cka_cli.threads import in_order
@@ -115,8 +115,7 @@ def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) 
 
 
 def _decomposed(layer: SelectedLayer, count: Callable[[int], None]) -> tuple[Spectrum, Float64]:
-    # Nothing else holds the values, so that they go as soon as they are centred.
-    factors = factorise(layer.label, load_centred(layer, np.dtype(np.float64), count).values)
+    factors = factorise_layer(load_centred(layer, np.dtype(np.float64), count))
     if factors.rank == 0:
         raise DataError(
             f"{layer.label}: constant (every example is the same), so it has no components; give a layer that varies"

@@ -1,13 +1,20 @@
 """A centred layer as U S V': an orthonormal basis of its columns, its singular values, and the way back.
 
-By QR and SVD in float64, never through inverse square roots of covariances: those lose half of the digits.
+By QR and SVD in float64, block by block, so that a layer need not be held whole; never through inverse square roots of
+covariances: those lose half of the digits.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from cka_cli.arrays import Float64
+from cka_cli.centred import CentredLayer, Source
+
+# Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
+_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,13 +23,14 @@ class Factors:
 
     basis : U, shape (n_examples, rank), orthonormal columns orthogonal to the constant vector.
     singular_values : S, shape (rank,), descending, in the layer's scaled units.
-    features : V', shape (rank, n_features).
+    columns : S V', what each component is of each feature, shape (rank, n_features); None unless asked for.
     """
 
     label: str
+    n_features: int
     basis: Float64
     singular_values: Float64
-    features: Float64
+    columns: Float64 | None = None
 
     @property
     def rank(self) -> int:
@@ -57,22 +65,93 @@ class Factors:
 
 
 def factorise(label: str, values: Float64) -> Factors:
-    """Return the factors of a layer.
+    """Return the factors of values in memory, shape (n_examples, n_features), float64, with `columns`."""
+    source = CentredLayer(label, values, np.zeros(values.shape[1]), 1.0, is_constant=False)
+    return factorise_layer(source, with_columns=True)
 
-    values : shape (n_examples, n_features), float64, centred up to a shift.
+
+def factorise_layer(source: Source, *, with_columns: bool = False) -> Factors:
+    """Return the factors of a layer, read in blocks of rows or of features.
+
+    source : float64, centred up to a shift. A streamed one with more features than examples gives slices of
+    `n_block_features`, or wider ones.
     Rank: singular values above max(n_examples, n_features) × 2⁻⁵² × the largest count (numpy's matrix_rank).
-    Cost: one QR and one SVD of the smaller side.
+    Cost: one QR and one SVD of the smaller side; layers with more features than examples are read once more for
+    `columns`. Memory: `work_bytes`, and the factors.
     """
-    values = values - values.mean(axis=0)
-    n_examples, n_features = values.shape
-    if n_features > n_examples:
-        q, r = np.linalg.qr(values.T)  # values = r' q'
-        left, singular_values, right = np.linalg.svd(r.T, full_matrices=False)
-        basis, features = left, right @ q.T
-    else:
-        q, r = np.linalg.qr(values)
-        left, singular_values, features = np.linalg.svd(r, full_matrices=False)
-        basis = q @ left
+    n_examples, n_features = source.n_examples, source.n_features
+    is_wide = n_features > n_examples
+    basis, singular_values, columns = _of_wide(source) if is_wide else _of_tall(source)
     tolerance = singular_values[0] * max(n_examples, n_features) * np.finfo(np.float64).eps
     rank = min(int(np.count_nonzero(singular_values > tolerance)), n_examples - 1)
-    return Factors(label, basis[:, :rank], singular_values[:rank], features[:rank])
+    basis, singular_values = basis[:, :rank], singular_values[:rank]
+    if not with_columns:
+        columns = None
+    elif columns is None:
+        columns = np.empty((rank, n_features))
+        for features, block in _column_blocks(source):
+            columns[:, features] = basis.T @ block
+    else:
+        columns = columns[:rank]
+    return Factors(source.label, n_features, basis, singular_values, columns)
+
+
+def n_block_features(n_examples: int, n_features: int, n_step: int = 1) -> int:
+    """Return how many features of a wide layer are taken in at a time; n_step : a slice is a multiple of it."""
+    return min(n_features, -(-_BLOCK * n_examples // n_step) * n_step)
+
+
+def work_bytes(n_examples: int, n_features: int, n_step: int = 1) -> int:
+    """Return the bytes that factors take on the way: blocks with what LAPACK copies of them, and the SVD."""
+    smaller = min(n_examples, n_features)
+    if n_features > n_examples:
+        n_block = n_block_features(n_examples, n_features, n_step)
+        return 8 * n_examples * (n_block + 2 * (n_block + n_examples)) + 64 * smaller**2
+    n_rows = -(-n_examples // _n_row_blocks(n_examples, n_features))
+    return 24 * n_rows * n_features + 64 * smaller**2
+
+
+def _of_wide(source: Source) -> tuple[Float64, Float64, None]:
+    """Return U and S of X = R'Q', by the triangle R of all features as rows, which blocks are added to in turn."""
+    triangle = np.empty((0, source.n_examples))
+    for _, block in _column_blocks(source):
+        rows = np.concatenate([triangle, block.T]) if len(triangle) else block.T
+        triangle = np.asarray(np.linalg.qr(rows, mode="r"))
+    left, singular_values, _ = np.linalg.svd(triangle.T, full_matrices=False)
+    return left, singular_values, None
+
+
+def _column_blocks(source: Source) -> Iterator[tuple[slice, Float64]]:
+    """Give the features of all rows, block by block: which, and centred values (n_examples, n_block)."""
+    n_block = n_block_features(source.n_examples, source.n_features)
+    for features, values in source.slices(slice(0, source.n_examples)):
+        for start in range(0, values.shape[1], n_block):
+            block = values[:, start : start + n_block]
+            block = np.subtract(block, block.mean(axis=0), dtype=np.float64)
+            yield slice(features.start + start, features.start + start + block.shape[1]), block
+
+
+def _of_tall(source: Source) -> tuple[Float64, Float64, Float64]:
+    """Return U, S and S V' of X = Q R, by a QR of each block of rows and one of all their triangles."""
+    n_examples, n_features = source.n_examples, source.n_features
+    basis = np.empty((n_examples, n_features))
+    edges = np.linspace(0, n_examples, _n_row_blocks(n_examples, n_features) + 1).astype(int)
+    blocks = [slice(start, stop) for start, stop in pairwise(edges)]
+    for rows in blocks:
+        for features, values in source.slices(rows):
+            basis[rows, features] = values
+    basis -= basis.mean(axis=0)
+    triangles = []
+    for rows in blocks:
+        basis[rows], triangle = np.linalg.qr(basis[rows])
+        triangles.append(triangle)
+    joined, triangle = np.linalg.qr(np.concatenate(triangles))
+    left, singular_values, right = np.linalg.svd(triangle, full_matrices=False)
+    joined = joined @ left
+    for place, rows in enumerate(blocks):
+        basis[rows] = basis[rows] @ joined[place * n_features : (place + 1) * n_features]
+    return basis, singular_values, singular_values[:, None] * right
+
+
+def _n_row_blocks(n_examples: int, n_features: int) -> int:
+    return max(1, n_examples // (_BLOCK * n_features))

@@ -63,7 +63,8 @@ class Job:
     n_x, n_y : layers in the rows and the columns of the matrix (n_y of 0 when X is compared with itself).
     n_kernels, n_by_median : Gram kernels, and those whose width is a share of the median distance.
     needs_double : kernels whose tiles are float64 whatever the layers. n_value_bytes : 4 or 8, of the products.
-    is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family.
+    is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family. needs_columns : those of them
+        that weigh by features.
     n_batch, n_passes : of the minibatch estimate; None for the exact value.
     n_folds : of the examples, whose sums are kept apart for standard errors; 0 for none.
     """
@@ -78,6 +79,7 @@ class Job:
     n_value_bytes: int
     is_linear_only: bool
     needs_factors: bool
+    needs_columns: bool = False
     n_batch: int | None = None
     n_passes: int = 1
     n_folds: int = 0

@@ -40,7 +40,8 @@ class Measure:
     """One measure.
 
     from_hsic : how values follow from HSIC of all pairs and of the layers themselves; None in the CCA family.
-    from_pair : how a value follows from the factors of a pair; None in the HSIC family.
+    from_pair : how a value follows from the factors of a pair; None in the HSIC family. needs_columns : whether it
+        weighs by features.
     chance : what rows paired at random give on average, from the factors of a pair; None where no law is known.
     is_unbiased : which estimator of HSIC it takes. has_units : whether rescaling a layer changes it.
     is_symmetric : whether exchanging X and Y never changes the value.
@@ -55,6 +56,7 @@ class Measure:
     min_examples: int = 3
     from_hsic: FromHsic | None = None
     from_pair: FromPair | None = None
+    needs_columns: bool = False
     chance: FromPair | None = None
     is_unbiased: bool = False
     has_units: bool = False
@@ -118,7 +120,7 @@ MEASURES: dict[str, Measure] = {
         "Σα_i ρ_i/Σα_i, α_i = Σ_j |<h_i,x_j>|, of the narrower layer", "0 to 1",
         "invertible maps of the wider layer, permutation and scale of the narrower", _FACTOR_COST,
         "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: cca.pwcca(pair), saturated_by="either",
-        is_symmetric=False,
+        needs_columns=True, is_symmetric=False,
     ),
     "regression-r2": Measure(
         "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",

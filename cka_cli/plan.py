@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from cka_cli.errors import DataError
+from cka_cli.factors import n_block_features, work_bytes
 from cka_cli.job import Job, LayerShape
 
 # Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
@@ -66,15 +67,13 @@ def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         plans = [_plan_in_memory(job, memory_bytes, threads)]
         # The feature route multiplies in float64, which takes twice the time.
         if job.is_linear_only and _feature_multiplications(job) * (8 // job.n_value_bytes) < _gram_multiplications(job):
-            kept = (True,) if job.needs_factors else (True, False)
-            plans = [_plan_features(job, memory_bytes, threads, in_memory=each) for each in kept] + plans
+            plans = [_plan_features(job, memory_bytes, threads, in_memory=each) for each in (True, False)] + plans
         for plan in plans:
             if plan.peak_bytes <= memory_bytes:
                 return plan
-    if job.needs_factors:
-        least = _plan_in_memory(job, memory_bytes, 1).peak_bytes
-        raise _too_small(memory_bytes, least, "the measures of the CCA family hold every layer in memory")
-    return _plan_in_pieces(job, memory_bytes, n_threads)
+    if job.n_kernels:
+        return _plan_in_pieces(job, memory_bytes, n_threads)
+    return _plan_factors_in_pieces(job, memory_bytes, n_threads)
 
 
 def _gram_multiplications(job: Job) -> int:
@@ -122,7 +121,7 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers) if job.n_kernels else 0
     loading = n_threads * _loading_bytes(job, widest)
     factors = _factor_bytes(job)
-    loading += n_threads * 4 * 8 * n * widest if job.needs_factors else 0
+    loading += n_threads * _factor_work_bytes(job, in_memory=True)
     n_rows = _tile_rows(job, n_threads, max(_READ_BYTES, (memory_bytes - values) // 2))
     tiles = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows)) if job.n_kernels else 0
     n_kept = _n_kept(job, max(tiles, (memory_bytes - values) // 2), n_threads)
@@ -149,9 +148,60 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
 
 
 def _factor_bytes(job: Job) -> int:
-    """Bytes of the basis and the features of every layer, where measures of the CCA family need them."""
+    """Bytes of the bases of all layers, and of their columns, where measures of the CCA family need them."""
     n = job.n_examples
-    return sum(8 * min(n, layer.n_features) * (n + layer.n_features) for layer in job.layers) * job.needs_factors
+    return sum(
+        8 * min(n, layer.n_features) * (n + layer.n_features * job.needs_columns) for layer in job.layers
+    ) * job.needs_factors  # fmt: skip
+
+
+def _factor_work_bytes(job: Job, *, in_memory: bool) -> int:
+    """Bytes that one thread takes to factorise the layer that takes most, itself among them where it is whole."""
+    n, most = job.n_examples, 0
+    for layer in job.layers if job.needs_factors else ():
+        p, n_step = layer.n_features, 1 if in_memory else layer.n_step
+        n_block = n_block_features(n, p, n_step) if p > n else 0  # tall layers are read into their basis
+        own = 8 * n * p if in_memory else n * n_block * (8 + layer.n_saved_bytes)
+        most = max(most, work_bytes(n, p, n_step) + own)
+    return most
+
+
+def _factoring_bytes(job: Job, n_threads: int) -> int:
+    """Bytes of everything while layers that are read in pieces are factorised."""
+    if not job.needs_factors:
+        return 0
+    work = _factor_work_bytes(job, in_memory=False) + _loading_bytes(job, 0)
+    return n_threads * work + _factor_bytes(job) + _sums_bytes(job)
+
+
+def _n_factor_reads(job: Job) -> int:
+    """How often factors read a layer that is not held: once more where wide layers are projected on their basis."""
+    is_wide = any(layer.n_features > job.n_examples for layer in job.layers)
+    return (1 + (job.needs_columns and is_wide)) * job.needs_factors
+
+
+def _plan_factors_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+    for threads in range(n_threads, 0, -1):
+        peak = _factoring_bytes(job, threads)
+        if peak <= memory_bytes:
+            break
+    else:
+        raise _too_small(memory_bytes, peak, "the measures of the CCA family hold a basis of every layer")
+    n_reads = 1 + _n_factor_reads(job)
+    return Plan(
+        route="factors",
+        in_memory=False,
+        n_threads=threads,
+        memory_bytes=memory_bytes,
+        n_tile_rows=job.n_examples,
+        n_tiles=0,
+        n_slices=tuple(n_block_features(job.n_examples, each.n_features, each.n_step) for each in job.layers),
+        keep_distances=False,
+        n_reads=n_reads,
+        bytes_read=n_reads * _saved_bytes(job),
+        peak_bytes=peak,
+        multiplications=0,
+    )
 
 
 def _times(job: Job, n_kept: int, *, keep: bool) -> int:
@@ -207,16 +257,18 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         n_rows = -(-n // n_blocks)
         least = [_least_slice(layer, n_rows) for layer in job.layers]
         room = memory_bytes - _piece_bytes(job, n_rows, n_blocks, [0] * len(least), threads)
-        if _piece_bytes(job, n_rows, n_blocks, least, threads) <= memory_bytes:
+        needed = max(_piece_bytes(job, n_rows, n_blocks, least, threads), _factoring_bytes(job, threads))
+        if needed <= memory_bytes:
             break
     else:
         n_rows = min(n, _LEAST_TILE_ROWS)
         least_bytes = _piece_bytes(job, n_rows, -(-n // n_rows), [_least_slice(each, n_rows) for each in job.layers], 1)
+        least_bytes = max(least_bytes, _factoring_bytes(job, 1))
         raise _too_small(memory_bytes, least_bytes, "tiles and slices get no smaller")
     widths = [_widest_slice(layer, n_rows, job.n_value_bytes, room // threads, n_blocks) for layer in job.layers]
     n_kept = _n_kept(job, _tile_bytes(job, n_rows), threads)  # tiles come when medians are known
     times = _times(job, n_kept, keep=False)
-    n_reads = 1 + times * n_blocks
+    n_reads = 1 + times * n_blocks + _n_factor_reads(job)
     return Plan(
         route="gram",
         in_memory=False,
@@ -228,7 +280,7 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         keep_distances=False,
         n_reads=n_reads,
         bytes_read=n_reads * _saved_bytes(job),
-        peak_bytes=_piece_bytes(job, n_rows, n_blocks, widths, threads),
+        peak_bytes=max(_piece_bytes(job, n_rows, n_blocks, widths, threads), _factoring_bytes(job, threads)),
         multiplications=times * _gram_multiplications(job),
         n_kept=n_kept,
     )
@@ -241,7 +293,8 @@ def _piece_bytes(job: Job, n_rows: int, n_blocks: int, widths: Sequence[int], n_
         for layer, width in zip(job.layers, widths, strict=True)
     ]
     scratch = 2 * _scratch_bytes(job, n_rows)
-    return _sums_bytes(job) + _tile_bytes(job, n_rows) + n_threads * (scratch + max(slices, default=0))
+    kept = _sums_bytes(job) + _factor_bytes(job) + _tile_bytes(job, n_rows)
+    return kept + n_threads * (scratch + max(slices, default=0))
 
 
 def _slice_bytes(layer: LayerShape, width: int, n_rows: int, n_value_bytes: int, n_blocks: int) -> int:
@@ -270,14 +323,14 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
     x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
     n_products = x * y + sum(width**2 for width in widths) if job.n_y else x**2
     per_row = (x + y) * (2 * 8 + job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
-    values = n * (x + y) * job.n_value_bytes + _factor_bytes(job) if in_memory else 0
+    values = (n * (x + y) * job.n_value_bytes if in_memory else 0) + _factor_bytes(job)
     loading = n_threads * _loading_bytes(job, max(widths) if in_memory else 0)
-    loading += n_threads * 4 * 8 * n * max(widths) if job.needs_factors else 0
+    loading += n_threads * _factor_work_bytes(job, in_memory=in_memory)
     fixed = (2 + n_threads + job.n_folds) * n_products * 8 + _sums_bytes(job) + values
     n_rows = min(-(-n // _FEWEST_BLOCKS), _FEATURE_ROWS)
     while n_rows > _LEAST_TILE_ROWS and fixed + n_threads * n_rows * per_row > memory_bytes:
         n_rows //= 2
-    n_reads = 1 if in_memory else 2
+    n_reads = 1 if in_memory else 2 + _n_factor_reads(job)
     return Plan(
         route="features",
         in_memory=in_memory,

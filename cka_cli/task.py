@@ -68,6 +68,11 @@ class Task:
         return [spec for spec in self.measures if not MEASURES[spec.name].takes_kernel]
 
     @property
+    def needs_columns(self) -> bool:
+        """Whether a measure weighs by features, so that factors must hold them."""
+        return any(MEASURES[spec.name].needs_columns for spec in self.measures)
+
+    @property
     def is_square(self) -> bool:
         """Whether the same layers stand in the rows and the columns, so that every pair stands there both ways."""
         return self.x == self.y
@@ -110,6 +115,7 @@ class Task:
             n_value_bytes=self.dtype.itemsize,
             is_linear_only=bool(kernels) and all(spec.name == "linear" for spec in kernels),
             needs_factors=bool(self.pair_measures),
+            needs_columns=self.needs_columns,
             n_batch=self.n_batch,
             n_passes=self.n_passes,
             n_folds=int(self.resampling.row_folds.max()) + 1 if self.resampling and kernels else 0,

@@ -383,7 +383,7 @@ def test_memory_changes_the_values_by_rounding_alone(compare_layers, dtype, kern
             np.testing.assert_allclose(one.values, two.values, rtol=2e-6 if dtype == np.float32 else 1e-10)
 
 
-@pytest.mark.parametrize("measure", ["cka", "pwcca"])
+@pytest.mark.parametrize("measure", ["cka", "pwcca", "cca-r2"])
 @pytest.mark.parametrize("sizes", [((8000, 30), (8000, 300)), ((3, 5), (4,))])
 def test_memory_that_is_said_to_be_enough_is_enough(compare_layers, measure, sizes):
     x, y = two_networks(150, sizes)

@@ -17,7 +17,9 @@ from cka_cli.gram_layers import prepare
 from cka_cli.names import parse_kernel
 from cka_cli.plan import Plan
 from cka_cli.tiles import GramJob, tile_of_all_layers
+from tests import oracle
 
+FACTOR_MEASURES = list(oracle.FACTOR_MEASURES)
 ALL_KERNELS = ["linear", "rbf:sigma=0.5", "rbf:gamma=0.02", "polynomial", "sigmoid", "cosine", "laplacian"]
 
 
@@ -100,6 +102,22 @@ def test_any_division_of_the_work_gives_the_same_values(
     for one, other in zip(whole, parts, strict=True):
         scale = np.maximum(1, np.abs(one))
         np.testing.assert_allclose(other / scale, one / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("storage", ["plain", "gzip"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("route", ["factors", "gram", "features"])
+def test_factors_of_layers_read_in_pieces_are_those_of_whole_layers(tmp_path, route, dtype, storage):
+    # Of 20 rows: two blocks of features and a few more, one block, and several blocks of rows.
+    x = save_layers(tmp_path / "x.h5", 20, [163, 30, 2], 1, dtype, storage)
+    y = save_layers(tmp_path / "y.h5", 20, [20, 90], 2, dtype, storage)
+    options = {"measures": [*FACTOR_MEASURES, *["cka"] * (route != "factors")]}
+    whole = values_under(lambda job: plan_of(job, route=route), x, [y], **options)
+    pieces = values_under(
+        lambda job: plan_of(job, route=route, in_memory=False, n_rows=9, n_slice=16), x, [y], **options
+    )
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 if dtype == "float64" else 1e-7)
 
 
 @settings(deadline=None, max_examples=10)

@@ -8,17 +8,18 @@ from tests import oracle
 
 
 @pytest.mark.parametrize(
-    ("n_examples", "n_features"), [(30, 5), (5, 30), (20, 20), (20, 19), (20, 21), (2, 1), (300, 1)]
+    ("n_examples", "n_features"), [(30, 5), (5, 30), (20, 20), (20, 19), (20, 21), (2, 1), (300, 1), (90, 7), (6, 300)]
 )
 def test_the_factors_multiply_back_to_the_centred_layer(n_examples, n_features):
     x = np.random.default_rng(41).normal(size=(n_examples, n_features)) + 3
     factors = factorise("x", x)
     assert factors.label == "x"
     assert factors.rank == min(n_examples - 1, n_features)
-    back = factors.basis * factors.singular_values @ factors.features
+    back = factors.basis @ factors.columns
     np.testing.assert_allclose(back, oracle.centred(x), rtol=0, atol=1e-12)
     np.testing.assert_allclose(factors.basis.T @ factors.basis, np.eye(factors.rank), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(factors.features @ factors.features.T, np.eye(factors.rank), rtol=0, atol=1e-12)
+    variances = np.diag(factors.singular_values**2)
+    np.testing.assert_allclose(factors.columns @ factors.columns.T, variances, rtol=0, atol=1e-11)
     np.testing.assert_allclose(factors.basis.sum(axis=0), 0, rtol=0, atol=1e-12)
     assert np.all(np.diff(factors.singular_values) <= 0)
 
