@@ -16,7 +16,7 @@ from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_compo
 from cka_cli.engine import Progress
 from cka_cli.errors import DataError, UsageError
 from cka_cli.factors import factorise_layer
-from cka_cli.memory import default_memory_bytes, n_cores
+from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.names import Spec
 from cka_cli.threads import in_order
 from cka_cli.verdict import verdict_of
@@ -70,9 +70,8 @@ def _layer_of(address: str, file: SelectedFile) -> SelectedLayer:
 def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
     needed = least_bytes([(layer.n_examples, layer.n_features) for layer in layers])
     if needed > memory_bytes:
-        limit = f"{memory_bytes / _MIB:.4g}" if memory_bytes < 1000 * _MIB else memory_bytes // _MIB
         raise DataError(
-            f"--memory {limit}MiB: too little to decompose {layers[0].label} and {layers[1].label}, "
+            f"--memory {shown_memory(memory_bytes)}: too little to decompose {layers[0].label} and {layers[1].label}, "
             f"which are held whole; give at least --memory {-(-needed // _MIB)}MiB, or fewer examples (--sample) or "
             "--pool mean"
         )

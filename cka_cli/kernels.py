@@ -259,7 +259,8 @@ class Kernel:
 
     invariant_to : maps of all examples that change no HSIC and no CKA of the kernel.
     needs : `products` of centred rows, `saved` (products and terms of rows), squared `distances`, or `l1` distances.
-    keeps_single : whether float32 holds its tile; the others are float64 always.
+    keeps_single : whether float32 holds its tile; the others are float64 always. weighs_rows_alike : whether a row much
+        smaller than others counts as much, so that its digits in float32 do not do.
     """
 
     tile: TileFunction
@@ -267,6 +268,7 @@ class Kernel:
     invariant_to: str
     needs: str = "products"
     keeps_single: bool = False
+    weighs_rows_alike: bool = False
     note: str = ""
 
 
@@ -291,6 +293,11 @@ KERNELS: dict[str, Kernel] = {
         note=_GAMMA + "; slow: no matrix product",
     ),
     "cosine": Kernel(
-        cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", needs="saved", note="features as saved"
+        cosine_tile,
+        "x'y/(|x||y|)",
+        "orthogonal maps, scale of each example",
+        needs="saved",
+        weighs_rows_alike=True,
+        note="features as saved",
     ),
 }

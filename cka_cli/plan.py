@@ -11,6 +11,7 @@ from itertools import product
 from cka_cli.errors import DataError
 from cka_cli.factors import n_block_features, work_bytes
 from cka_cli.job import Job, LayerShape
+from cka_cli.memory import shown_memory
 
 # Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
 _TILE_ROWS = 512
@@ -382,6 +383,6 @@ def _plan_batches(job: Job, n_batch: int, memory_bytes: int, n_threads: int) -> 
 def _too_small(memory_bytes: int, least: int, why: str) -> DataError:
     least_mib = -(-least // _MIB) + 1
     return DataError(
-        f"--memory {memory_bytes / _MIB:.4g}MiB: too little for this job ({why}); give at least "
+        f"--memory {shown_memory(memory_bytes)}: too little for this job ({why}); give at least "
         f"--memory {least_mib}MiB, or fewer layers (--layers), fewer examples (--sample) or --pool mean"
     )

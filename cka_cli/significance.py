@@ -17,6 +17,7 @@ from cka_cli.errors import DataError
 from cka_cli.gram_layers import GramLayer, gram_matrix
 from cka_cli.gram_sums import GramSums
 from cka_cli.hsic import centred_gram, cka, u_centred_gram
+from cka_cli.memory import shown_memory
 from cka_cli.names import Spec
 from cka_cli.pearson import pearson_iii_p_value
 from cka_cli.permutations import (
@@ -149,7 +150,7 @@ def counted_p_values(
     least = 8 * n * n * (2 * len(layers) + (1 + len(range(len(layers))[y])) * n_threads)
     if least > memory_bytes:
         raise DataError(
-            f"--memory {memory_bytes / _MIB:.4g}MiB: too little to count permutations (the Gram matrices of all layers "
+            f"--memory {shown_memory(memory_bytes)}: too little to count permutations (the Gram matrices of all layers "
             f"stay in memory); give at least --memory {-(-least // _MIB) + 1}MiB, fewer examples (--sample), or no "
             "--permutations"
         )

@@ -91,12 +91,14 @@ class Task:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of products: one for all, since tiles of all layers are multiplied with each other.
 
-        Rounding of single entries averages out over many of them, so `auto` leaves float32 to large jobs.
+        Rounding of single entries averages out over many of them, so `auto` leaves float32 to large jobs, and to
+        kernels in which small rows count for little.
         """
         n_examples = self.layers[0].n_examples
         n_products = n_examples**2 * sum(layer.n_features for layer in self.layers)
         is_small = n_examples < _LEAST_SINGLE_EXAMPLES or n_products < _LEAST_SINGLE_PRODUCTS
-        if self.precision == "auto" and is_small:
+        has_small_rows = any(KERNELS[spec.name].weighs_rows_alike for spec in self.kernels if self.gram_measures)
+        if self.precision == "auto" and (is_small or has_small_rows):
             return np.dtype(np.float64)
         dtypes = [compute_dtype(layer.dtype, self.precision) for layer in self.layers]
         return max(dtypes, key=lambda each: each.itemsize)

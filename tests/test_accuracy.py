@@ -302,6 +302,15 @@ def test_auto_precision_is_single_for_large_jobs_of_values_that_float32_holds(co
     np.testing.assert_allclose(single, double, rtol=0, atol=1e-6)
 
 
+def test_auto_precision_of_the_cosine_is_double_since_small_rows_count_as_much(compare_layers):
+    x, y = two_networks(1000, ((600,), (600,)))
+    for values in (*x.values(), *y.values()):
+        values[7] *= 1e5
+    x, y = cast(x, np.float32), cast(y, np.float32)
+    value = compare_layers(x, y, kernels=["cosine"], precision="auto").matrices[0].values
+    np.testing.assert_allclose(value, expected_values(x, y, "cka", "cosine"), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_auto_precision_is_double_for_small_jobs(compare_layers, dtype):
     auto, single, double = by_precision(compare_layers, *two_networks(40), dtype)
