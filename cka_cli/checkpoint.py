@@ -77,12 +77,6 @@ class Checkpoint:
             self.trouble = error.strerror or str(error)
         self._saved_at = time.monotonic()
 
-    def remove(self) -> None:
-        """Remove the file: the run has ended, and its result is written."""
-        if self._path is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
-
     def _bytes(self) -> bytes:
         arrays = {f"{stage}/{key}": values for stage, state in self._stages.items() for key, values in state.items()}
         stream = io.BytesIO()
@@ -163,6 +157,9 @@ def _difference(saved: Any, wanted: Any, where: Sequence[str] = ()) -> str:
             if difference := _difference(saved.get(key), wanted.get(key), (*where, key)):
                 return difference
         return ""
+    if isinstance(saved, list) and isinstance(wanted, list) and len(saved) == len(wanted):
+        differences = (_difference(one, other, where) for one, other in zip(saved, wanted, strict=True))
+        return next(filter(None, differences), "")
     if saved == wanted:
         return ""
     texts = [one_line(text if len(text) <= 60 else text[:60] + "...") for text in map(str, (saved, wanted))]

@@ -11,7 +11,7 @@ import numpy as np
 
 from cka_cli import __version__
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
-from cka_cli.activations.selection import SelectedFile, read_groups
+from cka_cli.activations.selection import SelectedFile, read_groups, vector_values
 from cka_cli.batches import LEAST_BATCH
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.checkpoint import Checkpoint, facts_of_file
@@ -25,6 +25,7 @@ from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.notes import notes_of
 from cka_cli.plan import Plan, make_plan
+from cka_cli.significance import check_counting
 from cka_cli.task import Outcome, Resampling, Task
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
@@ -117,7 +118,15 @@ def plan_comparison(
 
 def _plan(task: Task, options: RunOptions) -> Plan:
     memory_bytes = default_memory_bytes() if options.memory_bytes is None else options.memory_bytes
-    return make_plan(task.job(), memory_bytes, options.n_threads)
+    plan = make_plan(task.job(), memory_bytes, options.n_threads)
+    if task.resampling is None or task.resampling.n_permutations is None or not task.gram_measures:
+        return plan
+    n_examples, n_y = task.layers[0].n_examples, len(task.layers[task.y])
+    needed = check_counting(n_examples, len(task.layers), n_y, memory_bytes, plan.n_threads)
+    n_pairs = len(task.layers[task.x]) * n_y * len(task.kernels)
+    counting = task.resampling.n_permutations * n_examples**2 // 2 * n_pairs
+    peak_bytes, multiplications = max(plan.peak_bytes, needed), plan.multiplications + counting
+    return replace(plan, peak_bytes=peak_bytes, multiplications=multiplications)
 
 
 def _run(
@@ -130,7 +139,8 @@ def _run(
     plan = _plan(task, options)
     if checkpoint.plan is not None:
         saved = Plan(**{**checkpoint.plan, "n_slices": tuple(checkpoint.plan["n_slices"])})
-        plan = replace(saved, n_threads=min(saved.n_threads, options.n_threads))
+        n_threads = min(saved.n_threads, options.n_threads)
+        plan = replace(saved, n_threads=n_threads, memory_bytes=plan.memory_bytes)
     checkpoint.set_plan(asdict(plan))
     outcome = run(task, plan, progress, checkpoint)
     if checkpoint.trouble:
@@ -183,7 +193,7 @@ def _make_task(
     measure_specs = list(dict.fromkeys(parse_measure(text) for text in measures))
     kernel_specs = list(dict.fromkeys(parse_kernel(text) for text in kernels))
     if not measure_specs or not kernel_specs:
-        raise UsageError("no measure or no kernel; give at least one of each")
+        raise UsageError("--measure, --kernel: one of them has no name; give at least one of each")
     layers = [layer for file in files for layer in file.layers]
     check_enough_examples(layers[0], measure_specs)
     y = slice(y.start, len(layers))
@@ -198,7 +208,7 @@ def _make_task(
 def _resampling(file: SelectedFile, options: RunOptions) -> Resampling | None:
     if not options.stats:
         if options.permutations is not None or options.groups is not None:
-            raise UsageError("--permutations and --groups say how statistics are found; give --stats too")
+            raise UsageError("--permutations, --groups: say how statistics are found; give --stats too")
         return None
     if options.permutations is not None and options.n_batch is not None:
         raise UsageError("--permutations: the minibatch estimate has no p-values; leave out --batch")
@@ -210,10 +220,16 @@ def _resampling(file: SelectedFile, options: RunOptions) -> Resampling | None:
 def _check_batch(task: Task) -> None:
     if task.n_batch is None:
         return
-    if task.n_batch < LEAST_BATCH or task.n_passes < 1:
-        raise UsageError(f"--batch {task.n_batch}: a batch has at least {LEAST_BATCH} examples, in at least one pass")
+    if task.n_batch < LEAST_BATCH:
+        raise UsageError(
+            f"--batch {task.n_batch}: a batch has at least {LEAST_BATCH} examples; give {LEAST_BATCH} or more"
+        )
+    if task.n_passes < 1:
+        raise UsageError(f"--passes {task.n_passes}: too few; give 1 or more")
     if task.pair_measures:
-        raise UsageError(f"--batch: {task.pair_measures[0].name} has no minibatch estimate; it is for cka and hsic")
+        raise UsageError(
+            f"--batch: {task.pair_measures[0].name} has no minibatch estimate; leave it out, or leave out --batch"
+        )
 
 
 def _left_out(files: list[SelectedFile]) -> list[str]:
@@ -231,8 +247,7 @@ def _other_order(files: list[SelectedFile]) -> list[str]:
             other = theirs.get(vector.name)
             if other is None or vector.shape != other.shape or vector.n_bytes > _MOST_VECTOR_BYTES:
                 continue
-            ours = vector.read(0, vector.shape[0]).tolist()
-            if ours != other.read(0, other.shape[0]).tolist():
+            if vector_values(vector) != vector_values(other):
                 notes.append(
                     f"{other.label} differs from {vector.label}: are the rows the same examples in the same order? "
                     "if it holds ids, --ids aligns them"

@@ -260,11 +260,11 @@ class ComponentPairs:
 class Explanation:
     """Which principal components make the similarity of two layers.
 
-    verdict : the result in a sentence. files : of X and of Y, with the layer chosen. notes : sentences for a person.
+    sentence : the result. files : of X and of Y, with the layer chosen. notes : sentences for a person.
     """
 
     pairs: ComponentPairs
-    verdict: str
+    sentence: str
     files: tuple[FileFacts, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -18,14 +18,15 @@ class DepthLayer:
         where k directions hold equal parts; NaN for a constant layer, None when unknown.
     is_like_last : whether it and all layers after it are as similar to the last as the threshold asks.
     is_in_stretch : whether it is one of the longest stretch of layers any two of which are as similar as that.
+        Both None without a threshold.
     """
 
     layer: str
     to_previous: float | None
     to_last: float
     effective_dimension: float | None
-    is_like_last: bool
-    is_in_stretch: bool
+    is_like_last: bool | None
+    is_in_stretch: bool | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class DepthStudy:
 
     matrix : the similarities of the layers with each other that all follows from.
     threshold : the similarity from which on a layer adds nothing to another; None where values have no upper bound.
-    like_last : the layers from the first one on which all are like the last, the last included; at least the last.
+    like_last : the run of layers at the end that are all like the last, which is one of them.
     stretch : the longest stretch of layers that are all alike, the first of equals; empty when no two neighbours are.
     """
 
@@ -66,8 +67,8 @@ def study(matrix: Matrix, effective_dimensions: Sequence[float], threshold: floa
             to_previous=float(values[place, place - 1]) if place else None,
             to_last=float(values[place, -1]),
             effective_dimension=effective_dimensions[place] if effective_dimensions else None,
-            is_like_last=place in like_last,
-            is_in_stretch=place in stretch,
+            is_like_last=None if limit is None else place in like_last,
+            is_in_stretch=None if limit is None else place in stretch,
         )
         for place, layer in enumerate(matrix.x_layers)
     )

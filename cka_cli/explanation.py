@@ -15,11 +15,11 @@ from cka_cli.comparison import check_enough_examples, file_facts, select_files, 
 from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
 from cka_cli.engine import Progress
 from cka_cli.errors import DataError, UsageError
-from cka_cli.factors import factorise_layer
+from cka_cli.factors import factorise_layer, work_bytes
 from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.names import Spec
+from cka_cli.sentence import sentence_of
 from cka_cli.threads import in_order
-from cka_cli.verdict import verdict_of
 
 _MIB = 1 << 20
 _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
@@ -50,7 +50,7 @@ def explain(
     _check_memory(layers, memory_bytes)
     pairs = _pair(layers, memory_bytes, progress)
     facts = tuple(file_facts(replace(file, layers=(layer,))) for file, layer in zip(files, layers, strict=True))
-    return Explanation(pairs, verdict_of(pairs), facts, (*notes, *_notes_of(pairs)))
+    return Explanation(pairs, sentence_of(pairs), facts, (*notes, *_notes_of(pairs)))
 
 
 def _check_one_layer(address: str) -> None:
@@ -80,12 +80,12 @@ def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
 def least_bytes(shapes: list[tuple[int, int]], *, is_at_once: bool = False) -> int:
     """Return the bytes that two layers of shape (n_examples, n_features) take, decomposed one by one or at once.
 
-    Four arrays of a layer's size, or two and eight of its smaller side squared (the SVD), and a block being read, while
-    the other layer's basis is kept; then both bases and the alignments of all pairs, or these with their contributions
+    A layer, its basis, the work of factorising it and a block being read, while the other layer's basis is kept; then
+    both bases and the alignments of all pairs, or these with their contributions
     and work on them.
     """
     x_basis, y_basis = (8 * n * min(n, p) for n, p in shapes)
-    x_peak, y_peak = (16 * n * p + max(16 * n * p, 64 * min(n, p) ** 2) + _READ_BYTES for n, p in shapes)
+    x_peak, y_peak = (8 * n * p + 8 * n * min(n, p) + work_bytes(n, p) + _READ_BYTES for n, p in shapes)
     decomposing = x_peak + y_peak if is_at_once else max(x_peak, x_basis + y_peak)
     alignment = 8 * math.prod(min(shape) for shape in shapes)
     return max(decomposing, x_basis + y_basis + alignment, 6 * alignment)

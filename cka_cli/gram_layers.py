@@ -178,8 +178,17 @@ def gram_matrix(layer: GramLayer, rows: Indices, spec: Spec) -> Array:
     """
     if not has_gram(layer, spec):
         return np.zeros((len(rows), len(rows)))
-    everything, kernel = slice(0, len(rows)), kernels.KERNELS[spec.name]
-    inputs, row_terms, column_terms = tile_inputs(
-        gathered(layer, rows), (everything, everything), frozenset({kernel.needs})
-    )
-    return kernel.tile(inputs[kernel.needs], row_terms, column_terms, layer.terms, spec)
+    kernel, source = kernels.KERNELS[spec.name], layer.source
+    sums, total = _RowTermSums(len(rows)), None
+    for features, values in source.slices_of(rows):
+        sums.add(values, source.mean[features])
+        if kernel.needs == "l1":
+            part = kernels.l1_distances(values, values)
+            total = part if total is None else np.add(total, part, out=total)
+        else:
+            total = _add_product(total, values, values)
+    assert total is not None
+    terms = sums.result()
+    if kernel.needs == "distances":
+        total = kernels.squared_distances(total, terms, terms)
+    return kernel.tile(total, terms, terms, layer.terms, spec)

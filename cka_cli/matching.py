@@ -8,7 +8,7 @@ from math import factorial
 from typing import Unpack
 
 from cka_cli.activations import ReadOptions
-from cka_cli.comparison import compare, compare_each
+from cka_cli.comparison import compare, compare_each, silent
 from cka_cli.correspondence import Correspondence, correspondence
 from cka_cli.depth import DEFAULT_THRESHOLD, DepthStudy, study
 from cka_cli.engine import Progress
@@ -44,17 +44,13 @@ class Depth:
     studies: tuple[DepthStudy, ...]
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    return None
-
-
 def match(
     sources: Sequence[str],
     *,
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    progress: Progress = _silent,
+    progress: Progress = silent,
     **run_keywords: Unpack[RunKeywords],
 ) -> Matching:
     """Return which layers of each file correspond to which of every other, and how many are identified.
@@ -145,7 +141,7 @@ def study_depth(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    progress: Progress = _silent,
+    progress: Progress = silent,
     **run_keywords: Unpack[RunKeywords],
 ) -> Depth:
     """Return how similar each layer of one network is to the layer before and to the last, and its dimension.

@@ -60,6 +60,12 @@ def _add_note_of_p_values(task: Task, outcome: Outcome, notes: list[str]) -> Non
         )
     if task.gram_measures and task.n_batch is None and not outcome.p_values:
         notes.append("p_value is empty: rows come in groups, so it must be counted; give --permutations 9999")
+    groups = task.resampling.row_groups
+    if groups is not None and outcome.p_values and len(np.unique(sizes := np.bincount(groups))) == len(sizes):
+        notes.append(
+            "p_value is 1: whole groups change places with groups of as many rows, and no two have as many; give "
+            "groups of equal size, or leave out --groups"
+        )
 
 
 def _add_note_of_chance(task: Task, outcome: Outcome, notes: list[str]) -> None:

@@ -143,7 +143,8 @@ def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         n_reads=1,
         bytes_read=_saved_bytes(job),
         peak_bytes=peak + (kept if keep else 0),
-        multiplications=_times(job, n_kept, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0,
+        multiplications=_factor_multiplications(job)
+        + (_times(job, n_kept, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0),
         n_kept=n_kept,
     )
 
@@ -201,8 +202,19 @@ def _plan_factors_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan
         n_reads=n_reads,
         bytes_read=n_reads * _saved_bytes(job),
         peak_bytes=peak,
-        multiplications=0,
+        multiplications=_factor_multiplications(job),
     )
+
+
+def _factor_multiplications(job: Job) -> int:
+    """Multiplications of the factors of all layers, and of the products of their bases."""
+    if not job.needs_factors:
+        return 0
+    n = job.n_examples
+    ranks = [min(n, layer.n_features) for layer in job.layers]
+    x, y = sum(ranks[: job.n_x]), sum(ranks[job.n_x :])
+    of_layers = sum(n * layer.n_features * rank for layer, rank in zip(job.layers, ranks, strict=True))
+    return 2 * of_layers + n * (x * y if job.n_y else x**2 // 2)
 
 
 def _times(job: Job, n_kept: int, *, keep: bool) -> int:
@@ -282,7 +294,7 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         n_reads=n_reads,
         bytes_read=n_reads * _saved_bytes(job),
         peak_bytes=max(_piece_bytes(job, n_rows, n_blocks, widths, threads), _factoring_bytes(job, threads)),
-        multiplications=times * _gram_multiplications(job),
+        multiplications=times * _gram_multiplications(job) + _factor_multiplications(job),
         n_kept=n_kept,
     )
 
@@ -331,7 +343,7 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
     n_rows = min(-(-n // _FEWEST_BLOCKS), _FEATURE_ROWS)
     while n_rows > _LEAST_TILE_ROWS and fixed + n_threads * n_rows * per_row > memory_bytes:
         n_rows //= 2
-    n_reads = 1 if in_memory else 2 + _n_factor_reads(job)
+    n_reads = 1 if in_memory else 2 + (job.n_folds > 0) + _n_factor_reads(job)
     return Plan(
         route="features",
         in_memory=in_memory,
@@ -344,7 +356,7 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
         n_reads=n_reads,
         bytes_read=n_reads * _saved_bytes(job),
         peak_bytes=max(fixed + n_threads * n_rows * per_row, values + loading),
-        multiplications=_feature_multiplications(job),
+        multiplications=_feature_multiplications(job) + _factor_multiplications(job),
     )
 
 

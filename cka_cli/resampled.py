@@ -50,7 +50,7 @@ def add_statistics(
         else:
             pairings = random_pairings(sums.n_examples, n_permutations, task.seed, groups)
             counted = counted_p_values(
-                layers, kernel, pairings, task.x, task.y, is_unbiased=is_unbiased, memory_bytes=plan.memory_bytes,
+                layers, kernel, pairings, task.x, task.y, is_unbiased=is_unbiased,
                 n_threads=plan.n_threads, progress=lambda done, of: progress("permuting", done, of),
                 checkpoint=checkpoint,
             )  # fmt: skip

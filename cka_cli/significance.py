@@ -52,9 +52,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class ByLaw:
-    """p-values of every pair by the Pearson III law, and the places of layers that a few examples outweigh.
+    """p-values of every pair by the Pearson III law.
 
-    Of a pair of such layers the p-value may be several times too small.
+    heavy : places of the layers in which a few examples outweigh the rest. Of a pair of them the p-value may be several
+    times too small.
     """
 
     p_value: Float64
@@ -129,6 +130,18 @@ def random_pairings(n_examples: int, n_permutations: int, seed: int, groups: Ind
     return result
 
 
+def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes: int, n_threads: int) -> int:
+    """Return the bytes that `counted_p_values` takes; raise DataError that names them when they are too many."""
+    needed = 8 * n_examples**2 * (2 * n_layers + (1 + n_y_layers) * n_threads)
+    if needed > memory_bytes:
+        raise DataError(
+            f"--memory {shown_memory(memory_bytes)}: too little to count permutations (the Gram matrices of all layers "
+            f"stay in memory); give at least --memory {-(-needed // _MIB) + 1}MiB, fewer examples (--sample), or no "
+            "--permutations"
+        )
+    return needed
+
+
 def counted_p_values(
     layers: Sequence[GramLayer],
     spec: Spec,
@@ -137,7 +150,6 @@ def counted_p_values(
     y: slice,
     *,
     is_unbiased: bool,
-    memory_bytes: int,
     n_threads: int,
     progress: Callable[[int, int], None],
     checkpoint: Checkpoint,
@@ -147,13 +159,6 @@ def counted_p_values(
     Holds the Gram matrices of all layers. Cost: n² multiplications for each pair and permutation.
     """
     n = layers[0].source.n_examples
-    least = 8 * n * n * (2 * len(layers) + (1 + len(range(len(layers))[y])) * n_threads)
-    if least > memory_bytes:
-        raise DataError(
-            f"--memory {shown_memory(memory_bytes)}: too little to count permutations (the Gram matrices of all layers "
-            f"stay in memory); give at least --memory {-(-least // _MIB) + 1}MiB, fewer examples (--sample), or no "
-            "--permutations"
-        )
     centre = u_centred_gram if is_unbiased else centred_gram
     everything = np.arange(n)
     grams = list(in_order(lambda layer: _of_unit_norm(centre(gram_matrix(layer, everything, spec))), layers, n_threads))

@@ -84,5 +84,5 @@ def test_what_has_no_estimate_says_so(tmp_path):
     _, _, x, y = save(tmp_path)
     with pytest.raises(UsageError, match="--batch: cca-r2 has no minibatch estimate"):
         compare(x, y, measures=["cca-r2"], n_batch=30)
-    with pytest.raises(UsageError, match="--batch 3: a batch has at least 4 examples"):
+    with pytest.raises(UsageError, match="--batch 3: a batch has at least 4 examples; give 4 or more"):
         compare(x, y, n_batch=3)

@@ -128,8 +128,8 @@ def test_another_plan_is_not_made_for_a_run_that_goes_on(paths, divided, tmp_pat
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
-        ({"kernels": ["rbf"]}, "kernels: ['linear'] then, ['rbf:sigma=0.8'] now"),
-        ({"measures": ["hsic"]}, "measures: ['cka'] then, ['hsic'] now"),
+        ({"kernels": ["rbf"]}, "kernels: linear then, rbf:sigma=0.8 now"),
+        ({"measures": ["hsic"]}, "measures: cka then, hsic now"),
         ({"precision": "double"}, "run precision: auto then, double now"),
         ({"stats": True}, "run stats: False then, True now"),
     ],

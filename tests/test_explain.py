@@ -28,7 +28,7 @@ from cka_cli.explanation import explain, least_bytes
 from cka_cli.factors import factorise
 from cka_cli.report.explained import CSV_HEADER, format_csv, format_json, format_table
 from cka_cli.report.writing import Provenance
-from cka_cli.verdict import decimals, percent, verdict_of
+from cka_cli.sentence import decimals, percent, sentence_of
 from tests import oracle
 from tests.files import write_hdf5
 
@@ -215,7 +215,7 @@ def test_json_holds_everything(explain_arrays):
     text = format_json(explanation, 3, Provenance(["cka"], {"components": 3}))
     document = json.loads(text)
     pairs = explanation.pairs
-    assert document["verdict"] == explanation.verdict
+    assert document["sentence"] == explanation.sentence
     assert (document["cka"], document["cca_r2"]) == (pairs.cka, pairs.cca_r2)
     assert len(document["x"]["components"]) == len(document["largest_pairs"]) == 3
     assert document["pairs"]["x_components"] == [1, 2, 3, "rest"]
@@ -265,14 +265,14 @@ def made_of(contributions, n_examples=100):
 )  # fmt: skip
 def test_the_sentence_in_every_case(contributions, sentence):
     pairs = made_of(contributions)
-    assert re.fullmatch(sentence, verdict_of(pairs)), verdict_of(pairs)
+    assert re.fullmatch(sentence, sentence_of(pairs)), sentence_of(pairs)
 
 
 @given(SIZES, SEEDS, st.sampled_from([1.0, 0.5, 0.1]))
 def test_the_sentence_is_true(sizes, seed, decay):
     x, y = related(sizes, seed, decay=decay)
     pairs = pairs_of(x, y)
-    text = verdict_of(pairs)
+    text = sentence_of(pairs)
     shares = np.sort((pairs.contributions / pairs.cka).ravel())[::-1]
     n_half = int(np.argmax(np.cumsum(shares) >= 0.5)) + 1
     stated = float(re.search(r"([\d.]+) %", text)[1])
@@ -321,7 +321,7 @@ def test_equal_variances_count_as_one_whatever_the_basis(explain_arrays):
     other = np.c_[3 * basis[:, :1], 2 * basis[:, 1:4] @ turn, basis[:, 4:5]]
     explained = [explain_arrays(layer, y) for layer in (one, other)]
     assert [each.pairs.x.equal for each in explained] == [[(2, 4)]] * 2
-    assert explained[0].verdict == explained[1].verdict
+    assert explained[0].sentence == explained[1].sentence
     assert "components 2 to 4 have equal variance" in explained[0].notes[0]
     np.testing.assert_allclose(*(group_pairs(each.pairs, 3).shares for each in explained), rtol=0, atol=1e-9)
     assert [each.is_unique for each in explained[0].pairs.removals()] == [True, False, True]
@@ -335,10 +335,12 @@ def test_one_hot_labels_are_one_group(explain_arrays):
     explanation = explain_arrays(labels, labels * [1, 0.9, 0.8, 0.7, 0.6])
     assert explanation.pairs.x.equal == [(1, 4)]
     assert explanation.pairs.y.equal == []
-    assert "The 2 largest of 4 pairs of components (equal variances taken together) make" in explanation.verdict
+    assert "The 2 largest of 4 pairs of components (equal variances taken together) make" in explanation.sentence
     itself = explain_arrays(labels, labels)
-    assert itself.verdict.startswith("100 % of this similarity (CKA 1.000) comes from components 1 to 4 of each (equal")
-    assert "without these nothing is left of either" in itself.verdict
+    assert itself.sentence.startswith(
+        "100 % of this similarity (CKA 1.000) comes from components 1 to 4 of each (equal"
+    )
+    assert "without these nothing is left of either" in itself.sentence
 
 
 def test_near_but_different_variances_are_told_apart():
@@ -350,7 +352,7 @@ def test_layers_without_anything_in_common(explain_arrays):
     basis = orthonormal(40, 9)
     explanation = explain_arrays(basis[:, :4] * [4, 3, 2, 1], basis[:, 4:] * [5, 4, 3, 2, 1])
     assert explanation.pairs.is_zero
-    assert explanation.verdict.startswith("CKA is 0: ")
+    assert explanation.sentence.startswith("CKA is 0: ")
     rows = list(csv.DictReader(io.StringIO(format_csv(explanation, 2))))
     assert {row["share"] for row in rows} == {"nan"}
     document = json.loads(format_json(explanation, 2, Provenance([], {})))

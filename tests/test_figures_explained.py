@@ -9,7 +9,7 @@ from cka_cli.components import Explanation, pair_components, spectrum_of
 from cka_cli.errors import UsageError
 from cka_cli.factors import factorise
 from cka_cli.figures.explained import draw_explained, explained_bytes
-from cka_cli.verdict import verdict_of
+from cka_cli.sentence import sentence_of
 
 LONG = "encoder/block.10/attention/output/dense/LayerNorm/and/more/of/it"
 NAMES = {"short": ("conv5", "conv5"), "long": (LONG, LONG + "2"), "odd": ("$x$", "W" * 60)}
@@ -34,7 +34,7 @@ def explained(sizes, names=("conv5", "conv5"), files=("runs/a.h5", "runs/b.h5"))
         factors = factorise(name, layer * 0.9 ** np.arange(width))
         parts += [spectrum_of(factors, file, name), factors.basis]
     pairs = pair_components(*parts)
-    return Explanation(pairs, verdict_of(pairs))
+    return Explanation(pairs, sentence_of(pairs))
 
 
 def words_of(figure):

@@ -219,7 +219,8 @@ def test_a_study_of_depth_says_in_a_sentence_what_adds_nothing():
     assert lines[2].split() == ["conv0", "0.200", "1.5"]
     assert lines[4].split() == ["conv2", "0.300", "0.960", "nan", "*|"]
     assert sentences(deep()) == [
-        "from conv2 on (1 of 4 layers) every layer has cka, linear ≥ 0.95 with the last (conv3): they add nothing that "
+        "from conv2 on (1 of 4 layers, beside the last) every one has cka, linear ≥ 0.95 with the last (conv3): "
+        "they add nothing that "
         "cka sees"
     ]
     assert lines[6] == sentences(deep())[0]

@@ -132,7 +132,7 @@ def test_tidy_is_what_the_plan_of_it_says():
 
 def test_wide_holds_one_matrix():
     assert format_wide(comparison(make_matrix([[0.5, 1.0]], ["r"]))) == "layer,p,q\nr,0.5,1.0\n"
-    with pytest.raises(UsageError, match=r"^--format wide holds one matrix \(found 2\)"):
+    with pytest.raises(UsageError, match=r"^--format wide: holds one matrix \(found 2\)"):
         format_wide(comparison(make_matrix(), make_matrix()))
 
 

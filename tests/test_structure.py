@@ -19,7 +19,7 @@ RANKS = {
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
         "resampled", "features", "batches", "identification", "correspondence", "depth",
-        "components", "verdict",
+        "components", "sentence",
     },
     3: {"engine", "notes", "comparison", "inspection", "matching", "explanation", "diagnosis"},
     4: {"cli/options"},

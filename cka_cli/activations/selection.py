@@ -325,7 +325,7 @@ def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None)
     """Return for each file the saved row of each example, so that all follow the order of the first file's ids."""
     if name is None:
         return [None] * len(files)
-    all_ids = [_read_ids(file, name, n_saved) for file in files]
+    all_ids = [_read_vector(file, name, n_saved, "ids") for file in files]
     orders: list[Indices] = []
     for file, ids in zip(files, all_ids, strict=True):
         places = {value: row for row, value in enumerate(ids)}
@@ -343,25 +343,32 @@ def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None)
 
 def read_groups(file: SelectedFile, name: str) -> Indices:
     """Return for each selected row the number of its group, from 0, as a one-axis array of the file says."""
-    values = np.array(_read_ids(file.file, name, file.layers[0].layer.shape[0]))[np.asarray(file.layers[0].rows)]
+    layer = file.layers[0]
+    values = np.array(_read_vector(file.file, name, layer.layer.shape[0], "groups"))[np.asarray(layer.rows)]
     groups = np.unique(values, return_inverse=True)[1].astype(np.intp)
     if groups.max(initial=0) == 0:
         raise DataError(f"{file.file.path}::{name}: all rows are of one group; give an array with several")
     return groups
 
 
-def _read_ids(file: ActivationFile, name: str, n_saved: int) -> list[Any]:
+def _read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> list[Any]:
+    """Return a value for each saved row. what : the values in the plural, and the option that asks for them."""
     vector = next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
     if vector is None:
         known = [vector.name for vector in file.vectors]
         raise DataError(
-            f"{file.path}::{name}: no such one-axis array of ids{nearest(name, known)} "
-            f"(the file has {', '.join(known) or 'none'}); save the ids beside the layers, or leave out --ids"
+            f"{file.path}::{name}: no such one-axis array of {what}{nearest(name, known)} "
+            f"(the file has {', '.join(known) or 'none'}); save the {what} beside the layers, or leave out --{what}"
         )
     if vector.shape[0] != n_saved:
-        raise DataError(f"{vector.label}: {vector.shape[0]} ids for {n_saved} examples; give one id for each row")
-    ids = vector.read(0, n_saved).tolist()
-    return [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in ids]
+        raise DataError(f"{vector.label}: {vector.shape[0]} {what} for {n_saved} examples; give one for each row")
+    return vector_values(vector)
+
+
+def vector_values(vector: Layer) -> list[Any]:
+    """Return the values of a one-axis array as Python has them, text whether it was saved as bytes or as letters."""
+    values = vector.read(0, vector.shape[0]).tolist()
+    return [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
 
 
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:

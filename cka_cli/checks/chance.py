@@ -3,12 +3,12 @@
 import numpy as np
 
 
-def chance_level(x_ratio: float, y_ratio: float, n_examples: int) -> float:
+def chance_level(x_dimension: float, y_dimension: float, n_examples: int) -> float:
     """Return the mean of biased CKA over all orders of the rows: √(PR_X PR_Y)/(n−1).
 
-    x_ratio, y_ratio : effective dimensions. Exact for any data and any kernel.
+    x_dimension, y_dimension : effective dimensions. Exact for any data and any kernel.
     """
-    return float(np.sqrt(x_ratio * y_ratio)) / (n_examples - 1)
+    return float(np.sqrt(x_dimension * y_dimension)) / (n_examples - 1)
 
 
 def z_of(debiased: float, n_examples: int) -> float:

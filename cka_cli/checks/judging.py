@@ -51,11 +51,11 @@ def judge_layer(layer: LayerNumbers, rows: RowNames) -> list[Finding]:
     if not layer.has_values:
         leader = [] if layer.leader is None else [judge("row-of-layer", 1.0, _only(layer.leader, rows), address)]
         return found + leader
-    size = f"effective dimension {layer.ratio:.1f}, {n} examples"
+    size = f"effective dimension {layer.effective_dimension:.1f}, {n} examples"
     found += [
         judge("features-per-example", p / (n - 1), f"{p} features, {n} examples", address),
         judge("dead-features", dead / p, f"{dead} of {p} features", address),
-        judge("effective-dimension", layer.ratio / (n - 1), size, address),
+        judge("effective-dimension", layer.effective_dimension / (n - 1), size, address),
         judge("first-component", layer.first_share_squared, f"{layer.first_share:.0%} of the variance", address),
         judge("doubled-rows", len(layer.doubled) / n, _doubled(layer.doubled, rows), address),
         judge("halved-by-row", layer.row_halving_shift, rows.name(layer.farthest_row), address),

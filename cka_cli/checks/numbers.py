@@ -85,7 +85,7 @@ class LabelNumbers:
 class LayerNumbers:
     """What is measured of one layer. Rows are places in the selection.
 
-    ratio : effective dimension. first_share, first_share_squared : λ₁/Σλ and λ₁²/Σλ². doubled : rows that repeat an
+    effective_dimension : (Σλ)²/Σλ². first_share, first_share_squared : λ₁/Σλ and λ₁²/Σλ². doubled : rows that repeat an
     earlier one, and which. farthest_row, row_halving_shift : the row of the largest norm, and how far out it must move
     to halve CKA of the layer with itself. leader, leaders : the row, and the rows together, without which most is lost
     of that CKA.
@@ -96,7 +96,7 @@ class LayerNumbers:
     n_features: int
     n_constant_features: int
     is_constant: bool
-    ratio: float = float("nan")
+    effective_dimension: float = float("nan")
     first_share: float = float("nan")
     first_share_squared: float = float("nan")
     doubled: tuple[tuple[int, int], ...] = ()
@@ -109,7 +109,7 @@ class LayerNumbers:
     @property
     def has_values(self) -> bool:
         """Whether CKA with it is a number: not for a constant layer, or, debiased, for one that varies in one row."""
-        return not np.isnan(self.ratio)
+        return not np.isnan(self.effective_dimension)
 
 
 def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
@@ -128,7 +128,7 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     together = leave_out_leaders(shares, layer.norms, layer.norms)
     return LayerNumbers(
         *counts,
-        ratio=grams.effective_dimension(layer.gram),
+        effective_dimension=grams.effective_dimension(layer.gram),
         first_share=float(first / spread.total),
         first_share_squared=float(first**2 / spread.total_squared),
         doubled=tuple(repeats.doubled_rows(layer.gram, transforms.squared_distances(layer.gram)).items()),
@@ -209,7 +209,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
         n_examples=n,
         biased=grams.cosine(x.gram, y.gram),
         debiased=debiased,
-        chance=chance_level(x_numbers.ratio, y_numbers.ratio, n),
+        chance=chance_level(x_numbers.effective_dimension, y_numbers.effective_dimension, n),
         z=z_of(without_doubled, n - len(doubled)),
         without_components={n_removed: _without_components(x, y, n_removed) for n_removed in N_REMOVED},
         n_effective=shares.n_effective(),

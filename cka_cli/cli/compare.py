@@ -54,7 +54,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     for text in options["kernels"]:
         parse_kernel(text)
     if options["stats"] and options["report_format"] == "wide":
-        raise UsageError("--format wide has no room for --stats; use --format csv or json")
+        raise UsageError("--format wide: has no room for --stats; use --format csv or json")
     check_output(options["output"], force=options["force"], inputs=(x, *y))
     if options["dry_run"]:
         _print_plan((x, *y), options)

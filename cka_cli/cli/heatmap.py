@@ -61,7 +61,7 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     from cka_cli.outputs import check_output, write_output
 
     if is_terminal(options["output"]):
-        raise UsageError("standard output is a terminal, which shows no picture; give -o FILE.png, or a pipe")
+        raise UsageError("standard output: is a terminal, which shows no picture; give -o FILE.png, or a pipe")
     picture_format = picture_format_of(options["output"], options["picture_format"])
     check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
     use_own_threads()
@@ -89,7 +89,7 @@ def parse_inches(text: str | None) -> tuple[float, float] | None:
 def _matrices(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
     if not sources:
         if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
+            raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
         sources = ("-",)
     if holds_activations(sources[0]):
         return run_comparison(sources, options).matrices

@@ -6,6 +6,7 @@ import click
 
 from cka_cli.cli.compare import canonical_names
 from cka_cli.cli.options import (
+    check_checkpoint,
     check_plot,
     comparison_options,
     end_checkpoint,
@@ -76,6 +77,7 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
         parse_kernel(text)
     check_output(options["output"], force=options["force"], inputs=files)
     picture_format = check_plot(options, files)
+    check_checkpoint(options, files)
     use_own_threads()
     is_depth = len(files) == 1 or options["report"] == "depth"
     if len(files) == 1 and options["report"] in ("accuracy", "partners"):

@@ -304,7 +304,7 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
     """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
-    _check_checkpoint(options["checkpoint"], (options["output"], *sources))
+    check_checkpoint(options, sources)
     use_own_threads()
     from cka_cli.comparison import compare
     from cka_cli.progress import shown_progress
@@ -317,14 +317,16 @@ def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Compar
     return comparison
 
 
-def _check_checkpoint(path: str | None, others: tuple[str, ...]) -> None:
-    """Raise where the checkpoint would be written over an input, or the result over the checkpoint."""
+def check_checkpoint(options: dict[str, Any], inputs: Sequence[str]) -> None:
+    """Raise where the checkpoint would be written over an input, or a result over the checkpoint."""
+    path = options["checkpoint"]
     if path is None:
         return
+    others = [*inputs, options["output"], *filter(None, [options.get("plot")])]
     if not path:
         raise UsageError("--checkpoint: the name is empty; give the name of a file")
     if os.path.realpath(path) in map(os.path.realpath, others):
-        raise UsageError(f"--checkpoint {path}: is also an input or the output; give another name")
+        raise UsageError(f"--checkpoint {path}: is also an input, the output or the plot; give another name")
 
 
 def end_checkpoint(options: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from cka_cli.arrays import Float64
 from cka_cli.canvas import DEFAULT_DPI, check_format, figure_bytes, new_figure, settings
 from cka_cli.components import ComponentPairs, Explanation
 from cka_cli.heatmap.words import file_labels, literal, shorten, width_in
-from cka_cli.verdict import decimals, percent
+from cka_cli.sentence import decimals, percent
 
 # In inches: the page, the longest and the shortest side of a matrix of components, where the panels begin.
 _WIDTH, _HEIGHT = 7.0, 3.1

@@ -35,14 +35,7 @@ def _cells(finding: Finding) -> list[Cell]:
 
 def format_diagnosis(diagnosis: Diagnosis, provenance: Provenance) -> str:
     """Return everything as JSON: version, command, options, counts of verdicts, findings, the numbers behind them."""
-    findings = [
-        {
-            **dict(zip(HEADER, _cells(finding), strict=True)),
-            "number": finding.number,
-            "threshold": finding.threshold,
-        }
-        for finding in diagnosis.findings
-    ]
+    findings = [dict(zip(HEADER, _cells(finding), strict=True)) for finding in diagnosis.findings]
     return json_text(
         provenance,
         x_file=diagnosis.x_file,
@@ -119,15 +112,17 @@ def _side(finding: Finding) -> str:
 
 
 def _lines(group: Sequence[Finding], diagnosis: Diagnosis, width: int, *, everything: bool) -> Iterable[str]:
+    from rich.cells import cell_len
+
     shown = list(group) if everything or len(group) <= _MOST_LINES + 1 else _worst(group)
     places = [_place(finding, diagnosis, width // 3) for finding in shown]
     numbers = [_number(finding.number) for finding in shown]
-    place_width, number_width = max(map(len, places)), max(map(len, numbers))
+    place_width, number_width = max(map(cell_len, places)), max(map(len, numbers))
     for finding, place, number in zip(shown, places, numbers, strict=True):
-        head = f"    {place:{place_width}}  {number:>{number_width}}  "
-        lines = wrap(one_line(finding.found), width - len(head)) or [""]
+        head = f"    {place}{' ' * (place_width - cell_len(place))}  {number:>{number_width}}  "
+        lines = wrap(one_line(finding.found), width - cell_len(head)) or [""]
         yield (head + lines[0]).rstrip()
-        yield from (" " * len(head) + line for line in lines[1:])
+        yield from (" " * cell_len(head) + line for line in lines[1:])
     if len(shown) < len(group):
         yield f"    and {len(group) - len(shown)} more, less far off (--all)"
 
@@ -141,16 +136,20 @@ def _worst(group: Sequence[Finding]) -> list[Finding]:
 
 def _place(finding: Finding, diagnosis: Diagnosis, longest: int) -> str:
     """Return `conv1`, `Y conv1` where there are two files, or `conv1 × conv2`, in so many columns."""
+    from rich.cells import cell_len
+
+    from cka_cli.report.terminal import short_name
+
     has_sides = bool(diagnosis.y_file)
 
     def named(address: Address, room: int, *, with_side: bool) -> str:
         side = ("X " if address.file == diagnosis.x_file else "Y ") if with_side else ""
-        return side + _shortened(one_line(address.layer), room - len(side))
+        return side + short_name(address.layer, room - len(side))
 
     if finding.y is None:
         return named(finding.x, longest, with_side=has_sides)
     is_plain = not has_sides or (finding.x.file, finding.y.file) == (diagnosis.x_file, diagnosis.y_file)
-    if len(finding.x.layer) + len(finding.y.layer) + 7 <= longest:
+    if cell_len(finding.x.layer) + cell_len(finding.y.layer) + 7 <= longest:
         longest = 2 * longest  # the two share the room as they like
     return " × ".join(named(side, (longest - 3) // 2, with_side=not is_plain) for side in (finding.x, finding.y))
 
@@ -158,11 +157,6 @@ def _place(finding: Finding, diagnosis: Diagnosis, longest: int) -> str:
 def _number(value: float) -> str:
     """Return three digits that count."""
     return f"{value:.3g}"
-
-
-def _shortened(text: str, longest: int) -> str:
-    """Return the end of a long name, which tells layers apart better than its beginning."""
-    return text if len(text) <= longest else "…" + text[len(text) - longest + 1 :]
 
 
 def _clipped(text: str, width: int) -> str:

@@ -12,7 +12,7 @@ from cka_cli.arrays import Float64
 from cka_cli.components import ComponentPairs, Explanation, Removal, Spectrum, block_sums
 from cka_cli.errors import one_line
 from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
-from cka_cli.verdict import decimals
+from cka_cli.sentence import decimals
 
 CSV_HEADER = (
     "x_file", "x_layer", "y_file", "y_layer", "x_component", "y_component", "x_variance_share", "y_variance_share",
@@ -79,10 +79,10 @@ def format_json(explanation: Explanation, n_components: int, provenance: Provena
         kernel="linear",
         cka=pairs.cka,
         cca_r2=pairs.cca_r2,
-        cka_by_chance=pairs.chance,
+        chance=pairs.chance,
         is_cca_saturated=pairs.is_saturated,
         n_forced_correlations=pairs.n_forced,
-        verdict=explanation.verdict,
+        sentence=explanation.sentence,
         x=_side_object(pairs, n_components),
         y=_side_object(pairs.reversed, n_components),
         pairs={"x_components": x_names, "y_components": y_names, **_tables(pairs, n_components)},
@@ -141,7 +141,7 @@ def _largest_pairs(pairs: ComponentPairs, n_pairs: int) -> Iterator[tuple[int, i
 def format_table(explanation: Explanation, n_components: int) -> str:
     """Return the explanation for a person, in lines of at most 80 characters but for long names."""
     pairs = explanation.pairs
-    sentence = textwrap.fill(explanation.verdict, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    sentence = textwrap.fill(explanation.sentence, _WIDTH, break_long_words=False, break_on_hyphens=False)
     n_left = max(pairs.x.rank, pairs.y.rank)
     parts = [
         "\n".join(_heading(pairs)),

@@ -135,8 +135,8 @@ def _depth_records(each: DepthStudy) -> Iterable[dict[str, Any]]:
             "to_previous": layer.to_previous,
             "to_last": layer.to_last,
             "effective_dimension": layer.effective_dimension,
-            "is_like_last": None if each.threshold is None else layer.is_like_last,
-            "is_in_stretch": None if each.threshold is None else layer.is_in_stretch,
+            "is_like_last": layer.is_like_last,
+            "is_in_stretch": layer.is_in_stretch,
         }
 
 

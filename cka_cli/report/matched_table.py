@@ -74,7 +74,8 @@ def sentences(study: DepthStudy) -> list[str]:
     reach = f"{title} ≥ {study.threshold:g}"
     if study.n_like_last:
         said = [
-            f"from {names[study.like_last[0]]} on ({study.n_like_last} of {len(names)} layers) every layer has {reach} "
+            f"from {names[study.like_last[0]]} on ({study.n_like_last} of {len(names)} layers, beside the last) "
+            f"every one has {reach} "
             f"with the last ({names[-1]}): they add nothing that {study.matrix.measure} sees"
         ]
     else:
@@ -196,7 +197,7 @@ def _depth(each: DepthStudy, width: int) -> list[Table | Text]:
             for value in (layer.to_previous, layer.to_last)
         ]
         dimension = "" if layer.effective_dimension is None else f"{layer.effective_dimension:.1f}"
-        marks = "*" * (layer.is_like_last and each.n_like_last > 0) + "|" * layer.is_in_stretch
+        marks = "*" * bool(layer.is_like_last and each.n_like_last) + "|" * bool(layer.is_in_stretch)
         table.add_row(Text(short_name(layer.layer, longest)), *numbers, dimension, marks)
     said = [Text(words, style="bold") for words in sentences(each)]
     return [heading, table, *said, Text("")]

@@ -149,6 +149,8 @@ def _heading(matrix: Matrix, *, mark: bool) -> Text:
     sides = f"rows {one_line(matrix.x_file)}, columns {one_line(matrix.y_file)}"
     text = Text(f"{matrix.title}  ", style="bold")
     meaning = f", {_MARK} best of its row" if mark else ""
+    if matrix.statistics is not None and matrix.statistics.std_error is not None:
+        meaning += ", ± standard error; chance and p-values: --format csv"
     text.append(f"{sides}, {matrix.n_examples} examples{meaning}", style="dim not bold")
     return text
 

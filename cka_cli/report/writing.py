@@ -70,12 +70,12 @@ def format_wide(comparison: Comparison) -> str:
     """Return one matrix as a labelled square: rows are the layers of X, columns those of Y."""
     if len(comparison.matrices) != 1:
         raise UsageError(
-            f"--format wide holds one matrix (found {len(comparison.matrices)}); "
+            f"--format wide: holds one matrix (found {len(comparison.matrices)}); "
             "give one second file, one measure and one kernel, or use --format csv"
         )
     matrix = comparison.matrices[0]
     if matrix.statistics is not None:
-        raise UsageError("--format wide has no room for --stats; use --format csv or json")
+        raise UsageError("--format wide: has no room for --stats; use --format csv or json")
     rows = ((name, *row) for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True))
     return csv_text(("layer", *matrix.y_layers), rows)
 

@@ -113,7 +113,7 @@ def test_statistics_follow_the_value(tmp_path, monkeypatch, capsysbinary):
     assert np.shape(matrix["std_error"]) == np.shape(matrix["p_value_of_max"]) == (2, 2)
     assert matrix["p_value"][0][0] == 0.05
     ended = run_here(["compare", "a.npz", "--stats", "--format", "wide"], capsysbinary)
-    assert (ended.status, ended.err) == (2, "Error: --format wide has no room for --stats; use --format csv or json\n")
+    assert (ended.status, ended.err) == (2, "Error: --format wide: has no room for --stats; use --format csv or json\n")
     ended = run_here(["compare", "a.npz", "--stats", "--format", "table"], capsysbinary)
     assert "±" in ended.out.decode()
     piped = run_here(["heatmap", "stats.csv", "-o", "a.png"], capsysbinary)

@@ -94,7 +94,7 @@ WRONG_EXAMPLES = [
     ("compare b.h5 --ids label", 1, "b.h5::label: no such one-axis array of ids; did you mean 'labels'? (the file has labels); save the ids beside the layers, or leave out --ids"),
     ("compare ids.h5 ids-other.h5 --ids ids", 1, "ids-other.h5::ids: id 0 of ids.h5 is missing; give files of the same examples"),
     ("compare ids.h5 ids-doubled.h5 --ids ids", 1, "ids-doubled.h5::ids: id 0 stands at more than one row; ids must be unique"),
-    ("compare ids-short.h5 --ids ids", 1, "ids-short.h5::ids: 7 ids for 12 examples; give one id for each row"),
+    ("compare ids-short.h5 --ids ids", 1, "ids-short.h5::ids: 7 ids for 12 examples; give one for each row"),
 ]  # fmt: skip
 
 WRONG_OUTPUTS = [
@@ -125,7 +125,7 @@ WRONG_WORDS = [
     ("compare a.h5 --memory lots", 2, "--memory lots: give a size with its unit, as 512MiB or 4GB (found 'lots')"),
     ("compare a.h5 --memory 0", 2, "--memory 0: give a size with its unit, as 512MiB or 4GB (found '0')"),
     ("compare nowhere.h5 -k rdf", 2, "kernel 'rdf': no such kernel; did you mean 'rbf'? (see: cka measures)"),
-    ("compare a.h5 --format wide -m cka -m hsic", 2, "--format wide holds one matrix (found 2); give one second file, one measure and one kernel, or use --format csv"),
+    ("compare a.h5 --format wide -m cka -m hsic", 2, "--format wide: holds one matrix (found 2); give one second file, one measure and one kernel, or use --format csv"),
     ("heatmap good.csv -o x.gif", 2, "x.gif: no such picture format (found '.gif'); name it .png, .svg or .pdf, or say --format"),
     ("heatmap good.csv -o x.png --layers p", 2, "--layers is for activation files, but good.csv is a report; give it to cka compare"),
 ]  # fmt: skip
@@ -143,12 +143,15 @@ WRONG_MATCHES = [
     ("match a.h5 b.h5 -m kca", 2, "measure 'kca': no such measure; did you mean 'cka'? (see: cka measures)"),
     ("match a.h5 b.h5 -k rdf", 2, "kernel 'rdf': no such kernel; did you mean 'rbf'? (see: cka measures)"),
     ("match a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
-    ("match a.h5 --batch 5 -m cca-r2", 2, "--batch: cca-r2 has no minibatch estimate; it is for cka and hsic"),
+    ("match a.h5 --batch 5 -m cca-r2", 2, "--batch: cca-r2 has no minibatch estimate; leave it out, or leave out --batch"),
     ("match a.h5 --plot x.gif", 2, "--plot x.gif: no such picture format (found '.gif'); name it .png, .svg or .pdf"),
     ("match a.h5 --plot -", 2, "--plot -: no such picture format (found '.'); name it .png, .svg or .pdf"),
     ("match a.h5 --plot old.png", 1, "old.png: exists already; give --force to replace it, or another --plot"),
     ("match a.h5 --plot x.png -o ./x.png", 2, "--plot x.png: is also the --output; give them names of their own"),
     ("match a.h5 --plot nowhere/x.png", 1, "nowhere/x.png: cannot be written (there is no folder nowhere); make it, or give another --plot"),
+    ("match a.h5 b.h5 --checkpoint r.csv -o r.csv", 2, "--checkpoint r.csv: is also an input, the output or the plot; give another name"),
+    ("match a.h5 b.h5 --checkpoint x.png --plot x.png", 2, "--checkpoint x.png: is also an input, the output or the plot; give another name"),
+    ("compare a.h5 --stats --groups nosuch", 1, "a.h5::nosuch: no such one-axis array of groups (the file has none); save the groups beside the layers, or leave out --groups"),
     ("match a.h5 -o good.csv", 1, "good.csv: exists already; give --force to replace it, or another --output"),
 ]  # fmt: skip
 

@@ -90,7 +90,7 @@ def test_each_format_and_where_it_goes(here, capsysbinary):
         assert (ended.status, ended.out, ended.err) == (0, b"", "")
         assert (here / name).read_text() == format_csv(explanation, 10)
     assert run_here(["explain", "a.h5::conv1", "b.h5", "-f", "-o", "x.json"], capsysbinary).status == 0
-    assert json.loads((here / "x.json").read_bytes())["verdict"] == explanation.verdict
+    assert json.loads((here / "x.json").read_bytes())["sentence"] == explanation.sentence
 
 
 def test_json_tells_the_command_and_the_options(here):

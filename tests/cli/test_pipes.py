@@ -219,7 +219,7 @@ def test_other_commands_show_tables_on_a_terminal(folder):
 
 def test_a_picture_is_not_for_a_terminal(folder):
     status, screen, err = on_a_terminal(["heatmap", "a.h5"], folder)
-    line = "Error: standard output is a terminal, which shows no picture; give -o FILE.png, or a pipe\n"
+    line = "Error: standard output: is a terminal, which shows no picture; give -o FILE.png, or a pipe\n"
     assert (status, screen, err) == (2, "", line)
 
 

@@ -10,7 +10,7 @@ from cka_cli.components import ComponentPairs, GroupPairs, Spectrum, group_pairs
 _MOST_PAIRS = 10  # of which a sentence can speak
 
 
-def verdict_of(pairs: ComponentPairs) -> str:
+def sentence_of(pairs: ComponentPairs) -> str:
     """Return how few of the largest pairs of components make half of CKA, and what is left without these components.
 
     Components of equal variance count as one, since only sums over them mean anything.
