@@ -181,7 +181,8 @@ def gram_matrix(layer: GramLayer, rows: Indices, spec: Spec) -> Array:
     kernel, source = kernels.KERNELS[spec.name], layer.source
     sums, total = _RowTermSums(len(rows)), None
     for features, values in source.slices_of(rows):
-        sums.add(values, source.mean[features])
+        if kernel.needs in ("saved", "distances"):
+            sums.add(values, source.mean[features])
         if kernel.needs == "l1":
             part = kernels.l1_distances(values, values)
             total = part if total is None else np.add(total, part, out=total)
