@@ -33,6 +33,16 @@ def median_of_all_pairs(
     return float(np.mean([0.0 if place is None else found[place] for place in places]))
 
 
+def n_near_median(n_examples: int) -> int:
+    """Return how many distances of a layer a sample leaves as candidates for the median: two fifths of all."""
+    return n_examples * (n_examples - 1) // 5
+
+
+def n_median_passes(n_examples: int, n_kept: int) -> int:
+    """Return how often all distances are worked out to find a median: twice where its candidates cannot be held."""
+    return 1 if n_near_median(n_examples) <= n_kept else 2
+
+
 def median_of_batches(distances: Array, n_zeros: int) -> float:
     """Return the median of these distances, each counted twice, and of the zeros of the diagonals of all batches.
 

@@ -86,13 +86,19 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
 
     def open_one(place: int) -> tuple[Source, Factors | None]:
         layer = task.layers[place]
-        if not plan.in_memory:
-            streamed = survey(layer, task.dtype, plan.n_slices[place], count)
-            return streamed, _streamed_factors(task, streamed) if task.pair_measures else None
         if not task.pair_measures:
-            return load_centred(layer, task.dtype, count), None
-        centred = load_centred(layer, np.dtype(np.float64), count)
+            if plan.in_memory:
+                return load_centred(layer, task.dtype, count), None
+            return survey(layer, task.dtype, plan.n_slices[place], count), None
+        # Factorising takes far longer than reading, so a layer counts when it is factorised.
+        if not plan.in_memory:
+            streamed = survey(layer, task.dtype, plan.n_slices[place], lambda n_bytes: None)
+            factors = _streamed_factors(task, streamed)
+            count(layer.layer.n_bytes)
+            return streamed, factors
+        centred = load_centred(layer, np.dtype(np.float64), lambda n_bytes: None)
         factors = factorise_layer(centred, with_columns=task.needs_columns)
+        count(layer.layer.n_bytes)
         if task.gram_measures:
             return centred.as_dtype(task.dtype), factors
         nothing = np.empty((layer.n_examples, 0))

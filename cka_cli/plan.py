@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from cka_cli.bandwidth import n_median_passes, n_near_median
 from cka_cli.errors import DataError
 from cka_cli.factors import n_block_features, work_bytes
 from cka_cli.job import Job, LayerShape
@@ -224,17 +225,12 @@ def _times(job: Job, n_kept: int, *, keep: bool) -> int:
     """
     if not job.n_by_median or keep:
         return 1
-    return 2 if _n_near_median(job) <= n_kept else 3
-
-
-def _n_near_median(job: Job) -> int:
-    """Distances of one layer that a sample leaves as candidates for the median: two fifths of all."""
-    return job.n_examples * (job.n_examples - 1) // 5
+    return 1 + n_median_passes(job.n_examples, n_kept)
 
 
 def _n_kept(job: Job, n_bytes: int, n_threads: int) -> int:
     """Distances that each thread may hold while a median is sought, of so many bytes for all threads."""
-    most = min(_MOST_KEPT, 2 * _n_near_median(job), n_bytes // (n_threads * _kept_bytes(job, 1)))
+    most = min(_MOST_KEPT, 2 * n_near_median(job.n_examples), n_bytes // (n_threads * _kept_bytes(job, 1)))
     return max(_LEAST_KEPT, most)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cka_cli import kernels
 from cka_cli.arrays import Array, Float64
-from cka_cli.bandwidth import median_of_all_pairs
+from cka_cli.bandwidth import median_of_all_pairs, n_median_passes
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_layers import NO_TERMS, GramLayer, Tile, has_gram, sampled_distances, tile_inputs
@@ -92,10 +92,14 @@ def gram_sums(job: GramJob, progress: Progress, checkpoint: Checkpoint) -> tuple
         return _with_rounding(job, sums)
     if not job.keep_distances or checkpoint.is_resumed:  # distances are not saved: they are worked out again
         job = replace(job, keep_distances=False)
-        n_steps = len(tiles) + len(job.layers)
-        job = with_medians(job, tiles, None, checkpoint, lambda done: progress(done, n_steps))
+        # All layers' distances take as long as all tiles, each time that they are worked out.
+        n_first = n_median_passes(job.n_examples, job.n_kept) * len(tiles)
+        n_steps = n_first + len(tiles)
+        job = with_medians(
+            job, tiles, None, checkpoint, lambda done: progress(n_first * done // len(job.layers), n_steps)
+        )
         for places in ledger.in_step(by_median, others):
-            _add_tiles(job, tiles, ledger, places, lambda done: progress(len(job.layers) + done, n_steps))
+            _add_tiles(job, tiles, ledger, places, lambda done: progress(n_first + done, n_steps))
         return _with_rounding(job, sums)
     kept = _add_tiles(job, tiles, ledger, others, lambda done: progress(done, 2 * len(tiles)))
     job = with_medians(job, tiles, kept, checkpoint, lambda done: None)
@@ -221,6 +225,7 @@ def with_medians(
     """Return the job with the exact median squared distance of every layer.
 
     kept : the squared distances of each tile and layer, where they are at hand; else they are worked out anew.
+    progress : called with the layers done.
     """
     known = checkpoint.stage(_MEDIANS).get("medians", np.full(len(job.layers), np.nan))
 

@@ -81,7 +81,7 @@ _OTHERS = (
         for kernel in ("linear", "rbf:sigma=0.4")
     ),
     Against(
-        "checkpoint", "a run of a minute with its checkpoint against the same run without",
+        "checkpoint", "a run with its checkpoint, saved every 30 seconds, against the same run without",
         _cka(_LONG, "-k", "polynomial", "--checkpoint", "{x}.checkpoint"),
         (Other(_cka(_LONG, "-k", "polynomial"), "without"),), 1.02,
     ),
