@@ -65,9 +65,7 @@ def bits(comparison):
     return [values.tobytes() for values in (*(matrix.values for matrix in comparison.matrices), *statistics)]
 
 
-@pytest.mark.parametrize(
-    ("job", "keep_distances"), [*((job, True) for job in JOBS), ("medians", False), ("batches", False)]
-)
+@pytest.mark.parametrize(("job", "keep_distances"), [*((job, True) for job in JOBS), ("medians", False)])
 def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tmp_path, job, keep_distances):
     if job == "medians":
         divided(route="gram", keep_distances=keep_distances, n_threads=2)

@@ -18,12 +18,20 @@ ROOT = Path(__file__).parent.parent
 README, TRUST = (
     (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "sample_data/when_to_trust_cka.md")
 )
-BLOCKS = [block for page in (README, TRUST) for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)]
-# (command, what it prints; empty when the README does not say)
-EXAMPLES = [
-    (command.strip(), output)
-    for block in BLOCKS
-    for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+
+
+def examples_of(page):
+    """Pairs of a command and what it prints, empty when the page does not say."""
+    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
+        for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            yield command.strip(), output
+
+
+EXAMPLES = list(examples_of(README))
+TRUST_EXAMPLES = list(examples_of(TRUST))
+CASES = [
+    *(pytest.param(*example, id=example[0]) for example in EXAMPLES),
+    *(pytest.param(*example, id=example[0], marks=pytest.mark.slow) for example in TRUST_EXAMPLES),
 ]
 COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
 NUMBER = re.compile(r"-?\d+\.\d+")
@@ -52,7 +60,7 @@ def run(command, folder):
     )
 
 
-@pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[command for command, _ in EXAMPLES])
+@pytest.mark.parametrize(("command", "output"), CASES)
 def test_examples_run_and_print_what_is_said(workplace, command, output):
     for made in re.findall(r"(?:-o|>|--plot) (\S+)", command):
         (workplace / made).unlink(missing_ok=True)
@@ -69,6 +77,7 @@ def test_examples_run_and_print_what_is_said(workplace, command, output):
 
 def test_examples_were_found():
     assert len(EXAMPLES) > 12
+    assert len(TRUST_EXAMPLES) > 12
     for name in COMMANDS:
         assert any(command.startswith(f"cka {name}") for command, _ in EXAMPLES), name
 

@@ -68,7 +68,7 @@ def plan_of(job, *, route="gram", in_memory=True, n_rows=1000, n_slice=10**9, ke
     return Plan(route, in_memory, threads, 10**9, n_rows, n_tiles, slices, keep, 1, 0, 0, 0)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(
     seed=st.integers(0, 999),
     n_examples=st.sampled_from([5, 17, 90, 256, 301]),
@@ -120,7 +120,7 @@ def test_factors_of_layers_read_in_pieces_are_those_of_whole_layers(tmp_path, ro
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 if dtype == "float64" else 1e-7)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=7)
 @given(
     seed=st.integers(0, 999),
     n_examples=st.sampled_from([5, 33, 256, 700]),

@@ -121,7 +121,7 @@ FAULTS = [
     ("checkpoint is an input", nothing, "compare a.h5 --checkpoint sub/../a.h5", 2, "--checkpoint sub/../a.h5: is also an input, the output or the plot; give another name"),
     ("checkpoint without a name", nothing, "compare a.h5 --checkpoint=", 2, "--checkpoint: the name is empty; give the name of a file"),
     ("checkpoint is something else", nothing, "compare a.h5 --checkpoint notes.txt", 1, "notes.txt: exists already and is no checkpoint; give another name to --checkpoint"),
-    ("checkpoint of other options", checkpoint_of("compare", "a.h5"), "compare a.h5 -k rbf --checkpoint run.ckpt", 1, "run.ckpt: is the checkpoint of another run (kernels: ['linear'] then, ['rbf:sigma=0.8'] now); give another name, or remove it"),
+    ("checkpoint of other options", checkpoint_of("compare", "a.h5"), "compare a.h5 -k rbf --checkpoint run.ckpt", 1, "run.ckpt: is the checkpoint of another run (kernels: linear then, rbf:sigma=0.8 now); give another name, or remove it"),
     ("less memory than a job takes", nothing, "compare a.h5 --memory 1KB -o new.csv", 1, "--memory 0.9766KiB: too little for this job (tiles and slices get no smaller); give at least --memory 6MiB, or fewer layers (--layers), fewer examples (--sample) or --pool mean"),
 ]  # fmt: skip
 

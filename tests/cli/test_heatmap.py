@@ -24,7 +24,7 @@ def test_every_report_is_drawn_from_a_file_or_standard_input(here, capsysbinary,
     from_file = run_here(["heatmap", "report.txt"], capsysbinary)
     assert (from_file.status, from_file.err) == (0, "")
     assert from_file.out.startswith(PNG)
-    for source in ([], ["-"]):
+    for source in ([], ["-"]) if options == REPORTS[0] else ([],):
         piped = run_child(["heatmap", *source, "-o", "x.png", "-f"], cwd=here, stdin=None, input=report)
         assert (piped.status, piped.out, piped.err) == (0, b"", "")
         assert (here / "x.png").read_bytes().startswith(PNG)
