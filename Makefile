@@ -67,13 +67,14 @@ $(VENV)/python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# Python compiles what it imports; compiling all that is installed takes longer.
 $(VENV)/installed: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --no-compile --editable .
 	@touch $@
 
-$(VENV)/tested: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[test]'
-	@touch $@
+$(VENV)/tested: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --no-compile --editable '.[test]'
+	@touch $(VENV)/installed $@
 
 clean:
 	rm -rf $(VENV) $(DEMO) .smoke .bench .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
