@@ -67,13 +67,12 @@ $(VENV)/python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# Python compiles what it imports; compiling all that is installed takes longer.
 $(VENV)/installed: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --no-compile --editable .
+	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/tested: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --no-compile --editable '.[test]'
+	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $(VENV)/installed $@
 
 clean:
