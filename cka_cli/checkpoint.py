@@ -90,28 +90,44 @@ class Checkpoint:
         return _MAGIC + hashlib.sha256(body).hexdigest().encode() + body
 
     def _load(self, path: str) -> None:
+        foreign = DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
+        if not os.path.isfile(path) and not os.path.isdir(path):  # a pipe or a device, which may have no end
+            raise foreign
         try:
             with open(path, "rb") as stream:
+                if stream.read(len(_MAGIC)) != _MAGIC:
+                    raise foreign
                 data = stream.read()
         except OSError as error:
             raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror}); give another name") from error
-        if not data.startswith(_MAGIC):
-            raise DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
-        digest, body = data[len(_MAGIC) :][:_DIGEST_BYTES], data[len(_MAGIC) + _DIGEST_BYTES :]
+        damaged = DataError(
+            f"{path}: the checkpoint is damaged ({len(_MAGIC) + len(data)} bytes); remove it to start anew"
+        )
+        digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(body).hexdigest().encode() != digest:
-            raise DataError(f"{path}: the checkpoint is damaged ({len(data)} bytes); remove it to start anew")
+            raise damaged
         stop = 8 + int.from_bytes(body[:8], "little")
         import json
 
-        header = json.loads(body[8:stop])
-        difference = _difference(header["facts"], self._facts)
+        try:
+            header = json.loads(body[8:stop])
+            facts, plan, names = header["facts"], dict(header["plan"]), list(header["arrays"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise damaged from error
+        difference = _difference(facts, self._facts)
         if difference:
             raise DataError(f"{path}: is the checkpoint of another run ({difference}); give another name, or remove it")
         arrays = io.BytesIO(body[stop:])
-        self._plan = header["plan"]
-        for name in header["arrays"]:
-            stage, _, key = name.rpartition("/")
-            self._stages.setdefault(stage, {})[key] = np.lib.format.read_array(arrays, allow_pickle=False)
+        self._plan = plan
+        for name in names:
+            try:
+                stage, _, key = name.rpartition("/")
+                values = np.lib.format.read_array(arrays, allow_pickle=False)
+            except (ValueError, AttributeError, MemoryError, EOFError) as error:
+                raise damaged from error
+            if values.dtype.kind not in "fi":
+                raise damaged
+            self._stages.setdefault(stage, {})[key] = values
 
 
 def facts_of_file(path: str) -> dict[str, Any]:

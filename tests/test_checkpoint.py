@@ -1,5 +1,6 @@
 """A run that is broken off at any moment goes on and ends with the same bits; a wrong checkpoint is refused."""
 
+import hashlib
 import os
 import random
 import signal
@@ -233,3 +234,20 @@ def test_runs_that_are_killed_end_with_the_same_bytes(tmp_path):
         assert (tmp_path / "out.csv").read_bytes() == unbroken
         assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "x.npz", "y.npz"]
         (tmp_path / "out.csv").unlink()
+
+
+def test_a_pipe_is_no_checkpoint_and_is_not_waited_for(paths, tmp_path):
+    os.mkfifo(tmp_path / "run.ckpt")
+    with pytest.raises(DataError, match="is no checkpoint"):
+        compare(*paths, checkpoint=str(tmp_path / "run.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"no JSON", b"[1]", b"{}", b"[" * 100000, b'{"facts": {}, "plan": null, "arrays": []}']
+)
+def test_a_checkpoint_with_a_right_digest_and_a_wrong_header_is_damaged(paths, tmp_path, header):
+    body = len(header).to_bytes(8, "little") + header
+    digest = hashlib.sha256(body).hexdigest().encode()
+    (tmp_path / "run.ckpt").write_bytes(b"cka checkpoint 1\n" + digest + body)
+    with pytest.raises(DataError, match="is damaged"):
+        compare(*paths, checkpoint=str(tmp_path / "run.ckpt"))
