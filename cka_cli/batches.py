@@ -160,8 +160,7 @@ def batch_sums(
         for name, values in sums.arrays().items()
     }
     state["n_added"] = np.zeros(1, np.int64)
-    for name, values in checkpoint.stage(_STAGE).items():
-        state[name][...] = values
+    checkpoint.restore(_STAGE, state)
     n_before = int(state["n_added"][0])
     results = in_order(lambda rows: _sums_of(job, rows), batches[n_before:], n_threads)
     for place, of_kernels in enumerate(results, start=n_before):

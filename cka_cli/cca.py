@@ -5,11 +5,15 @@ Every function returns NaN when either layer is constant (rank 0).
 """
 
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from cka_cli.arrays import Float64
 from cka_cli.factors import Factors
+
+# Canonical correlations nearer than this are equal: rounding alone tells them apart.
+_EQUAL = 1e-9
 
 
 class FactorPair:
@@ -87,7 +91,8 @@ def pwcca(pair: FactorPair) -> float:
     """Projection-weighted CCA: Σα_i ρ_i / Σα_i, α_i = Σ_j |⟨h_i, x_j⟩|; in [0, 1].
 
     h_i are the canonical variates and x_j the columns of the layer with fewer columns; of X when they are equal,
-    so the measure is not symmetric there. Morcos, Raghu, Bengio (2018), arXiv 1806.05759.
+    so the measure is not symmetric there. Variates of equal correlation, which any turn of them could replace, are
+    the principal components of what they hold of the columns. Morcos, Raghu, Bengio (2018), arXiv 1806.05759.
     """
     if not pair.has_value:
         return np.nan
@@ -97,7 +102,13 @@ def pwcca(pair: FactorPair) -> float:
     narrower, products = (pair.x, pair.products) if x_is_narrower else (pair.y, pair.products.T)
     directions, correlations, _ = np.linalg.svd(products, full_matrices=False)
     assert narrower.columns is not None
-    weights = np.abs(directions.T @ narrower.columns).sum(axis=1)
+    variates = directions.T @ narrower.columns
+    edges = [0, *(np.flatnonzero(-np.diff(correlations) > _EQUAL) + 1), len(correlations)]
+    for start, stop in pairwise(edges):
+        if stop - start > 1:
+            _, variances, axes = np.linalg.svd(variates[start:stop], full_matrices=False)
+            variates[start:stop] = variances[:, None] * axes
+    weights = np.abs(variates).sum(axis=1)
     return float(weights @ correlations / weights.sum())
 
 

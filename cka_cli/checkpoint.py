@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,6 +23,10 @@ _DIGEST_BYTES = 64
 EVERY_S = 30.0
 _N_SAMPLES = 16
 _SAMPLE_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 20
+
+# What comes of a body that we have not written, though its digest is right.
+_WRITTEN_BY_HAND = (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, EOFError)
 
 State = Mapping[str, Array]
 
@@ -61,9 +65,18 @@ class Checkpoint:
         """Say by which plan the stages are worked out: it must be the same when the run goes on."""
         self._plan = _plain(plan)
 
-    def stage(self, name: str) -> dict[str, Array]:
-        """Return what was saved of a stage; empty when nothing was."""
-        return self._stages.get(name, {})
+    def restore(self, name: str, state: State) -> None:
+        """Set the arrays of a stage to what was saved of them; leave them as they are when nothing was.
+
+        Raises DataError when what was saved has other names or shapes: then somebody has written the file by hand.
+        """
+        saved = self._stages.get(name)
+        if saved is None:
+            return
+        if {key: values.shape for key, values in saved.items()} != {key: each.shape for key, each in state.items()}:
+            raise DataError(f"{self._path}: the checkpoint is damaged (its {name} do not fit); remove it to start anew")
+        for key, values in saved.items():
+            state[key][...] = values
 
     def keep(self, name: str, state: Callable[[], State], *, at_once: bool = False) -> None:
         """Save the state of a stage, if it is time; other stages stay as they were saved last."""
@@ -97,36 +110,36 @@ class Checkpoint:
             with open(path, "rb") as stream:
                 if stream.read(len(_MAGIC)) != _MAGIC:
                     raise foreign
-                data = stream.read()
+                digest, found = stream.read(_DIGEST_BYTES), hashlib.sha256()
+                while block := stream.read(_BLOCK_BYTES):
+                    found.update(block)
+                damaged = DataError(
+                    f"{path}: the checkpoint is damaged ({stream.tell()} bytes); remove it to start anew"
+                )
+                if found.hexdigest().encode() != digest:
+                    raise damaged
+                stream.seek(len(_MAGIC) + _DIGEST_BYTES)
+                try:
+                    self._read_body(path, stream)
+                except _WRITTEN_BY_HAND as error:
+                    raise damaged from error
         except OSError as error:
             raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror}); give another name") from error
-        damaged = DataError(
-            f"{path}: the checkpoint is damaged ({len(_MAGIC) + len(data)} bytes); remove it to start anew"
-        )
-        digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-        if hashlib.sha256(body).hexdigest().encode() != digest:
-            raise damaged
-        stop = 8 + int.from_bytes(body[:8], "little")
+
+    def _read_body(self, path: str, stream: BinaryIO) -> None:
         import json
 
-        try:
-            header = json.loads(body[8:stop])
-            facts, plan, names = header["facts"], dict(header["plan"]), list(header["arrays"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise damaged from error
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        facts, plan, names = header["facts"], dict(header["plan"]), list(header["arrays"])
         difference = _difference(facts, self._facts)
         if difference:
             raise DataError(f"{path}: is the checkpoint of another run ({difference}); give another name, or remove it")
-        arrays = io.BytesIO(body[stop:])
         self._plan = plan
         for name in names:
-            try:
-                stage, _, key = name.rpartition("/")
-                values = np.lib.format.read_array(arrays, allow_pickle=False)
-            except (ValueError, AttributeError, MemoryError, EOFError) as error:
-                raise damaged from error
+            stage, _, key = name.rpartition("/")
+            values = np.lib.format.read_array(stream, allow_pickle=False)
             if values.dtype.kind not in "fi":
-                raise damaged
+                raise ValueError("no numbers")
             self._stages.setdefault(stage, {})[key] = values
 
 

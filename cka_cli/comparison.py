@@ -138,14 +138,22 @@ def _run(
     checkpoint = Checkpoint(options.checkpoint, _facts_of_run(task, files, options, read))
     plan = _plan(task, options)
     if checkpoint.plan is not None:
-        saved = Plan(**{**checkpoint.plan, "n_slices": tuple(checkpoint.plan["n_slices"])})
-        n_threads = min(saved.n_threads, options.n_threads)
-        plan = replace(saved, n_threads=n_threads, memory_bytes=plan.memory_bytes)
+        plan = _plan_to_go_on_with(checkpoint.plan, plan, options)
     checkpoint.set_plan(asdict(plan))
     outcome = run(task, plan, progress, checkpoint)
     if checkpoint.trouble:
         notes.append(f"{options.checkpoint}: the checkpoint could not be saved ({checkpoint.trouble}); the run went on")
     return outcome
+
+
+def _plan_to_go_on_with(saved: dict[str, Any], plan: Plan, options: RunOptions) -> Plan:
+    """Return the plan of the run that was broken off, with the threads and the memory that are allowed now."""
+    if {name: type(value) for name, value in saved.items()} != {
+        name: list if isinstance(value, tuple) else type(value) for name, value in asdict(plan).items()
+    }:
+        raise DataError(f"{options.checkpoint}: the checkpoint is damaged (its plan is none); remove it to start anew")
+    before = Plan(**{**saved, "n_slices": tuple(saved["n_slices"])})
+    return replace(before, n_threads=min(before.n_threads, options.n_threads), memory_bytes=plan.memory_bytes)
 
 
 def _facts_of_run(task: Task, files: list[SelectedFile], options: RunOptions, read: ReadOptions) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What depth adds: how like the layer before, and the last, each layer of one network is, and how many directions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ def study(matrix: Matrix, effective_dimensions: Sequence[float], threshold: floa
             to_previous=float(values[place, place - 1]) if place else None,
             to_last=float(values[place, -1]),
             effective_dimension=effective_dimensions[place] if effective_dimensions else None,
-            is_like_last=None if limit is None else place in like_last,
+            is_like_last=None if limit is None else place in like_last and not math.isnan(values[place, -1]),
             is_in_stretch=None if limit is None else place in stretch,
         )
         for place, layer in enumerate(matrix.x_layers)

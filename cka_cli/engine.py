@@ -211,8 +211,7 @@ def _add_pair_values(
 
     table = np.full((2, len(task.pair_measures), len(x), len(y)), np.nan)
     state: dict[str, Array] = {"table": table, "n_done": np.zeros(1, np.int64)}
-    for name, saved in checkpoint.stage(_PAIRS).items():
-        state[name][...] = saved
+    checkpoint.restore(_PAIRS, state)
     left = pairs[int(state["n_done"][0]) :]
     for (row, column), values in zip(left, in_order(both_ways, left, plan.n_threads), strict=True):
         for place, (forth, back) in enumerate(values):

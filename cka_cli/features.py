@@ -80,8 +80,7 @@ def feature_sums(
     of_folds = [_Products(layers, x, y) for _ in range(len(folds.sizes) if folds else 1)]
     state = {f"{number} {place}": values for number, each in enumerate(of_folds) for place, values in each.arrays()}
     state |= {"diagonals": sums.diagonals, "n_added": np.zeros(1, np.int64)}
-    for name, values in checkpoint.stage(_STAGE).items():
-        state[name][...] = values
+    checkpoint.restore(_STAGE, state)
     n_steps = len(runs) + (len(blocks) if folds else 0)
     left = runs[int(state["n_added"][0]) :]
     results = in_order(lambda run: block_products(layers, x, y, run[1]), left, n_threads)

@@ -4,7 +4,7 @@ They are sums over tiles, so they can be added up in any division of the work. T
 the unbiased estimator leaves it out, and taking it off afterwards would cost digits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -178,14 +178,9 @@ class GramSums:
                 self.fold_row_sums[fold, :, tile.columns] += sums.column_sums
 
     def state(self) -> dict[str, Float64]:
-        """Return the sums by name, to be saved."""
+        """Return the sums by name, to be saved, or set to what was."""
         names = ("cross", "norms", "row_sums", "diagonals", "fold_cross", "fold_norms", "fold_row_sums")
         return {name: getattr(self, name) for name in names}
-
-    def restore(self, state: Mapping[str, Float64]) -> None:
-        """Set the sums to what was saved."""
-        for name, values in state.items():
-            getattr(self, name)[...] = values
 
     def without(self, fold: int) -> "GramSums":
         """Return the sums over the examples that are not in a fold; widths of kernels stay as they are."""

@@ -101,7 +101,7 @@ def _add_notes_of_cca(task: Task, outcome: Outcome, notes: list[str]) -> None:
         pairs = _listed(outcome.crowded).replace("more layers", "more pairs")
         notes.append(
             f"{', '.join(names)}: raised for {pairs}: their independent features add up to more than "
-            f"{n_examples - 1}, so some correlations are 1 by force (and pwcca is not unique); " + advice
+            f"{n_examples - 1}, so some correlations are 1 by force; " + advice
         )
 
 

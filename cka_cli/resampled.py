@@ -48,9 +48,9 @@ def add_statistics(
             p_value = by_law.p_value
             outcome.heavy[kernel] = [layers[place].source.label for place in sorted(by_law.heavy)]
         else:
-            pairings = random_pairings(sums.n_examples, n_permutations, task.seed, groups)
+            pairings = random_pairings(sums.n_examples, task.seed, groups)
             counted = counted_p_values(
-                layers, kernel, pairings, task.x, task.y, is_unbiased=is_unbiased,
+                layers, kernel, pairings, n_permutations, task.x, task.y, is_unbiased=is_unbiased,
                 n_threads=plan.n_threads, progress=lambda done, of: progress("permuting", done, of),
                 checkpoint=checkpoint,
             )  # fmt: skip

@@ -6,8 +6,9 @@ a search over many pairs can be judged too.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -109,25 +110,24 @@ def _part(invariants: MatrixInvariants, layers: slice) -> MatrixInvariants:
     )
 
 
-def random_pairings(n_examples: int, n_permutations: int, seed: int, groups: Indices | None) -> list[Indices]:
-    """Return permutations of the examples; with groups, of whole groups among those of their size.
+def random_pairings(n_examples: int, seed: int, groups: Indices | None) -> Iterator[Indices]:
+    """Give permutations of the examples without end; with groups, of whole groups among those of their size.
 
     groups : shape (n_examples,), the group of each example.
     """
     random = np.random.default_rng(seed)
     if groups is None:
-        return [random.permutation(n_examples) for _ in range(n_permutations)]
+        while True:
+            yield random.permutation(n_examples)
     members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     sizes = np.array([len(each) for each in members])
-    result = []
-    for _ in range(n_permutations):
+    while True:
         order = np.empty(n_examples, np.intp)
         for size in np.unique(sizes):
             same = np.flatnonzero(sizes == size)
             for to, source in zip(same, random.permutation(same), strict=True):
                 order[members[to]] = members[source]
-        result.append(order)
-    return result
+        yield order
 
 
 def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes: int, n_threads: int) -> int:
@@ -145,7 +145,8 @@ def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes
 def counted_p_values(
     layers: Sequence[GramLayer],
     spec: Spec,
-    pairings: Sequence[Indices],
+    pairings: Iterator[Indices],
+    n_permutations: int,
     x: slice,
     y: slice,
     *,
@@ -174,16 +175,15 @@ def counted_p_values(
     observed = similarities(everything) - _TIE
     n_at_least, n_max, n_done = np.zeros(observed.shape), np.zeros(observed.shape), np.zeros(1, np.int64)
     stage, state = f"permutations {spec} {is_unbiased}", {"alone": n_at_least, "max": n_max, "n_done": n_done}
-    for name, values in checkpoint.stage(stage).items():
-        state[name][...] = values
-    for result in in_order(similarities, pairings[int(n_done[0]) :], n_threads):
+    checkpoint.restore(stage, state)
+    for result in in_order(similarities, islice(pairings, int(n_done[0]), n_permutations), n_threads):
         n_at_least += result >= observed
         n_max += np.nanmax(result, initial=-np.inf) >= observed
         n_done += 1
         checkpoint.keep(stage, lambda: state)
-        progress(int(n_done[0]), len(pairings))
+        progress(int(n_done[0]), n_permutations)
     is_missing = np.isnan(observed)
-    p_value, of_max = (counted_p_value(count, len(pairings)) for count in (n_at_least, n_max))
+    p_value, of_max = (counted_p_value(count, n_permutations) for count in (n_at_least, n_max))
     return Counted(np.where(is_missing, np.nan, p_value), np.where(is_missing, np.nan, of_max))
 
 

@@ -113,12 +113,8 @@ class _Ledger:
 
     def __init__(self, sums: Sequence[GramSums], checkpoint: Checkpoint):
         self.sums, self._checkpoint = sums, checkpoint
-        saved = checkpoint.stage(_TILES)
         self.n_added = np.zeros(len(sums), np.int64)
-        if saved:
-            self.n_added = saved["n_added"]
-            for place, each in enumerate(sums):
-                each.restore({name: saved[f"{name} {place}"] for name in each.state()})
+        checkpoint.restore(_TILES, self._state())
 
     def in_step(self, first: list[int], second: list[int]) -> list[list[int]]:
         """Return the places of all kernels, in groups to which as many tiles have been added."""
@@ -227,7 +223,8 @@ def with_medians(
     kept : the squared distances of each tile and layer, where they are at hand; else they are worked out anew.
     progress : called with the layers done.
     """
-    known = checkpoint.stage(_MEDIANS).get("medians", np.full(len(job.layers), np.nan))
+    known = np.full(len(job.layers), np.nan)
+    checkpoint.restore(_MEDIANS, {"medians": known})
 
     def with_median(place: int) -> GramLayer:
         layer = job.layers[place]

@@ -125,3 +125,12 @@ def test_the_product_of_the_bases_is_worked_out_once():
     pair = pair_of(*layers())
     assert pair.products is pair.products
     np.testing.assert_allclose(pair.products, pair.x.basis.T @ pair.y.basis, rtol=0, atol=0)
+
+
+def test_pwcca_does_not_depend_on_how_the_other_layer_is_turned_where_correlations_are_equal():
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(100, 10))
+    held = x[:, :5] @ rng.normal(size=(5, 5))  # five correlations are 1
+    y = np.hstack([held, rng.normal(size=(100, 7))])
+    values = [cca.pwcca(pair_of(x, y @ np.linalg.qr(rng.normal(size=(12, 12)))[0])) for _ in range(5)]
+    assert values == pytest.approx([values[0]] * 5, rel=0, abs=1e-12)

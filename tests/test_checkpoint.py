@@ -1,6 +1,8 @@
 """A run that is broken off at any moment goes on and ends with the same bits; a wrong checkpoint is refused."""
 
 import hashlib
+import io
+import json
 import os
 import random
 import signal
@@ -17,7 +19,7 @@ import cka_cli.comparison
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.comparison import compare
 from cka_cli.errors import DataError
-from tests.cli.command import child_environment
+from tests.cli.command import child_environment, run_here
 
 JOBS = {
     "gram": {"kernels": ["polynomial", "cosine"], "measures": ["cka", "cka-debiased"]},
@@ -251,3 +253,49 @@ def test_a_checkpoint_with_a_right_digest_and_a_wrong_header_is_damaged(paths, t
     (tmp_path / "run.ckpt").write_bytes(b"cka checkpoint 1\n" + digest + body)
     with pytest.raises(DataError, match="is damaged"):
         compare(*paths, checkpoint=str(tmp_path / "run.ckpt"))
+
+
+@pytest.mark.parametrize("change", ["plan", "more", "fewer", "shape", "text", "complex", "cut"])
+def test_a_checkpoint_of_this_run_that_was_written_by_hand_is_damaged(paths, divided, tmp_path, change):
+    divided(route="gram", n_threads=1)
+    file = tmp_path / "run.ckpt"
+
+    def break_off(stage, done, total):
+        if (stage, done) == ("comparing", 5):
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        compare(*paths, checkpoint=str(file), progress=break_off)
+    body = file.read_bytes()[len(b"cka checkpoint 1\n") + 64 :]
+    stop = 8 + int.from_bytes(body[:8], "little")
+    header, stream = json.loads(body[8:stop]), io.BytesIO(body[stop:])
+    arrays = {name: np.lib.format.read_array(stream) for name in header["arrays"]}
+    name = next(name for name in arrays if "row_sums" in name)
+    if change == "plan":
+        header["plan"]["n_more"] = 1
+    elif change == "more":
+        arrays["tiles/more"] = np.zeros(3)
+    elif change == "fewer":
+        del arrays[name]
+    elif change == "shape":
+        arrays[name] = arrays[name][:, 1:]
+    elif change in ("text", "complex"):
+        arrays[name] = arrays[name].astype("U8" if change == "text" else complex)
+    header["arrays"] = list(arrays)
+    text, out = json.dumps(header).encode(), io.BytesIO()
+    out.write(len(text).to_bytes(8, "little") + text)
+    for values in arrays.values():
+        np.lib.format.write_array(out, values)
+    body = out.getvalue()[: -8 if change == "cut" else None]
+    file.write_bytes(b"cka checkpoint 1\n" + hashlib.sha256(body).hexdigest().encode() + body)
+    with pytest.raises(DataError, match="is damaged"):
+        compare(*paths, checkpoint=str(file))
+
+
+def test_a_link_to_a_checkpoint_stays(tmp_path, monkeypatch, capsysbinary, paths):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("real.ckpt", "link.ckpt")
+    ended = run_here(["compare", "x.npz", "y.npz", "--checkpoint", "link.ckpt", "-q"], capsysbinary)
+    assert ended.status == 0
+    assert os.path.islink("link.ckpt")
+    assert not os.path.exists("real.ckpt")

@@ -1,6 +1,7 @@
 """p-values: the law against counted permutations, and the chance levels beside them."""
 
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_counting_is_what_it_says(tmp_path):
     x, y = weakly_related(12, 3, 2, seed=4)
     paths = save(tmp_path, x=x, y=y)
     matrix = compare(*paths, stats=True, permutations=99).matrices[0]
-    values = [oracle.value(x, y[order], "cka") for order in random_pairings(12, 99, 0, None)]
+    values = [oracle.value(x, y[order], "cka") for order in islice(random_pairings(12, 0, None), 99)]
     expected = (1 + sum(value >= matrix.values[0, 0] for value in values)) / 100
     assert matrix.statistics.p_value[0, 0] == expected
 
@@ -78,7 +79,7 @@ def test_no_p_value_is_below_that_of_all_pairings(tmp_path):
 
 def test_groups_are_paired_whole_with_groups_of_their_size():
     groups = np.array([0, 0, 1, 1, 2, 2, 2, 3, 3])
-    for order in random_pairings(9, 20, 1, groups):
+    for order in islice(random_pairings(9, 1, groups), 20):
         assert sorted(order) == list(range(9))
         assert order[4:7].tolist() == [4, 5, 6]  # the only group of three
         pairs = [tuple(order[place : place + 2]) for place in (0, 2, 7)]

@@ -366,9 +366,13 @@ def _read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> li
 
 
 def vector_values(vector: Layer) -> list[Any]:
-    """Return the values of a one-axis array as Python has them, text whether it was saved as bytes or as letters."""
+    """Return the values of a one-axis array as Python has them, text whether it was saved as bytes or as letters.
+
+    None for NaN, which is not equal to itself.
+    """
     values = vector.read(0, vector.shape[0]).tolist()
-    return [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
+    values = [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
+    return [value if value == value else None for value in values]
 
 
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:

@@ -34,9 +34,8 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
             n_constant += len(constant_features(values))
     gram = centred_gram(gram)
     mean_square = float(np.trace(gram)) / n_examples
-    # What float64 leaves of rows that are all the same, far from 0, is no variance.
-    is_constant = mean_square <= (8 * _EPSILON) ** 2 * float(source.mean @ source.mean)
-    if is_constant:
+    # Less than one unit in the last place of rows far from 0 is rounding, no variance.
+    if mean_square <= _EPSILON**2 * float(source.mean @ source.mean):
         nothing = np.zeros((n_examples, 0))
         empty = grams.Components(np.zeros(0), nothing, 0.0, 0.0)
         return LayerGrams(address, layer.n_features, layer.n_features, True, nothing, nothing, nothing, empty)

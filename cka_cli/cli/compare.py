@@ -16,6 +16,7 @@ from cka_cli.cli.options import (
     screen,
     stats_options,
     talk_options,
+    write_report,
 )
 from cka_cli.errors import UsageError
 
@@ -46,7 +47,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     cka compare 'a.h5::conv*' b.h5 -m cka -m cca-r2 -o result.csv
     """
     from cka_cli.names import parse_kernel, parse_measure
-    from cka_cli.outputs import check_output, write_output
+    from cka_cli.outputs import check_output
 
     # A mistyped name or an output in the way is said before anything is read.
     for text in options["measures"]:
@@ -60,7 +61,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
         _print_plan((x, *y), options)
         return
     comparison = run_comparison((x, *y), options)
-    write_output(options["output"], _report(comparison, options).encode(), force=options["force"])
+    write_report(_report(comparison, options), options)
     end_checkpoint(options)
 
 

@@ -16,6 +16,7 @@ from cka_cli.cli.options import (
     show_note,
     talk_options,
     use_own_threads,
+    write_report,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
 
         picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
         write_output(options["plot"], picture, force=options["force"], option="--plot")
-    write_output(options["output"], _report(diagnosis, options).encode(), force=options["force"])
+    write_report(_report(diagnosis, options), options)
     if options["strict"] and diagnosis.is_distrusted:
         context.exit(1)
 

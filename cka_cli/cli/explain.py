@@ -16,6 +16,7 @@ from cka_cli.cli.options import (
     show_note,
     talk_options,
     use_own_threads,
+    write_report,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def explain_command(x: str, y: str, **options: Any) -> None:
 
         picture = explained_bytes(explanation, options["components"], plot_format)
         write_output(options["plot"], picture, force=options["force"], option="--plot")
-    write_output(options["output"], _report(explanation, options).encode(), force=options["force"])
+    write_report(_report(explanation, options), options)
 
 
 def _report(explanation: "Explanation", options: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cka_cli.matrix import Matrix
 
 # Options that say how activations are read and compared.
+_BLOCK_BYTES = 1 << 20
 _READ_OPTIONS = {"layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
 _RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads"}
 
@@ -145,10 +146,17 @@ def _is_late_hdf5(source: str, head: bytes) -> bool:
 
 
 def _bytes_of(source: str) -> bytes:
-    if source == "-":
-        return sys.stdin.buffer.read()
-    with open(source, "rb") as stream:
-        return stream.read()
+    """Return what a source holds, no more than a report may: `read_matrices` refuses the rest."""
+    from contextlib import nullcontext
+
+    from cka_cli.report.reading import MOST_BYTES
+
+    with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
+        data = bytearray(stream.read(_BLOCK_BYTES))
+        # No text has zeros, and what has them may have no end.
+        while b"\0" not in data[:_BLOCK_BYTES] and len(data) <= MOST_BYTES and (block := stream.read(_BLOCK_BYTES)):
+            data += block
+    return bytes(data)
 
 
 def _name_of(source: str) -> str:

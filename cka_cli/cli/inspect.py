@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cka_cli.cli.options import is_terminal, output_options, talk_options
+from cka_cli.cli.options import is_terminal, output_options, talk_options, write_report
 
 
 @click.command("inspect")
@@ -26,7 +26,7 @@ def inspect_command(files: tuple[str, ...], headers: bool, report_format: str | 
     cka inspect runs/*.h5 --headers
     """
     from cka_cli.inspection import inspect
-    from cka_cli.outputs import check_output, write_output
+    from cka_cli.outputs import check_output
     from cka_cli.progress import shown_progress
     from cka_cli.report.inspection import format_inspection
 
@@ -34,4 +34,4 @@ def inspect_command(files: tuple[str, ...], headers: bool, report_format: str | 
     with shown_progress(quiet=options["quiet"]) as progress:
         arrays = inspect(files, scan=not headers, progress=progress)
     report_format = report_format or ("table" if is_terminal(options["output"]) else "csv")
-    write_output(options["output"], format_inspection(arrays, report_format).encode(), force=options["force"])
+    write_report(format_inspection(arrays, report_format), options | {"report_format": report_format})

@@ -21,6 +21,7 @@ from cka_cli.cli.options import (
     show_note,
     talk_options,
     use_own_threads,
+    write_report,
 )
 from cka_cli.errors import DataError, UsageError
 
@@ -87,7 +88,7 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
     report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
     if picture is not None:
         write_output(options["plot"], picture, force=options["force"], option="--plot")
-    write_output(options["output"], report.encode(), force=options["force"])
+    write_report(report, options)
     end_checkpoint(options)
 
 

@@ -187,6 +187,16 @@ def format_of_report(options: dict[str, Any]) -> str:
     return "json" if options["output"].endswith(".json") else "csv"
 
 
+def write_report(text: str, options: dict[str, Any]) -> None:
+    """Write a report where it goes; on a terminal with every character escaped that could move its cursor."""
+    from cka_cli.errors import one_line
+    from cka_cli.outputs import write_output
+
+    if is_terminal(options["output"]) and options["report_format"] not in (None, "table"):  # a table has its colours
+        text = "\n".join(map(one_line, text.split("\n")))
+    write_output(options["output"], text.encode(), force=options["force"])
+
+
 def provenance_of(options: dict[str, Any], **plain: Any) -> "Provenance":
     """Return the command as typed, and the options that decide what is found, as JSON takes them.
 
@@ -333,7 +343,7 @@ def end_checkpoint(options: dict[str, Any]) -> None:
     """Remove the checkpoint of a run whose result is written."""
     if options["checkpoint"] is not None:
         with suppress(OSError):
-            os.unlink(options["checkpoint"])
+            os.unlink(os.path.realpath(options["checkpoint"]))
 
 
 def use_own_threads() -> None:

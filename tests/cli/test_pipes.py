@@ -212,6 +212,21 @@ def test_a_terminal_may_be_asked_for_csv(folder):
     assert (status, screen.splitlines()[0]) == (0, "x_file,x_layer,y_file,y_layer,measure,kernel,n_examples,value")
 
 
+@pytest.mark.parametrize("typed", ["compare", "compare --format json", "inspect", "match", "diagnose"])
+def test_text_for_programs_moves_no_cursor_either(tmp_path, typed):
+    names = ("a\x1b[31mred", "b\u202eevil")
+    write_hdf5(tmp_path / "x.h5", {name: values(30, 4, seed=seed) for seed, name in enumerate(names)})
+    command, *options = typed.split()
+    options = options or ["--format", "csv"]
+    status, screen, err = on_a_terminal([command, "x.h5", *options, "-q"], tmp_path)
+    assert (status, err) == (0, "")
+    assert "\x1b" not in screen
+    assert "\u202e" not in screen
+    assert (r"a\u001b[31mred" if "json" in typed else r"a\x1b[31mred") in screen
+    piped = run_child([command, "x.h5", *options, "-q"], cwd=tmp_path)
+    assert "\u202e" in piped.out.decode()
+
+
 def test_other_commands_show_tables_on_a_terminal(folder):
     assert "5  float32" in on_a_terminal(["inspect", "a.h5"], folder)[1]
     assert "cka  (measure)" in on_a_terminal(["measures"], folder)[1]
