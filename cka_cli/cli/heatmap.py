@@ -24,8 +24,8 @@ from cka_cli.errors import DataError, UsageError
 if TYPE_CHECKING:
     from cka_cli.matrix import Matrix
 
-# Options that say how activations are read and compared.
 _BLOCK_BYTES = 1 << 20
+# Options that say how activations are read and compared.
 _READ_OPTIONS = {"layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
 _RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads"}
 
@@ -153,8 +153,8 @@ def _bytes_of(source: str) -> bytes:
 
     with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
         data = bytearray(stream.read(_BLOCK_BYTES))
-        # No text has zeros, and what has them may have no end.
-        while b"\0" not in data[:_BLOCK_BYTES] and len(data) <= MOST_BYTES and (block := stream.read(_BLOCK_BYTES)):
+        is_text = b"\0" not in data  # what is none may have no end
+        while is_text and len(data) <= MOST_BYTES and (block := stream.read(_BLOCK_BYTES)):
             data += block
     return bytes(data)
 
