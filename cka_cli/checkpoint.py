@@ -106,6 +106,8 @@ class Checkpoint:
         foreign = DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
         if not os.path.isfile(path) and not os.path.isdir(path):  # a pipe or a device, which may have no end
             raise foreign
+        from tokenize import TokenError  # of numpy, of a header of an array that is cut
+
         try:
             with open(path, "rb") as stream:
                 if stream.read(len(_MAGIC)) != _MAGIC:
@@ -121,7 +123,7 @@ class Checkpoint:
                 stream.seek(len(_MAGIC) + _DIGEST_BYTES)
                 try:
                     self._read_body(path, stream)
-                except _WRITTEN_BY_HAND as error:
+                except (*_WRITTEN_BY_HAND, TokenError) as error:
                     raise damaged from error
         except OSError as error:
             raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror}); give another name") from error
