@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from cka_cli.arrays import Float64
-from cka_cli.centred import CentredLayer, Source
+from cka_cli.centred import Source
 
 # Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
 _BLOCK = 4
@@ -62,12 +62,6 @@ class Factors:
         shares = np.cumsum(self.singular_values**2)
         # A share that rounding leaves a hair below the one asked for counts as reached.
         return min(self.rank, int(np.searchsorted(shares, variance * shares[-1] * (1 - 1e-12))) + 1)
-
-
-def factorise(label: str, values: Float64) -> Factors:
-    """Return the factors of values in memory, shape (n_examples, n_features), float64, with `columns`."""
-    source = CentredLayer(label, values, np.zeros(values.shape[1]), 1.0, is_constant=False)
-    return factorise_layer(source, with_columns=True)
 
 
 def factorise_layer(source: Source, *, with_columns: bool = False) -> Factors:

@@ -9,6 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from cka_cli.centred import CentredLayer
+from cka_cli.factors import factorise_layer
+
 
 def values(*shape, seed=0, dtype="float32"):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
@@ -191,3 +194,9 @@ def write_networks(folder, n_networks=3, n_layers=4, *, names=None, n_examples=6
         named = dict(zip(names or [f"conv{place}" for place in range(1, n_layers + 1)], rotated, strict=True))
         paths.append(write_hdf5(Path(folder) / f"net{number}.h5", named))
     return paths
+
+
+def factorise(label, values):
+    """Factors of values in memory, with columns."""
+    source = CentredLayer(label, values, np.zeros(values.shape[1]), 1.0, is_constant=False)
+    return factorise_layer(source, with_columns=True)

@@ -7,8 +7,8 @@ import pytest
 
 from cka_cli import cca
 from cka_cli.cca import FactorPair
-from cka_cli.factors import factorise
 from tests import oracle
+from tests.files import factorise
 
 MEASURES = {
     "cca-r2": cca.cca_r2,

@@ -25,12 +25,11 @@ from cka_cli.components import (
 )
 from cka_cli.errors import DataError, UsageError
 from cka_cli.explanation import explain, least_bytes
-from cka_cli.factors import factorise
 from cka_cli.report.explained import CSV_HEADER, format_csv, format_json, format_table
 from cka_cli.report.writing import Provenance
 from cka_cli.sentence import decimals, percent, sentence_of
 from tests import oracle
-from tests.files import write_hdf5
+from tests.files import factorise, write_hdf5
 
 SIZES = st.tuples(st.integers(3, 24), st.integers(1, 30), st.integers(1, 30))
 SEEDS = st.integers(0, 2**32 - 1)

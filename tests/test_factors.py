@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cka_cli.factors import factorise
 from tests import oracle
+from tests.files import factorise
 
 
 @pytest.mark.parametrize(

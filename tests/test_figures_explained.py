@@ -7,9 +7,9 @@ import pytest
 
 from cka_cli.components import Explanation, pair_components, spectrum_of
 from cka_cli.errors import UsageError
-from cka_cli.factors import factorise
 from cka_cli.figures.explained import draw_explained, explained_bytes
 from cka_cli.sentence import sentence_of
+from tests.files import factorise
 
 LONG = "encoder/block.10/attention/output/dense/LayerNorm/and/more/of/it"
 NAMES = {"short": ("conv5", "conv5"), "long": (LONG, LONG + "2"), "odd": ("$x$", "W" * 60)}

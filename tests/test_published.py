@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cka_cli.cca import FactorPair
 from cka_cli.cli import cli
-from cka_cli.factors import factorise
+from tests.files import factorise
 
 
 def notebook_arrays():
