@@ -7,12 +7,15 @@ import struct
 import sys
 import zipfile
 import zlib
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
 from cka_cli.activations import open_file
+from cka_cli.activations.chunks import chunk_table
+from cka_cli.activations.origin import origin_of
 from cka_cli.comparison import compare
 from cka_cli.errors import DataError
 from tests.cli.command import run_here
@@ -433,3 +436,11 @@ def test_values_of_a_stored_member_are_those_that_were_summed(tmp_path):
     (tmp_path / "x.npz").write_bytes(data)
     with pytest.raises(DataError, match=r"x\.npz::a: cannot be read \(its values are not those that were saved"):
         compare(str(tmp_path / "x.npz"), memory_bytes=1 << 30)
+
+
+@pytest.mark.parametrize("offset", [(1 << 63, 0), ((1 << 64) - 8, 0), (4, 0), (24, 0), (0, 9)])
+def test_a_chunk_that_says_it_lies_outside_of_the_array_is_refused(tmp_path, offset):
+    (tmp_path / "a.h5").write_bytes(bytes(4096))
+    chunk = SimpleNamespace(chunk_offset=offset, byte_offset=0, size=100, filter_mask=0)
+    with pytest.raises(ValueError, match="outside of its shape"):
+        chunk_table([chunk], (24, 9), (8, 9), origin_of(str(tmp_path / "a.h5")))

@@ -70,13 +70,13 @@ class ChunkTable:
 
 def chunk_table(found: Sequence[Any], shape: tuple[int, ...], chunk: tuple[int, ...], origin: Origin) -> ChunkTable:
     """Return the table of the chunks that h5py's `chunk_iter` told of; raise ValueError for what cannot be one."""
-    corners = np.array([each.chunk_offset for each in found], np.int64).reshape(-1, len(shape))
+    saved = np.array([each.chunk_offset for each in found], np.uint64).reshape(-1, len(shape))
     grid = tuple(-(-length // of_chunk) for length, of_chunk in zip(shape, chunk, strict=True))
     if prod(grid) >= 1 << 62:
         raise ValueError(f"it promises {prod(grid)} chunks")
-    lies_on_grid = (corners % chunk == 0) & (corners >= 0) & (corners < np.array(shape))
-    if not lies_on_grid.all():
+    if not ((saved < np.array(shape, np.uint64)) & (saved % np.array(chunk, np.uint64) == 0)).all():
         raise ValueError("it has chunks outside of its shape")
+    corners = saved.astype(np.int64)
     places = np.ravel_multi_index(tuple((corners // chunk).T), grid) if len(found) else np.empty(0, np.intp)
     of_chunks = [
         np.array([getattr(each, name) for each in found], np.uint64) for name in ("byte_offset", "size", "filter_mask")
