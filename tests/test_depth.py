@@ -104,3 +104,9 @@ def test_a_constant_layer_has_no_dimension_and_batches_give_none(tmp_path):
         assert 1 < conv1 < 5
     assert compare(path, kernels=["rbf"]).effective_dimensions == ()
     assert compare(path, n_batch=10).effective_dimensions == ()
+
+
+def test_a_layer_without_a_value_is_not_like_itself():
+    cells = np.full((3, 3), 0.99)
+    cells[:, -1] = cells[-1] = np.nan
+    assert [layer.is_like_last for layer in study(matrix(cells), (), 0.95).layers] == [False, False, False]

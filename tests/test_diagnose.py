@@ -434,3 +434,8 @@ def test_no_value_is_not_called_wrong():
     for check in CHECKS.values():
         assert check.verdict(nothing, 1.0, 2.0) == (FINE, 1.0)
     assert CHECKS["constant-layer"].verdict(0.0, None, 0.5) == (FINE, 0.5)
+
+
+def test_a_layer_far_from_zero_that_varies_is_not_called_constant(tmp_path):
+    far = 1e15 + 0.125 * np.round(8 * values(60, 5, dtype="float64"))
+    assert worst(diagnose(layers_of(tmp_path, a=far)), "constant-layer").verdict == FINE

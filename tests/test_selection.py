@@ -292,3 +292,15 @@ def test_layers_are_left_out_by_name(tmp_path):
         select_layers([str(tmp_path / "a.npz")], ReadOptions(exclude=("logit",)))
     with pytest.raises(UsageError, match=r"a.npz: --exclude \* leaves no layer; exclude fewer"):
         select_layers([str(tmp_path / "a.npz")], ReadOptions(exclude=("*",)))
+
+
+def test_an_array_with_nan_is_in_the_same_order_as_itself(tmp_path):
+    layers = {"conv": values(6, 3), "score": np.array([1.0, np.nan, 3, 4, 5, 6])}
+    paths = [write_hdf5(tmp_path / name, layers) for name in ("a.h5", "b.h5")]
+    assert not [note for note in compare(paths[0], [paths[1]]).notes if "same order" in note]
+
+
+def test_text_saved_as_bytes_and_as_letters_is_the_same(tmp_path):
+    a = write_hdf5(tmp_path / "a.h5", {"conv": values(4, 3), "name": np.array([b"p", b"q", b"r", b"s"])})
+    np.savez(tmp_path / "b.npz", conv=values(4, 3), name=np.array(["p", "q", "r", "s"]))
+    assert not [note for note in compare(a, [str(tmp_path / "b.npz")]).notes if "same order" in note]

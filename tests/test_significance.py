@@ -147,3 +147,10 @@ def test_layers_that_a_few_examples_outweigh_are_named(tmp_path):
         "count permutations with --permutations 9999"
     ).replace(" and ", ", ", 1)
     assert compare(*paths, stats=True, permutations=19).notes == ()
+
+
+def test_pairings_are_drawn_as_they_come_and_go_on_where_they_were():
+    whole = list(islice(random_pairings(9, 3, None), 12))
+    for one, other in zip(islice(random_pairings(9, 3, None), 7, 12), whole[7:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    next(islice(random_pairings(9, 3, None), 0, 10**12))  # which no list could hold

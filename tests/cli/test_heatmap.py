@@ -65,3 +65,10 @@ def test_nothing_to_draw_on_standard_input(here):
     line = "Error: standard input: is empty; give a CSV or JSON report (did the command before it fail?)\n"
     assert (ended.status, ended.out, ended.err) == (1, b"", line)
     assert not (here / "x.png").exists()
+
+
+def test_a_device_without_end_is_no_report(here, capsysbinary):
+    ended = run_here(["heatmap", "/dev/zero", "-o", "x.png"], capsysbinary)
+    assert ended.status == 1
+    assert ended.err.startswith("Error: /dev/zero: ")
+    assert ended.err.count("\n") == 1
