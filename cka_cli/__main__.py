@@ -1,14 +1,31 @@
 """The command `cka`, and `python -m cka_cli`."""
 
+import atexit
+import gc
+import os
 import signal
+from typing import NoReturn
 
 # Until the command can end by itself, Ctrl-C ends it without the traceback of whatever is being imported.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+# Modules and classes stay as long as the process does: looking through them for garbage, time and again while they are
+# imported, takes 15 ms.
+gc.set_threshold(50_000)
 
-from cka_cli.cli import main
+from cka_cli.cli import main  # noqa: E402 - after what makes importing it cheaper
 
-__all__ = ["main"]
+
+def run() -> NoReturn:
+    """Run the command and end the process, without giving back every array and module first: that takes 40 ms."""
+    try:
+        main()
+    except SystemExit as end:
+        atexit._run_exitfuncs()
+        os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+__all__ = ["main", "run"]
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -181,11 +181,7 @@ def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress)
     progress : called with the bytes of each block read.
     Raises DataError with the count and the first row when values are not finite, or when the disk fails.
     """
-    values = np.empty((layer.n_examples, layer.n_features), _working(layer, dtype))
-    for where, block in layer.blocks():
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told of below
-            values[where] = block
-        progress(block.nbytes)
+    values = _values(layer, _working(layer, dtype), progress)
     ends = float(values.max()), float(values.min())
     if not all(map(math.isfinite, ends)):
         raise nonfinite_error(layer)
@@ -200,6 +196,26 @@ def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress)
         mean += np.add.reduce(values[start : start + 1024], axis=0, dtype=np.float64)
     mean = (mean / len(values)).astype(dtype).astype(np.float64)
     return CentredLayer(layer.label, _centre(values, mean, 1.0, dtype), mean, scale, is_constant=False)
+
+
+def _values(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress) -> Array:
+    """Return all values of a layer, in an array of their own."""
+    values: Array | None = None
+    for where, block in layer.blocks():
+        progress(block.nbytes)
+        if values is None:
+            if len(block) == layer.n_examples and isinstance(where, slice) and _can_be_kept(block, dtype):
+                return block  # a copy would cost as much as reading
+            values = np.empty((layer.n_examples, layer.n_features), dtype)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told of by the caller
+            values[where] = block
+    assert values is not None
+    return values
+
+
+def _can_be_kept(block: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether an array just read can be worked in: what was read is nobody else's, but what bytes became is fixed."""
+    return block.dtype == dtype and block.flags.c_contiguous and block.flags.writeable
 
 
 def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, progress: Progress) -> StreamedLayer:

@@ -4,19 +4,21 @@ The sums of tiles are added in a fixed order, so a run that goes on from saved s
 was never broken off. The file holds text (what the run is of, and its plan) and plain arrays; nothing is unpickled.
 """
 
-import hashlib
 import io
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 from cka_cli.outputs import replace_file
+
+if TYPE_CHECKING:
+    import hashlib
 
 _MAGIC = b"cka checkpoint 1\n"
 _DIGEST_BYTES = 64
@@ -100,7 +102,7 @@ class Checkpoint:
         for values in arrays.values():
             np.lib.format.write_array(stream, values, allow_pickle=False)
         body = stream.getvalue()
-        return _MAGIC + hashlib.sha256(body).hexdigest().encode() + body
+        return _MAGIC + _sha256(body).hexdigest().encode() + body
 
     def _load(self, path: str) -> None:
         foreign = DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
@@ -112,7 +114,7 @@ class Checkpoint:
             with open(path, "rb") as stream:
                 if stream.read(len(_MAGIC)) != _MAGIC:
                     raise foreign
-                digest, found = stream.read(_DIGEST_BYTES), hashlib.sha256()
+                digest, found = stream.read(_DIGEST_BYTES), _sha256()
                 while block := stream.read(_BLOCK_BYTES):
                     found.update(block)
                 damaged = DataError(
@@ -153,12 +155,18 @@ def facts_of_file(path: str) -> dict[str, Any]:
         )
         return {member: facts_of_file(member) for member in members}
     status = os.stat(path)
-    digest = hashlib.sha256()
+    digest = _sha256()
     with open(path, "rb") as stream:
         for number in range(_N_SAMPLES):
             stream.seek(max(0, status.st_size - _SAMPLE_BYTES) * number // (_N_SAMPLES - 1))
             digest.update(stream.read(_SAMPLE_BYTES))
     return {"size": status.st_size, "changed": status.st_mtime_ns, "samples": digest.hexdigest()[:16]}
+
+
+def _sha256(data: bytes = b"") -> "hashlib._Hash":
+    import hashlib  # takes 4 ms, and few runs keep a checkpoint
+
+    return hashlib.sha256(data)
 
 
 def _check_folder(path: str) -> None:

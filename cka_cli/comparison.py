@@ -12,7 +12,6 @@ import numpy as np
 from cka_cli import __version__
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile, read_groups, vector_values
-from cka_cli.batches import LEAST_BATCH
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.checkpoint import Checkpoint, facts_of_file
 from cka_cli.engine import Progress, run
@@ -25,7 +24,6 @@ from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.notes import notes_of
 from cka_cli.plan import Plan, make_plan
-from cka_cli.significance import check_counting
 from cka_cli.task import Outcome, Resampling, Task
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
@@ -121,6 +119,8 @@ def _plan(task: Task, options: RunOptions) -> Plan:
     plan = make_plan(task.job(), memory_bytes, options.n_threads)
     if task.resampling is None or task.resampling.n_permutations is None or not task.gram_measures:
         return plan
+    from cka_cli.significance import check_counting
+
     n_examples, n_y = task.layers[0].n_examples, len(task.layers[task.y])
     needed = check_counting(n_examples, len(task.layers), n_y, memory_bytes, plan.n_threads)
     n_pairs = len(task.layers[task.x]) * n_y * len(task.kernels)
@@ -228,6 +228,8 @@ def _resampling(file: SelectedFile, options: RunOptions) -> Resampling | None:
 def _check_batch(task: Task) -> None:
     if task.n_batch is None:
         return
+    from cka_cli.batches import LEAST_BATCH
+
     if task.n_batch < LEAST_BATCH:
         raise UsageError(
             f"--batch {task.n_batch}: a batch has at least {LEAST_BATCH} examples; give {LEAST_BATCH} or more"

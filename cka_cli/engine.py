@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
-from cka_cli.batches import BatchSums, batch_sums, shuffled_orders
 from cka_cli.cca import FactorPair
 from cka_cli.centred import CentredLayer, Source, StreamedLayer, load_centred, survey
 from cka_cli.checkpoint import Checkpoint
@@ -20,10 +20,12 @@ from cka_cli.measures import MEASURES, values_from_sums
 from cka_cli.memory import give_back_freed_memory
 from cka_cli.names import Spec
 from cka_cli.plan import Plan
-from cka_cli.resampled import add_statistics
 from cka_cli.task import Outcome, Task
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, gram_scales, gram_sums
+
+if TYPE_CHECKING:
+    from cka_cli.batches import BatchSums
 
 # Called with the stage, and how much of it is done of how much in all.
 Progress = Callable[[str, int, int], None]
@@ -125,7 +127,7 @@ class _OfKernel:
     """
 
     spec: Spec
-    sums: GramSums | BatchSums
+    sums: "GramSums | BatchSums"
     scales: Float64
     layers: Sequence[GramLayer]
 
@@ -154,6 +156,8 @@ def _add_gram_values(
                 outcome.out_of_range[spec, kernel] = int(np.count_nonzero(of_measure.is_out_of_range))
             over |= of_measure.overflows
         if task.resampling is not None:
+            from cka_cli.resampled import add_statistics
+
             add_statistics(task, plan, each.spec, each.sums, each.scales, each.layers, outcome, progress, checkpoint)
         outcome.overflowing[kernel] = [source.label for source, beyond in zip(sources, over, strict=True) if beyond]
         varying = [source for source, is_flat in zip(sources, flat, strict=True) if is_flat and not source.is_constant]
@@ -185,6 +189,8 @@ def _gram_sums(
         job, of_kernels = gram_sums(job, progress, checkpoint)
         all_sums += of_kernels
     else:
+        from cka_cli.batches import batch_sums, shuffled_orders
+
         orders = shuffled_orders(job.n_examples, task.n_passes, task.seed)
         job, of_batches = batch_sums(job, orders, task.n_batch, plan.n_threads, progress, checkpoint)
         all_sums += of_batches

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import cka_cli.batches
 import cka_cli.comparison
-import cka_cli.engine
 from cka_cli.activations import ReadOptions
 from cka_cli.batches import batches_of, shuffled_orders
 from cka_cli.comparison import compare, plan_comparison
@@ -42,7 +42,7 @@ def test_the_published_value_of_four_batches_in_order(tmp_path, monkeypatch):
     y = np.random.randn(100, 10) + x
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
-    monkeypatch.setattr(cka_cli.engine, "shuffled_orders", lambda n_examples, n_passes, seed: [np.arange(n_examples)])
+    monkeypatch.setattr(cka_cli.batches, "shuffled_orders", lambda n_examples, n_passes, seed: [np.arange(n_examples)])
     comparison = compare(str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), measures=["cka-debiased"], n_batch=25)
     assert comparison.matrices[0].values[0, 0] == pytest.approx(0.5132675063590594, abs=1e-9)
 

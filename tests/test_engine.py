@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cka_cli.activations import ReadOptions, select_layers
-from cka_cli.centred import survey
+from cka_cli.centred import load_centred, survey
 from cka_cli.comparison import compare, plan_comparison
 from cka_cli.errors import DataError
 from cka_cli.gram_layers import prepare
@@ -295,3 +296,17 @@ def test_the_least_memory_that_is_named_does_with_many_threads(tmp_path):
         least = int(str(error.value).partition("at least --memory ")[2].partition("MiB")[0])
         assert least < 16
         compare(x, memory_bytes=least << 20, n_threads=64, **options)
+
+
+@pytest.mark.parametrize("storage", ["plain", "npz"])
+def test_a_layer_is_worked_in_where_it_was_read_and_the_file_stays_as_it_is(tmp_path, storage):
+    path = save_layers(tmp_path / "a", 400, [700], 0, np.float32, storage)
+    layer = select_layers([path], ReadOptions())[0].layers[0]
+    saved = layer.read(0, 400, slice(0, 700)).copy()
+    tracemalloc.start()
+    centred = load_centred(layer, np.dtype(np.float32), lambda n_bytes: None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < (1.5 if storage == "plain" else 3.5) * saved.nbytes
+    np.testing.assert_allclose(centred.values, (saved - saved.mean(axis=0)) * centred.scale, atol=1e-6)
+    np.testing.assert_array_equal(layer.read(0, 400, slice(0, 700)), saved)

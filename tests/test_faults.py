@@ -226,7 +226,7 @@ def test_a_signal_that_the_caller_ignores_is_ignored(here):
         assert (here / "old.csv").read_bytes().startswith(b"x_file,")
 
 
-@pytest.mark.parametrize("command", [[*CKA], [CKA[0], "-c", "from cka_cli.__main__ import main; main()"]])
+@pytest.mark.parametrize("command", [[*CKA], [CKA[0], "-c", "from cka_cli.__main__ import run; run()"]])
 def test_ctrl_c_before_the_command_has_begun_shows_no_traceback(here, command):
     (here / "click.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)")
     environment = child_environment(PYTHONPATH=str(here))
@@ -238,7 +238,7 @@ def test_the_command_begins_where_ctrl_c_is_quiet():
     from importlib.metadata import entry_points
 
     (command,) = entry_points(group="console_scripts", name="cka")
-    assert command.value == "cka_cli.__main__:main"
+    assert command.value == "cka_cli.__main__:run"
 
 
 def test_a_slow_reader_of_a_pipe_that_does_not_wait_gets_everything(here):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,27 @@ def test_a_comparison_to_a_pipe_imports_numpy_and_h5py_and_no_more(folder):
     assert {"numpy", "h5py"} <= modules
     allowed = modules_of("import click, h5py")
     assert not (modules - allowed) & {"rich", "matplotlib", "scipy", "PIL", "concurrent.futures", "asyncio"}
+    assert not (modules - allowed) & {
+        "hashlib",
+        "fractions",
+        "cka_cli.resampled",
+        "cka_cli.batches",
+    }  # of other options
+
+
+def test_the_command_ends_with_its_status_and_its_result_though_nothing_is_given_back(folder):
+    script = Path(sys.executable).with_name("cka")
+    for command in ([str(script)], [sys.executable, "-m", "cka_cli"]):
+        program = [*command, "compare", "a.h5", "--threads", "2"]
+        child = subprocess.run(
+            program, cwd=folder, env=child_environment(), capture_output=True, check=True, timeout=60
+        )
+        assert child.stdout.count(b"\n") == 2
+        assert child.stderr == b""
+        child = subprocess.run(
+            [*program, "-m", "kca"], cwd=folder, env=child_environment(), capture_output=True, timeout=60
+        )
+        assert (child.returncode, child.stdout) == (2, b"")
 
 
 def test_partners_to_a_pipe_need_no_rich_and_no_matplotlib(folder):
