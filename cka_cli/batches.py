@@ -16,6 +16,7 @@ from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import N_FOLDS, jackknife_std_error
 from cka_cli.gram_layers import GramLayer, gathered, tile_inputs
 from cka_cli.gram_sums import GramSums
+from cka_cli.progress import Count, Meter
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, tile_of_all_layers
 
@@ -136,17 +137,15 @@ def batch_sums(
     orders: Sequence[Indices],
     n_batch: int,
     n_threads: int,
-    progress: Callable[[int, int], None],
+    report: Callable[[int, int], None],
     checkpoint: Checkpoint,
 ) -> tuple[GramJob, list[BatchSums]]:
     """Return the batch sums of every kernel of the job, and the job with the medians that its kernels needed.
 
+    report : called with the work done and all there is, in rows of a layer in a batch.
     A width that is a share of the median distance takes the median over the pairs within the batches of the first pass.
     Cost: n_batch/n_examples of the exact value's multiplications for each pass.
     """
-    if any(spec.get("sigma") is not None for spec in job.kernels):
-        first = batches_of(orders[:1], n_batch)
-        job = replace(job, layers=list(in_order(lambda layer: _with_median(layer, first), job.layers, n_threads)))
     batches = [rows for order in orders for rows in batches_of([order], n_batch)]
     n_in_pass = len(batches) // len(orders)
     n_groups = min(N_FOLDS, n_in_pass)
@@ -161,19 +160,25 @@ def batch_sums(
     }
     state["n_added"] = np.zeros(1, np.int64)
     checkpoint.restore(_STAGE, state)
-    n_before = int(state["n_added"][0])
-    results = in_order(lambda rows: _sums_of(job, rows), batches[n_before:], n_threads)
+    n_before, by_median = int(state["n_added"][0]), any(spec.get("sigma") is not None for spec in job.kernels)
+    work = job.n_examples * (len(orders) + by_median)
+    meter = Meter(report, len(job.layers) * work, len(job.layers) * sum(map(len, batches[:n_before])))
+    if by_median:
+        first = batches_of(orders[:1], n_batch)
+        job = replace(
+            job, layers=list(in_order(lambda layer: _with_median(layer, first, meter.add), job.layers, n_threads))
+        )
+    results = in_order(lambda rows: _sums_of(job, rows, meter.add), batches[n_before:], n_threads)
     for place, of_kernels in enumerate(results, start=n_before):
         number, in_pass = divmod(place, n_in_pass)
         for of_kernel, sums_of_batch in zip(all_sums, of_kernels, strict=True):
             of_kernel[number][in_pass * n_groups // n_in_pass].add(sums_of_batch)
         state["n_added"] += 1
         checkpoint.keep(_STAGE, lambda: state)
-        progress(place + 1, len(batches))
     return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in all_sums]
 
 
-def _sums_of(job: GramJob, rows: Indices) -> list[GramSums]:
+def _sums_of(job: GramJob, rows: Indices, count: Count) -> list[GramSums]:
     everything = slice(0, len(rows))
     of_batch = replace(job, layers=[gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
     tile = tile_of_all_layers(of_batch, (everything, everything))
@@ -182,10 +187,11 @@ def _sums_of(job: GramJob, rows: Indices) -> list[GramSums]:
         sums = GramSums(len(job.layers), len(rows), job.x, job.y)
         sums.add(of_kernel)
         result.append(sums)
+    count(len(job.layers) * len(rows))
     return result
 
 
-def _with_median(layer: GramLayer, batches: Sequence[Indices]) -> GramLayer:
+def _with_median(layer: GramLayer, batches: Sequence[Indices], count: Count) -> GramLayer:
     if layer.source.is_constant:
         return layer
     distances = []
@@ -193,5 +199,6 @@ def _with_median(layer: GramLayer, batches: Sequence[Indices]) -> GramLayer:
         everything = slice(0, len(rows))
         inputs, _, _ = tile_inputs(gathered(layer, rows), (everything, everything), frozenset({"distances"}))
         distances.append(inputs["distances"][np.triu_indices(len(rows), 1)])
+        count(len(rows))
     median = median_of_batches(np.concatenate(distances), layer.source.n_examples)
     return replace(layer, terms=replace(layer.terms, typical_distance=median))

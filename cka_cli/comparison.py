@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice, pairwise, permutations
 from pathlib import Path
 from typing import Any, Unpack
@@ -24,6 +25,7 @@ from cka_cli.memory import default_memory_bytes
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.notes import notes_of
 from cka_cli.plan import Plan, make_plan
+from cka_cli.progress import Meter
 from cka_cli.task import Outcome, Resampling, Task
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
@@ -269,11 +271,12 @@ def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progr
     layers = [layer for file in files for layer in file.layers]
     bad: set[int] = set()
     worst, most = layers[0], 0
-    for done, layer in enumerate(layers, start=1):
+    meter = Meter(partial(progress, "checking values"), len(layers))
+    for layer in layers:
         found = find_nonfinite_examples(layer).tolist()
         bad.update(found)
         worst, most = (layer, len(found)) if len(found) > most else (worst, most)
-        progress("checking values", done, len(layers))
+        meter.add(1)
     if not bad:
         return files
     n_before = len(layers[0].rows)

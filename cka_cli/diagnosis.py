@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -28,6 +29,7 @@ from cka_cli.comparison import select_files, silent
 from cka_cli.engine import Progress
 from cka_cli.errors import DataError
 from cka_cli.memory import default_memory_bytes
+from cka_cli.progress import Meter
 from cka_cli.threads import in_order
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.
@@ -149,10 +151,11 @@ def _measure_layers(
         grams = read_layer(layers[place])
         return _Measured(measure_layer(grams, classes), grams.fingerprint, grams if place < n_kept else None)
 
+    meter = Meter(partial(progress, "measuring layers"), len(layers))
     measured = []
-    for done, each in enumerate(in_order(measure, range(len(layers)), n_workers), start=1):
+    for each in in_order(measure, range(len(layers)), n_workers):
         measured.append(each)
-        progress("measuring layers", done, len(layers))
+        meter.add(1)
     return measured
 
 
@@ -170,10 +173,11 @@ def _measure_pairs(
         one, other = (measured[place].grams or read_layer(layers[place]) for place in pair)
         return measure_pair(one, other, measured[pair[0]].numbers, measured[pair[1]].numbers, classes)
 
+    meter = Meter(partial(progress, "measuring pairs"), len(pairs))
     numbers = []
-    for done, each in enumerate(in_order(measure, pairs, n_workers), start=1):
+    for each in in_order(measure, pairs, n_workers):
         numbers.append(each)
-        progress("measuring pairs", done, len(pairs))
+        meter.add(1)
     return numbers
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from cka_cli.measures import MEASURES, values_from_sums
 from cka_cli.memory import give_back_freed_memory
 from cka_cli.names import Spec
 from cka_cli.plan import Plan
+from cka_cli.progress import Count, Meter, Share, parts_of, uncounted
 from cka_cli.task import Outcome, Task
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, gram_scales, gram_sums
@@ -27,7 +29,7 @@ from cka_cli.tiles import GramJob, gram_scales, gram_sums
 if TYPE_CHECKING:
     from cka_cli.batches import BatchSums
 
-# Called with the stage, and how much of it is done of how much in all.
+# Called with the stage, and how much of it is done of how much in all: first when it begins. From any thread.
 Progress = Callable[[str, int, int], None]
 # Of values below 2**53, up to which float64 holds every integer.
 _SCALE_OF_EXACT_INTEGERS = 2.0**-53
@@ -79,44 +81,42 @@ def _in_fold_order(task: Task, plan: Plan) -> tuple[Task, Folds | None]:
 
 def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Source], list[Factors]]:
     """Return the layers centred, in memory or ready to be read in pieces, and the factors of those that need them."""
-    total = sum(layer.layer.n_bytes for layer in task.layers)
-    done = [0]
+    meter = Meter(partial(progress, "reading"), sum(layer.layer.n_bytes for layer in task.layers))
 
-    def count(n_bytes: int) -> None:
-        done[0] += n_bytes
-        progress("reading", min(done[0], total), total)
-
-    def open_one(place: int) -> tuple[Source, Factors | None]:
+    def open_one(place: int, share: Share) -> tuple[Source, Factors | None]:
         layer = task.layers[place]
         if not task.pair_measures:
             if plan.in_memory:
-                return load_centred(layer, task.dtype, count), None
-            return survey(layer, task.dtype, plan.n_slices[place], count), None
-        # Factorising takes far longer than reading, so a layer counts when it is factorised.
+                return load_centred(layer, task.dtype, share.add), None
+            return survey(layer, task.dtype, plan.n_slices[place], share.add), None
+        # Factorising takes far longer than reading, so bytes count as they are factorised.
+        count = parts_of(layer.layer.n_bytes, share.add)
         if not plan.in_memory:
-            streamed = survey(layer, task.dtype, plan.n_slices[place], lambda n_bytes: None)
-            factors = _streamed_factors(task, streamed)
-            count(layer.layer.n_bytes)
-            return streamed, factors
-        centred = load_centred(layer, np.dtype(np.float64), lambda n_bytes: None)
-        factors = factorise_layer(centred, with_columns=task.needs_columns)
-        count(layer.layer.n_bytes)
+            streamed = survey(layer, task.dtype, plan.n_slices[place], uncounted)
+            return streamed, _streamed_factors(task, streamed, count)
+        centred = load_centred(layer, np.dtype(np.float64), uncounted)
+        factors = factorise_layer(centred, with_columns=task.needs_columns, count=count)
         if task.gram_measures:
             return centred.as_dtype(task.dtype), factors
         nothing = np.empty((layer.n_examples, 0))
         return CentredLayer(centred.label, nothing, centred.mean, centred.scale, centred.is_constant), factors
 
-    opened = list(in_order(open_one, range(len(task.layers)), plan.n_threads))
+    def open_and_count(place: int) -> tuple[Source, Factors | None]:
+        share = meter.share(task.layers[place].layer.n_bytes)
+        opened = open_one(place, share)
+        share.end()  # of layers of which not all rows are read, too
+        return opened
+
+    opened = list(in_order(open_and_count, range(len(task.layers)), plan.n_threads))
     return [source for source, _ in opened], [factors for _, factors in opened if factors is not None]
 
 
-def _streamed_factors(task: Task, source: StreamedLayer) -> Factors:
+def _streamed_factors(task: Task, source: StreamedLayer, count: Count) -> Factors:
     """Return the factors of a layer that is not held: in float64, in slices as wide as they are taken in."""
     layer = source.layer
     n_slice = n_block_features(layer.n_examples, layer.n_features, layer.n_step)
-    return factorise_layer(
-        replace(source, dtype=np.dtype(np.float64), n_slice=n_slice), with_columns=task.needs_columns
-    )
+    wider = replace(source, dtype=np.dtype(np.float64), n_slice=n_slice)
+    return factorise_layer(wider, with_columns=task.needs_columns, count=count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def _add_gram_values(
     progress: Progress,
     checkpoint: Checkpoint,
 ) -> None:
-    for each in _gram_sums(task, plan, sources, folds, lambda *done: progress("comparing", *done), checkpoint):
+    for each in _gram_sums(task, plan, sources, folds, partial(progress, "comparing"), checkpoint):
         kernel = each.spec
         if kernel.name == "linear" and isinstance(each.sums, GramSums):
             outcome.effective_dimensions = each.sums.effective_dimensions()
@@ -171,13 +171,13 @@ def _gram_sums(
     plan: Plan,
     sources: Sequence[Source],
     folds: Folds | None,
-    progress: Callable[[int, int], None],
+    report: Callable[[int, int], None],
     checkpoint: Checkpoint,
 ) -> list[_OfKernel]:
     needs = frozenset(KERNELS[spec.name].needs for spec in task.kernels)
     layers = list(in_order(lambda source: prepare(source, needs), sources, plan.n_threads))
     if plan.route == "features":
-        sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, progress, checkpoint, folds)
+        sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, report, checkpoint, folds)
         return [_OfKernel(spec, sums, gram_scales(layers, spec), layers) for spec in task.kernels]
     several_tiles = plan.route == "batches" or (plan.in_memory and plan.n_tiles > 1)
     job = GramJob(
@@ -186,13 +186,13 @@ def _gram_sums(
     )  # fmt: skip
     all_sums: list[GramSums | BatchSums] = []
     if task.n_batch is None:
-        job, of_kernels = gram_sums(job, progress, checkpoint)
+        job, of_kernels = gram_sums(job, report, checkpoint)
         all_sums += of_kernels
     else:
         from cka_cli.batches import batch_sums, shuffled_orders
 
         orders = shuffled_orders(job.n_examples, task.n_passes, task.seed)
-        job, of_batches = batch_sums(job, orders, task.n_batch, plan.n_threads, progress, checkpoint)
+        job, of_batches = batch_sums(job, orders, task.n_batch, plan.n_threads, report, checkpoint)
         all_sums += of_batches
     return [
         _OfKernel(spec, of_kernel, gram_scales(job.layers, spec), job.layers)
@@ -219,6 +219,7 @@ def _add_pair_values(
     state: dict[str, Array] = {"table": table, "n_done": np.zeros(1, np.int64)}
     checkpoint.restore(_PAIRS, state)
     left = pairs[int(state["n_done"][0]) :]
+    meter = Meter(partial(progress, "comparing pairs"), len(pairs), len(pairs) - len(left))
     for (row, column), values in zip(left, in_order(both_ways, left, plan.n_threads), strict=True):
         for place, (forth, back) in enumerate(values):
             table[:, place, row, column] = forth
@@ -226,7 +227,7 @@ def _add_pair_values(
                 table[:, place, column, row] = back
         state["n_done"] += 1
         checkpoint.keep(_PAIRS, lambda: state)
-        progress("comparing pairs", int(state["n_done"][0]), len(pairs))
+        meter.add(1)
     outcome.values |= {(spec, None): table[0, place] for place, spec in enumerate(task.pair_measures)}
     outcome.chances |= {(spec, None): table[1, place] for place, spec in enumerate(task.pair_measures)}
 

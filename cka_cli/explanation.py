@@ -1,8 +1,8 @@
 """The guts of `cka explain`: two addresses and options in, an Explanation out. Prints nothing; progress by callback."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from cka_cli.errors import DataError, UsageError
 from cka_cli.factors import factorise_layer, work_bytes
 from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.names import Spec
+from cka_cli.progress import Count, Meter, parts_of, uncounted
 from cka_cli.sentence import sentence_of
 from cka_cli.threads import in_order
 
@@ -103,18 +104,15 @@ def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) 
     """Return the spectrum and the basis of each layer, worked out once for a layer that is given twice."""
     is_one = layers[0].label == layers[1].label
     todo = layers[:1] if is_one else layers
-    done, total = [0], sum(layer.layer.n_bytes for layer in todo)
-
-    def count(n_bytes: int) -> None:
-        done[0] += n_bytes
-        progress("reading", min(done[0], total), total)
-
-    decomposed = list(in_order(lambda layer: _decomposed(layer, count), todo, n_threads))
+    meter = Meter(partial(progress, "reading"), sum(layer.layer.n_bytes for layer in todo))
+    decomposed = list(in_order(lambda layer: _decomposed(layer, meter.add), todo, n_threads))
     return decomposed * 2 if is_one else decomposed
 
 
-def _decomposed(layer: SelectedLayer, count: Callable[[int], None]) -> tuple[Spectrum, Float64]:
-    factors = factorise_layer(load_centred(layer, np.dtype(np.float64), count))
+def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
+    # Factorising takes far longer than reading, so bytes count as they are factorised.
+    centred = load_centred(layer, np.dtype(np.float64), uncounted)
+    factors = factorise_layer(centred, count=parts_of(layer.layer.n_bytes, count))
     if factors.rank == 0:
         raise DataError(
             f"{layer.label}: constant (every example is the same), so it has no components; give a layer that varies"

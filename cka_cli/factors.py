@@ -12,9 +12,12 @@ import numpy as np
 
 from cka_cli.arrays import Float64
 from cka_cli.centred import Source
+from cka_cli.progress import Count, parts_of, uncounted
 
 # Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
 _BLOCK = 4
+# What decompositions take for each n_rows × n_columns², in multiplications of a product; a triangle alone takes less.
+_QR, _TRIANGLE, _SVD = 5.0, 2.0, 14.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +67,19 @@ class Factors:
         return min(self.rank, int(np.searchsorted(shares, variance * shares[-1] * (1 - 1e-12))) + 1)
 
 
-def factorise_layer(source: Source, *, with_columns: bool = False) -> Factors:
+def factorise_layer(source: Source, *, with_columns: bool = False, count: Count = uncounted) -> Factors:
     """Return the factors of a layer, read in blocks of rows or of features.
 
     source : float64, centred up to a shift. A streamed one with more features than examples gives slices of
-    `n_block_features`, or wider ones.
+    `n_block_features`, or wider ones. count : called with each part of the whole that is done.
     Rank: singular values above max(n_examples, n_features) × 2⁻⁵² × the largest count (numpy's matrix_rank).
     Cost: one QR and one SVD of the smaller side; layers with more features than examples are read once more for
     `columns`. Memory: `work_bytes`, and the factors.
     """
     n_examples, n_features = source.n_examples, source.n_features
-    is_wide = n_features > n_examples
-    basis, singular_values, columns = _of_wide(source) if is_wide else _of_tall(source)
+    work = _work(n_examples, n_features, with_columns=with_columns)
+    of_source = _of_wide if n_features > n_examples else _of_tall
+    basis, singular_values, columns = of_source(source, parts_of(1 / work, count))
     tolerance = singular_values[0] * max(n_examples, n_features) * np.finfo(np.float64).eps
     rank = min(int(np.count_nonzero(singular_values > tolerance)), n_examples - 1)
     basis, singular_values = basis[:, :rank], singular_values[:rank]
@@ -85,6 +89,7 @@ def factorise_layer(source: Source, *, with_columns: bool = False) -> Factors:
         columns = np.empty((rank, n_features))
         for features, block in _column_blocks(source):
             columns[:, features] = basis.T @ block
+            count(n_examples**2 * block.shape[1] / work)
     else:
         columns = columns[:rank]
     return Factors(source.label, n_features, basis, singular_values, columns)
@@ -105,13 +110,26 @@ def work_bytes(n_examples: int, n_features: int, n_step: int = 1) -> int:
     return 24 * n_rows * n_features + 64 * smaller**2
 
 
-def _of_wide(source: Source) -> tuple[Float64, Float64, None]:
+def _work(n_examples: int, n_features: int, *, with_columns: bool) -> float:
+    """Return about what the steps take in all, in multiplications of a product: as they are counted below."""
+    smaller = min(n_examples, n_features)
+    svd = _SVD * smaller**3
+    if n_features > n_examples:
+        n_joined = n_features + (-(-n_features // n_block_features(n_examples, n_features)) - 1) * n_examples
+        return svd + n_examples**2 * (_TRIANGLE * n_joined + with_columns * n_features)
+    n_joined = _n_row_blocks(n_examples, n_features) * n_features
+    return svd + n_features**2 * ((_QR + 1) * n_examples + (_QR + 1) * n_joined)
+
+
+def _of_wide(source: Source, count: Count) -> tuple[Float64, Float64, None]:
     """Return U and S of X = R'Q', by the triangle R of all features as rows, which blocks are added to in turn."""
     triangle = np.empty((0, source.n_examples))
     for _, block in _column_blocks(source):
         rows = np.concatenate([triangle, block.T]) if len(triangle) else block.T
         triangle = np.asarray(np.linalg.qr(rows, mode="r"))
+        count(_TRIANGLE * len(rows) * source.n_examples**2)
     left, singular_values, _ = np.linalg.svd(triangle.T, full_matrices=False)
+    count(_SVD * source.n_examples**3)
     return left, singular_values, None
 
 
@@ -125,7 +143,7 @@ def _column_blocks(source: Source) -> Iterator[tuple[slice, Float64]]:
             yield slice(features.start + start, features.start + start + block.shape[1]), block
 
 
-def _of_tall(source: Source) -> tuple[Float64, Float64, Float64]:
+def _of_tall(source: Source, count: Count) -> tuple[Float64, Float64, Float64]:
     """Return U, S and S V' of X = Q R, by a QR of each block of rows and one of all their triangles."""
     n_examples, n_features = source.n_examples, source.n_features
     basis = np.empty((n_examples, n_features))
@@ -139,11 +157,14 @@ def _of_tall(source: Source) -> tuple[Float64, Float64, Float64]:
     for rows in blocks:
         basis[rows], triangle = np.linalg.qr(basis[rows])
         triangles.append(triangle)
+        count(_QR * (rows.stop - rows.start) * n_features**2)
     joined, triangle = np.linalg.qr(np.concatenate(triangles))
     left, singular_values, right = np.linalg.svd(triangle, full_matrices=False)
     joined = joined @ left
+    count((_QR + 1) * len(joined) * n_features**2 + _SVD * n_features**3)
     for place, rows in enumerate(blocks):
         basis[rows] = basis[rows] @ joined[place * n_features : (place + 1) * n_features]
+        count((rows.stop - rows.start) * n_features**2)
     return basis, singular_values, singular_values[:, None] * right
 
 

@@ -6,6 +6,7 @@ side by side, and a block of rows adds one product.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,11 +15,18 @@ from cka_cli.centred import Source
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_sums import GramSums
+from cka_cli.progress import Count, Meter, uncounted
 from cka_cli.threads import in_order
 
 _STAGE = "features"
 # Bytes of products that are gone through for every fold in one go: few enough to stay in a core's cache.
 _CHUNK_BYTES = 1 << 18
+# Features of X that are multiplied with those of Y in one go: few enough to count what is done.
+_FEATURES_AT_ONCE = 512
+# A symmetric product, in products of as many features with each other.
+_OWN = 0.65
+# Squaring an entry of the products and adding it up, in multiplications of a product: of each fold.
+_SQUARE = 50
 
 
 @dataclass(frozen=True)
@@ -35,19 +43,53 @@ class BlockProducts:
     squared_norms: Float64
 
 
-def block_products(layers: Sequence[Source], x: slice, y: slice, rows: slice) -> BlockProducts:
-    """Return what one block of rows adds: a pure function, whose results are added up."""
+def block_products(
+    layers: Sequence[Source], x: slice, y: slice, rows: slice, count: Count = uncounted
+) -> BlockProducts:
+    """Return what one block of rows adds: a pure function, whose results are added up.
+
+    count : called with the products done for each row, bit by bit.
+    """
     # In float64: the unbiased estimator takes off the squares of the norms, which float32 sums would not survive.
-    values = [_all_features(layer, rows).astype(np.float64) for layer in layers]
-    x_values = np.concatenate(values[x], axis=1)
-    y_values = x_values if x == y else np.concatenate(values[y], axis=1)
-    own = [] if x == y else [block.T @ block for block in values]
+    x_values, values = _side_by_side(layers[x], rows)
+    y_values, own = x_values, []
+    if x != y:
+        y_values, of_y = _side_by_side(layers[y], rows)
+        values += of_y
+        for block in values:
+            own.append(block.T @ block)
+            count(_OWN * len(block) * block.shape[1] ** 2)
     return BlockProducts(
-        x_values.T @ y_values,
+        _cross_products(x_values, y_values, count),
         own,
         [block.sum(axis=0) for block in values],
         np.array([np.einsum("ij,ij->i", block, block) for block in values]),
     )
+
+
+def _side_by_side(layers: Sequence[Source], rows: slice) -> tuple[Float64, list[Float64]]:
+    """Return some rows of all layers in one array, and the part of each layer in it."""
+    ends = np.cumsum([0, *(layer.n_features for layer in layers)]).tolist()
+    values = np.empty((rows.stop - rows.start, ends[-1]))
+    blocks = [values[:, start:stop] for start, stop in pairwise(ends)]
+    for layer, block in zip(layers, blocks, strict=True):
+        for features, part in layer.slices(rows):
+            block[:, features] = part
+    return values, blocks
+
+
+def _cross_products(x_values: Float64, y_values: Float64, count: Count) -> Float64:
+    """Return X'Y; of X'X the part above the diagonal is worked out and mirrored."""
+    n_x, is_symmetric = x_values.shape[1], x_values is y_values
+    products = np.empty((n_x, y_values.shape[1]))
+    for start in range(0, n_x, _FEATURES_AT_ONCE):
+        stop = min(start + _FEATURES_AT_ONCE, n_x)
+        first = start if is_symmetric else 0
+        np.matmul(x_values[:, start:stop].T, y_values[:, first:], out=products[start:stop, first:])
+        if is_symmetric:
+            products[stop:, start:stop] = products[start:stop, stop:].T
+        count(len(x_values) * (stop - start) * (y_values.shape[1] - first))
+    return products
 
 
 def _all_features(layer: Source, rows: slice) -> Array:
@@ -61,12 +103,13 @@ def feature_sums(
     y: slice,
     n_rows: int,
     n_threads: int,
-    progress: Callable[[int, int], None],
+    report: Callable[[int, int], None],
     checkpoint: Checkpoint,
     folds: Folds | None = None,
 ) -> GramSums:
     """Return the Gram sums of the linear kernel, in scaled units, exact for the biased and the unbiased estimator.
 
+    report : called with the work done and all there is.
     Cost: n·p·q multiplications for all pairs together, p and q the features of all layers of X and of Y. With folds
     the layers are gone through twice, and the products of each fold are kept.
     """
@@ -81,26 +124,40 @@ def feature_sums(
     state = {f"{number} {place}": values for number, each in enumerate(of_folds) for place, values in each.arrays()}
     state |= {"diagonals": sums.diagonals, "n_added": np.zeros(1, np.int64)}
     checkpoint.restore(_STAGE, state)
-    n_steps = len(runs) + (len(blocks) if folds else 0)
-    left = runs[int(state["n_added"][0]) :]
-    results = in_order(lambda run: block_products(layers, x, y, run[1]), left, n_threads)
+    n_before = int(state["n_added"][0])
+    left = runs[n_before:]
+    work_of_row, work_of_folds = _work(layers, x, y, len(of_folds) if folds else 0)
+    meter = Meter(
+        report,
+        work_of_row * n_examples + work_of_folds,
+        work_of_row * sum(rows.stop - rows.start for _, rows in runs[:n_before]),
+    )
+    results = in_order(lambda run: block_products(layers, x, y, run[1], meter.add), left, n_threads)
     for (fold, rows), block in zip(left, results, strict=True):
         of_folds[fold].add(block)
         sums.diagonals[:, rows] = block.squared_norms
         state["n_added"] += 1
         checkpoint.keep(_STAGE, lambda: state)
-        progress(int(state["n_added"][0]), n_steps)
     if not folds:
         _set_sums(sums, of_folds[0], layers)
         _take_off_diagonals(sums)
         return sums
     totals = [np.array(of_layer) for of_layer in zip(*(each.totals for each in of_folds), strict=True)]
     row_sums = in_order(lambda rows: _fold_row_sums(layers, totals, rows), blocks, n_threads)
-    for done, (rows, part) in enumerate(zip(blocks, row_sums, strict=True), start=len(runs) + 1):
+    for rows, part in zip(blocks, row_sums, strict=True):
         sums.fold_row_sums[:, :, rows] = part
-        progress(done, n_steps)
-    _set_fold_sums(sums, of_folds, layers, folds)
+    _set_fold_sums(sums, of_folds, layers, folds, meter.add)
+    meter.end()
     return sums
+
+
+def _work(layers: Sequence[Source], x: slice, y: slice, n_folds: int) -> tuple[float, float]:
+    """Return the products of features for each row, and what telling folds apart takes on top, in such products."""
+    widths = [layer.n_features for layer in layers]
+    n_x, n_y = sum(widths[x]), sum(widths[y])
+    own = 0.0 if x == y else _OWN * sum(width**2 for width in widths)
+    cross = n_x * (n_x + min(n_x, _FEATURES_AT_ONCE)) / 2 if x == y else float(n_x * n_y)
+    return cross + own, _SQUARE * n_folds * (n_x * n_y + own / _OWN)
 
 
 class _Products:
@@ -145,16 +202,18 @@ def _fold_row_sums(layers: Sequence[Source], totals: Sequence[Float64], rows: sl
     return np.stack(parts, axis=1)
 
 
-def _set_fold_sums(sums: GramSums, of_folds: Sequence[_Products], layers: Sequence[Source], folds: Folds) -> None:
+def _set_fold_sums(
+    sums: GramSums, of_folds: Sequence[_Products], layers: Sequence[Source], folds: Folds, count: Count
+) -> None:
     """Set the sums over all entries and what each fold has part in: ‖C‖² and ‖C‖² − ‖C − C_fold‖² of products C."""
     x, y, diagonals = sums.x, sums.y, sums.diagonals
-    cross, without = _squares_without([each.cross for each in of_folds], layers[x], layers[y])
+    cross, without = _squares_without([each.cross for each in of_folds], layers[x], layers[y], count)
     sums.cross[...], sums.fold_cross[...] = cross, cross - without
     if x == y:
         sums.norms[...] = np.diagonal(cross)
         sums.fold_norms[...] = np.einsum("fii->fi", sums.fold_cross)
     for place in range(len(of_folds[0].own)):
-        own, own_without = _squares_without([each.own[place] for each in of_folds], *([layers[place]],) * 2)
+        own, own_without = _squares_without([each.own[place] for each in of_folds], *([layers[place]],) * 2, count)
         sums.norms[place], sums.fold_norms[:, place] = own[0, 0], (own - own_without)[:, 0, 0]
     for fold in range(len(folds.sizes)):
         inside = folds.of_example == fold
@@ -168,7 +227,7 @@ def _set_fold_sums(sums: GramSums, of_folds: Sequence[_Products], layers: Sequen
 
 
 def _squares_without(
-    of_folds: Sequence[Float64], x_layers: Sequence[Source], y_layers: Sequence[Source]
+    of_folds: Sequence[Float64], x_layers: Sequence[Source], y_layers: Sequence[Source], count: Count
 ) -> tuple[Float64, Float64]:
     """Return ‖C‖² of every pair of layers for C the sum of the folds' products, and for C without each of them."""
     n_rows = sum(layer.n_features for layer in x_layers)
@@ -183,6 +242,7 @@ def _squares_without(
         total[place] += _squares_of_row(chunk, y_layers)
         for fold, products in enumerate(of_folds):
             without[fold, place] += _squares_of_row(chunk - products[start:stop], y_layers)
+        count(_SQUARE * len(of_folds) * chunk.size)
     return total, without
 
 

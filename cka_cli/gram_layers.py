@@ -10,6 +10,7 @@ from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.centred import CentredLayer, Source
 from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.names import Spec
+from cka_cli.progress import Count, uncounted
 
 Tile = tuple[slice, slice]
 NO_TERMS = RowTerms(*(np.empty(0),) * 3)
@@ -86,12 +87,12 @@ def has_gram(layer: GramLayer, spec: Spec) -> bool:
 
 
 def tile_inputs(
-    layer: GramLayer, tile: Tile, needs: frozenset[str], out: Array | None = None
+    layer: GramLayer, tile: Tile, needs: frozenset[str], out: Array | None = None, count: Count = uncounted
 ) -> tuple[dict[str, Array], RowTerms, RowTerms]:
     """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
 
     needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`.
-    out : where products may be put, if it has their dtype.
+    out : where products may be put, if it has their dtype. count : called with each part of the whole that is done.
     """
     rows, columns = tile
     shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -108,6 +109,7 @@ def tile_inputs(
             row_sums.add(row_values, source.mean[features])
             if not is_diagonal:
                 column_sums.add(column_values, source.mean[features])
+        count((features.stop - features.start) / source.n_features)
     row_terms = layer.row_terms.rows(rows.start, rows.stop) if layer.row_terms else row_sums.result()
     column_terms = row_terms
     if not is_diagonal:

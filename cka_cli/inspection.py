@@ -1,6 +1,7 @@
 """The guts of `cka inspect`: what files hold, and trouble that shows before any comparison."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
 from cka_cli.errors import DataError, nearest
+from cka_cli.progress import Meter
 
 
 def inspect(
@@ -37,10 +39,11 @@ def inspect(
             for name, why in file.refused.items()
             if name in wanted
         ]
+    meter = Meter(partial(progress, "scanning"), len(found))
     inspected = []
-    for done, (array, is_layer) in enumerate(found, start=1):
+    for array, is_layer in found:
         inspected.append(_inspect_array(array, is_layer=is_layer, scan=scan))
-        progress("scanning", done, len(found))
+        meter.add(1)
     order = {address: place for place, address in enumerate(dict.fromkeys(split_address(a)[0] for a in addresses))}
     return sorted([*inspected, *result], key=lambda each: order[each.file])
 

@@ -261,6 +261,7 @@ class Kernel:
     needs : `products` of centred rows, `saved` (products and terms of rows), squared `distances`, or `l1` distances.
     keeps_single : whether float32 holds its tile; the others are float64 always. weighs_rows_alike : whether a row much
         smaller than others counts as much, so that its digits in float32 do not do.
+    entry_work : what an entry takes beside what it is a function of, in multiplications of a float32 product.
     """
 
     tile: TileFunction
@@ -269,27 +270,34 @@ class Kernel:
     needs: str = "products"
     keeps_single: bool = False
     weighs_rows_alike: bool = False
+    entry_work: int = 0
     note: str = ""
 
 
 _GAMMA = "gamma = 1/n_features unless given"
 KERNELS: dict[str, Kernel] = {
     "linear": Kernel(linear_tile, "x'y", "orthogonal maps, shift", keeps_single=True, note="features centred"),
-    "polynomial": Kernel(polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", note=_GAMMA),
+    "polynomial": Kernel(
+        polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", entry_work=200, note=_GAMMA
+    ),
     "rbf": Kernel(
         rbf_tile,
         "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
         "orthogonal maps, shift; with sigma isotropic scale",
         needs="distances",
         keeps_single=True,
+        entry_work=75,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
-    "sigmoid": Kernel(sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved", note=_GAMMA),
+    "sigmoid": Kernel(
+        sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved", entry_work=800, note=_GAMMA
+    ),
     "laplacian": Kernel(
         laplacian_tile,
         "exp(-gamma |x-y|₁)",
         "permutations and signs of features, shift",
         needs="l1",
+        entry_work=500,
         note=_GAMMA + "; slow: no matrix product",
     ),
     "cosine": Kernel(
@@ -298,6 +306,7 @@ KERNELS: dict[str, Kernel] = {
         "orthogonal maps, scale of each example",
         needs="saved",
         weighs_rows_alike=True,
+        entry_work=160,
         note="features as saved",
     ),
 }

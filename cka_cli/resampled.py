@@ -51,8 +51,7 @@ def add_statistics(
             pairings = random_pairings(sums.n_examples, task.seed, groups)
             counted = counted_p_values(
                 layers, kernel, pairings, n_permutations, task.x, task.y, is_unbiased=is_unbiased,
-                n_threads=plan.n_threads, progress=lambda done, of: progress("permuting", done, of),
-                checkpoint=checkpoint,
+                n_threads=plan.n_threads, progress=progress, checkpoint=checkpoint,
             )  # fmt: skip
             p_value, of_max = counted.p_value, counted.p_value_of_max
         for spec in task.gram_measures:

@@ -8,6 +8,7 @@ a search over many pairs can be judged too.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -29,6 +30,7 @@ from cka_cli.permutations import (
     permutation_moments,
     stack,
 )
+from cka_cli.progress import Count, Meter, uncounted
 from cka_cli.threads import in_order
 
 # Rows from which the skewness is worked out, at a cost of their third power: all of them where they are few, else so
@@ -152,36 +154,53 @@ def counted_p_values(
     *,
     is_unbiased: bool,
     n_threads: int,
-    progress: Callable[[int, int], None],
+    progress: Callable[[str, int, int], None],
     checkpoint: Checkpoint,
 ) -> Counted:
     """Return p-values by counting the permutations that give as much CKA, or HSIC, or more.
 
+    progress : called with the stage, and how much of it is done of how much in all.
     Holds the Gram matrices of all layers. Cost: n² multiplications for each pair and permutation.
     """
     n = layers[0].source.n_examples
     centre = u_centred_gram if is_unbiased else centred_gram
     everything = np.arange(n)
-    grams = list(in_order(lambda layer: _of_unit_norm(centre(gram_matrix(layer, everything, spec))), layers, n_threads))
+    meter = Meter(partial(progress, "preparing permutations"), 2 * len(layers))
+
+    def centred(layer: GramLayer) -> Float64:
+        gram = gram_matrix(layer, everything, spec)
+        meter.add(1)
+        gram = _of_unit_norm(centre(gram))
+        meter.add(1)
+        return gram
+
+    grams = list(in_order(centred, layers, n_threads))
     rows, columns = np.triu_indices(n, 1)
     x_above = np.stack([gram[rows, columns] for gram in grams[x]])
     x_diagonals, y_diagonals = (np.stack([np.diagonal(gram) for gram in grams[side]]) for side in (x, y))
 
-    def similarities(order: Indices) -> Float64:
+    def similarities(order: Indices, count: Count = uncounted) -> Float64:
         places = order[rows] * n + order[columns]
-        above = np.stack([gram.take(places) for gram in grams[y]])
-        return np.asarray(2 * x_above @ above.T + x_diagonals @ y_diagonals[:, order].T)
+        above = np.empty((len(grams[y]), len(places)))
+        for of_layer, gram in zip(above, grams[y], strict=True):
+            of_layer[...] = gram.take(places)
+            count(1)
+        result = 2 * x_above @ above.T + x_diagonals @ y_diagonals[:, order].T
+        count(1)
+        return np.asarray(result)
 
     observed = similarities(everything) - _TIE
     n_at_least, n_max, n_done = np.zeros(observed.shape), np.zeros(observed.shape), np.zeros(1, np.int64)
     stage, state = f"permutations {spec} {is_unbiased}", {"alone": n_at_least, "max": n_max, "n_done": n_done}
     checkpoint.restore(stage, state)
-    for result in in_order(similarities, islice(pairings, int(n_done[0]), n_permutations), n_threads):
+    n_steps = len(grams[y]) + 1
+    meter = Meter(partial(progress, "permuting"), n_steps * n_permutations, n_steps * int(n_done[0]))
+    left = islice(pairings, int(n_done[0]), n_permutations)
+    for result in in_order(lambda order: similarities(order, meter.add), left, n_threads):
         n_at_least += result >= observed
         n_max += np.nanmax(result, initial=-np.inf) >= observed
         n_done += 1
         checkpoint.keep(stage, lambda: state)
-        progress(int(n_done[0]), n_permutations)
     is_missing = np.isnan(observed)
     p_value, of_max = (counted_p_value(count, n_permutations) for count in (n_at_least, n_max))
     return Counted(np.where(is_missing, np.nan, p_value), np.where(is_missing, np.nan, of_max))

@@ -19,9 +19,11 @@ from cka_cli.folds import Folds
 from cka_cli.gram_layers import NO_TERMS, GramLayer, Tile, has_gram, sampled_distances, tile_inputs
 from cka_cli.gram_sums import GramSums, TileSums, tile_sums
 from cka_cli.names import Spec
+from cka_cli.progress import Count, Meter, parts_of, uncounted
 from cka_cli.threads import in_order
+from cka_cli.work import MEDIAN_OF_KEPT, MEDIAN_PASSES, n_entries, work_of_inputs, work_of_kernels
 
-Progress = Callable[[int, int], None]
+_DISTANCES = frozenset({"distances"})
 # Stages of a checkpoint.
 _TILES, _MEDIANS = "tiles", "medians"
 
@@ -74,10 +76,12 @@ def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
     return off + [(rows, rows) for rows in blocks]
 
 
-def gram_sums(job: GramJob, progress: Progress, checkpoint: Checkpoint) -> tuple[GramJob, list[GramSums]]:
+def gram_sums(
+    job: GramJob, report: Callable[[int, int], None], checkpoint: Checkpoint
+) -> tuple[GramJob, list[GramSums]]:
     """Return the Gram sums of every kernel of the job, and the job with the medians that its kernels needed.
 
-    progress : called with tiles done and tiles in all. The same for any number of threads: tiles are added in order.
+    report : called with the work done and all there is. The same for any number of threads: tiles are added in order.
     checkpoint : from which the sums go on, and in which they are kept.
     Cost: n²p multiplications per layer, whatever the number of kernels, measures and pairs; twice that when a median
     is needed and the distances are not kept.
@@ -87,25 +91,64 @@ def gram_sums(job: GramJob, progress: Progress, checkpoint: Checkpoint) -> tuple
     by_median = [place for place, spec in enumerate(job.kernels) if spec.get("sigma") is not None]
     others = [place for place in range(len(job.kernels)) if place not in by_median]
     ledger = _Ledger(sums, checkpoint)
-    if not by_median:
-        _add_tiles(job, tiles, ledger, others, lambda done: progress(done, len(tiles)))
+    if by_median and job.keep_distances and not checkpoint.is_resumed:  # distances are not saved
+        meter = Meter(report, _work_with_kept(job, tiles, by_median, others))
+        kept = _add_tiles(job, tiles, ledger, others, meter.add)
+        job = replace(with_medians(job, tiles, kept, checkpoint, meter), keep_distances=False)
+        _add_tiles(job, tiles, ledger, by_median, meter.add, kept)
         return _with_rounding(job, sums)
-    if not job.keep_distances or checkpoint.is_resumed:  # distances are not saved: they are worked out again
-        job = replace(job, keep_distances=False)
-        # All layers' distances take as long as all tiles, each time that they are worked out.
-        n_first = n_median_passes(job.n_examples, job.n_kept) * len(tiles)
-        n_steps = n_first + len(tiles)
-        job = with_medians(
-            job, tiles, None, checkpoint, lambda done: progress(n_first * done // len(job.layers), n_steps)
-        )
-        for places in ledger.in_step(by_median, others):
-            _add_tiles(job, tiles, ledger, places, lambda done: progress(n_first + done, n_steps))
-        return _with_rounding(job, sums)
-    kept = _add_tiles(job, tiles, ledger, others, lambda done: progress(done, 2 * len(tiles)))
-    job = with_medians(job, tiles, kept, checkpoint, lambda done: None)
     job = replace(job, keep_distances=False)
-    _add_tiles(job, tiles, ledger, by_median, lambda done: progress(len(tiles) + done, 2 * len(tiles)), kept)
+    steps = ledger.in_step(by_median, others)
+    meter = Meter(report, *_work_and_done(job, tiles, steps, ledger, checkpoint))
+    if by_median:
+        job = with_medians(job, tiles, None, checkpoint, meter)
+    for places in steps:
+        _add_tiles(job, tiles, ledger, places, meter.add)
     return _with_rounding(job, sums)
+
+
+def _work_with_kept(job: GramJob, tiles: list[Tile], by_median: list[int], others: list[int]) -> float:
+    """Return the work of a job that keeps its distances: to work them out, to find their medians, to use them."""
+    rbfs = [job.kernels[place] for place in by_median]
+    of_medians = sum(_median_work(job, layer, tiles, is_kept=True) for layer in job.layers)
+    of_sums = len(job.layers) * sum(work_of_kernels(rbfs, tile) for tile in tiles)
+    return sum(_tile_work(_of_kernels(job, others), tile) for tile in tiles) + of_medians + of_sums
+
+
+def _work_and_done(
+    job: GramJob, tiles: list[Tile], steps: list[list[int]], ledger: "_Ledger", checkpoint: Checkpoint
+) -> tuple[float, float]:
+    """Return the work of a job that keeps no distances, and what an earlier run did of it."""
+    work = done = 0.0
+    for places in steps:
+        of_tiles = [_tile_work(_of_kernels(job, places), tile) for tile in tiles]
+        work, done = work + sum(of_tiles), done + sum(of_tiles[: ledger.n_added[places[0]]])
+    if any(spec.get("sigma") is not None for spec in job.kernels):
+        of_layers = np.array([_median_work(job, layer, tiles, is_kept=False) for layer in job.layers])
+        work, done = work + of_layers.sum(), done + of_layers[~np.isnan(_known_medians(job, checkpoint))].sum()
+    return work, done
+
+
+def _of_kernels(job: GramJob, places: list[int]) -> GramJob:
+    return replace(job, kernels=[job.kernels[place] for place in places])
+
+
+def _tile_work(job: GramJob, tile: Tile) -> float:
+    """Return the work of one tile of every layer."""
+    needs = job.needs | {"distances"} if job.keep_distances else job.needs
+    inputs = sum(work_of_inputs(layer, tile, needs) for layer in job.layers)
+    return inputs + len(job.layers) * work_of_kernels(job.kernels, tile)
+
+
+def _median_work(job: GramJob, layer: GramLayer, tiles: list[Tile], *, is_kept: bool) -> float:
+    """Return the work of finding the median of one layer."""
+    if layer.source.is_constant:
+        return 0.0
+    if is_kept:
+        return float(MEDIAN_OF_KEPT * sum(map(n_entries, tiles)))
+    of_passes = MEDIAN_PASSES[n_median_passes(job.n_examples, job.n_kept)]
+    inputs = len(of_passes) * sum(work_of_inputs(layer, tile, _DISTANCES) for tile in tiles)
+    return inputs + sum(of_passes) * sum(map(n_entries, tiles))
 
 
 class _Ledger:
@@ -118,7 +161,7 @@ class _Ledger:
 
     def in_step(self, first: list[int], second: list[int]) -> list[list[int]]:
         """Return the places of all kernels, in groups to which as many tiles have been added."""
-        if not second or self.n_added[first[0]] == self.n_added[second[0]]:
+        if not first or not second or self.n_added[first[0]] == self.n_added[second[0]]:
             return [sorted(first + second)]
         return [first, second]
 
@@ -149,22 +192,21 @@ def _add_tiles(
     tiles: list[Tile],
     ledger: _Ledger,
     places: list[int],
-    progress: Callable[[int], None],
+    count: Count,
     kept: list[list[Array]] | None = None,
 ) -> list[list[Array]]:
     """Add every tile that is missing to the sums of some kernels; return the distances of each where they are kept."""
-    job = replace(job, kernels=[job.kernels[place] for place in places])
+    job = _of_kernels(job, places)
     first = int(ledger.n_added[places[0]]) if places else 0
     results = in_order(
-        lambda place: tile_of_all_layers(job, tiles[place], kept[place] if kept else None),
+        lambda place: tile_of_all_layers(job, tiles[place], kept[place] if kept else None, count),
         range(first, len(tiles)),
         job.tiles_at_once,
     )
     distances = []
-    for done, result in enumerate(results, start=first + 1):
+    for result in results:
         ledger.add(places, result.sums)
         distances.append(result.distances)
-        progress(done)
     return distances
 
 
@@ -175,10 +217,13 @@ def tile_dtype(layers: Sequence[GramLayer], spec: Spec) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
-def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None) -> TileResult:
+def tile_of_all_layers(
+    job: GramJob, tile: Tile, kept: list[Array] | None = None, count: Count = uncounted
+) -> TileResult:
     """Return what one tile of every layer adds to the Gram sums of each kernel.
 
     kept : the squared distances of each layer in this tile, where they are known; they are used up.
+    count : called with the work done, bit by bit.
     """
     rows, columns = tile
     shape = (len(job.layers), rows.stop - rows.start, columns.stop - columns.start)
@@ -193,7 +238,8 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
         else:
             needs = job.needs | {"distances"} if job.keep_distances else job.needs
             out = tiles[0][place] if len(tiles) == 1 and not job.keep_distances else None
-            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs, out)
+            of_inputs = parts_of(work_of_inputs(layer, tile, needs), count)
+            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs, out, of_inputs)
         for number, spec in enumerate(job.kernels):
             if not has_gram(layer, spec):
                 tiles[number][place] = 0
@@ -204,10 +250,12 @@ def tile_of_all_layers(job: GramJob, tile: Tile, kept: list[Array] | None = None
             result = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
             if result is not out:
                 tiles[number][place] = result
+        count(work_of_kernels(job.kernels, tile) / 2)
         return inputs["distances"] if job.keep_distances else None
 
     distances = list(in_order(fill, range(len(job.layers)), job.layers_at_once))
     sums = [tile_sums(values, rows, columns, job.x, job.y, job.folds) for values in tiles]
+    count(len(job.layers) * work_of_kernels(job.kernels, tile) / 2)
     return TileResult(sums, [each for each in distances if each is not None])
 
 
@@ -216,15 +264,13 @@ def with_medians(
     tiles: list[Tile],
     kept: list[list[Array]] | None,
     checkpoint: Checkpoint,
-    progress: Callable[[int], None],
+    meter: Meter,
 ) -> GramJob:
     """Return the job with the exact median squared distance of every layer.
 
     kept : the squared distances of each tile and layer, where they are at hand; else they are worked out anew.
-    progress : called with the layers done.
     """
-    known = np.full(len(job.layers), np.nan)
-    checkpoint.restore(_MEDIANS, {"medians": known})
+    known = _known_medians(job, checkpoint)
 
     def with_median(place: int) -> GramLayer:
         layer = job.layers[place]
@@ -232,17 +278,19 @@ def with_medians(
             return layer
         if not np.isnan(known[place]):
             return _of_median(layer, float(known[place]))
+        share = meter.share(_median_work(job, layer, tiles, is_kept=kept is not None))
         if kept is None:
-            chunks: Callable[[], Iterator[Array]] = lambda: (_pair_distances(layer, tile) for tile in tiles)  # noqa: E731
+            chunks = _passes(job, layer, tiles, share.add)
             # The distances of m rows are not independent: their quantiles stray by about 1/√m, not 1/m.
-            sample, share = sampled_distances(layer), 0.2
+            sample, stray = sampled_distances(layer), 0.2
         else:
             chunks = lambda: (_each_pair_once(of_tile[place], tile) for of_tile, tile in zip(kept, tiles, strict=True))  # noqa: E731
             sample = np.concatenate([chunk[::97] for chunk in chunks()])
-            sample, share = sample[np.isfinite(sample)], 0.01
-        median = median_of_all_pairs(chunks, sample, job.n_examples, share=share, max_kept=job.n_kept // 2)
-        spread = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
-        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * spread:
+            sample, stray = sample[np.isfinite(sample)], 0.01
+        median = median_of_all_pairs(chunks, sample, job.n_examples, share=stray, max_kept=job.n_kept // 2)
+        share.end()
+        mean = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
+        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * mean:
             median = 0.0  # equal rows, told apart by rounding alone
         return _of_median(layer, median)
 
@@ -253,17 +301,33 @@ def with_medians(
         layers.append(layer)
         found[place] = layer.terms.typical_distance
         checkpoint.keep(_MEDIANS, lambda: {"medians": found}, at_once=len(layers) == len(job.layers))
-        progress(place + 1)
     return replace(job, layers=layers)
+
+
+def _known_medians(job: GramJob, checkpoint: Checkpoint) -> Float64:
+    """Return the medians that an earlier run found, shape (n_layers,), NaN where it found none."""
+    known = np.full(len(job.layers), np.nan)
+    checkpoint.restore(_MEDIANS, {"medians": known})
+    return known
 
 
 def _of_median(layer: GramLayer, median: float) -> GramLayer:
     return replace(layer, terms=replace(layer.terms, typical_distance=median))
 
 
-def _pair_distances(layer: GramLayer, tile: Tile) -> Array:
-    inputs, _, _ = tile_inputs(layer, tile, frozenset({"distances"}))
-    return _each_pair_once(inputs["distances"], tile)
+def _passes(job: GramJob, layer: GramLayer, tiles: list[Tile], count: Count) -> Callable[[], Iterator[Array]]:
+    """Return what gives the distances of a layer's pairs of rows, tile by tile, worked out anew at each call."""
+    works = iter(MEDIAN_PASSES[n_median_passes(job.n_examples, job.n_kept)])
+
+    def distances() -> Iterator[Array]:
+        per_entry = next(works, 0)
+        for tile in tiles:
+            of_inputs = parts_of(work_of_inputs(layer, tile, _DISTANCES), count)
+            inputs, _, _ = tile_inputs(layer, tile, _DISTANCES, count=of_inputs)
+            yield _each_pair_once(inputs["distances"], tile)
+            count(per_entry * n_entries(tile))
+
+    return distances
 
 
 def _each_pair_once(distances: Array, tile: Tile) -> Array:

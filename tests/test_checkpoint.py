@@ -16,6 +16,7 @@ import pytest
 
 import cka_cli.checkpoint
 import cka_cli.comparison
+import cka_cli.tiles
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.comparison import compare
 from cka_cli.errors import DataError
@@ -79,7 +80,7 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
     steps = []
     compare(*paths, **JOBS[job], progress=lambda *step: steps.append(step))
     n_resumed = 0
-    for stop in range(0, len(steps), max(1, len(steps) // 4)):
+    for stop in range(0, len(steps), max(1, len(steps) // 6)):
         left = [stop]
 
         def progress(*step, left=left):
@@ -95,21 +96,31 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
     assert n_resumed >= 2
 
 
-def test_steps_that_are_saved_are_not_done_again(paths, divided, tmp_path):
-    divided(route="gram", n_threads=1)
+def break_off_halfway(stage, done, total):
+    if stage == "comparing" and 2 * done >= total:
+        raise BrokenOffError
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_steps_that_are_saved_are_not_done_again(paths, divided, tmp_path, monkeypatch, kernel):
+    divided(route="gram", n_threads=1, keep_distances=False)
     file = str(tmp_path / "run.ckpt")
-    steps = []
-
-    def progress(stage, done, total):
-        steps.append((stage, done, total))
-        if (stage, done) == ("comparing", 9):
-            raise BrokenOffError
-
+    steps, works = [], []
+    original = cka_cli.tiles.tile_inputs
+    monkeypatch.setattr(
+        cka_cli.tiles, "tile_inputs", lambda *job, **more: works.append(job[1]) or original(*job, **more)
+    )
+    compare(*paths, kernels=[kernel])
+    n_in_all = len(works)
     with pytest.raises(BrokenOffError):
-        compare(*paths, checkpoint=file, progress=progress)
-    steps.clear()
-    compare(*paths, checkpoint=file, progress=lambda *step: steps.append(step))
-    assert next(done for stage, done, _ in steps if stage == "comparing") == 10
+        compare(*paths, kernels=[kernel], checkpoint=file, progress=break_off_halfway)
+    works.clear()
+    compare(*paths, kernels=[kernel], checkpoint=file, progress=lambda *step: steps.append(step))
+    comparing = [(done, total) for stage, done, total in steps if stage == "comparing"]
+    (begun, total), (ended, _) = comparing[0], comparing[-1]
+    assert ended == total
+    assert 0.3 < begun / total <= 0.5
+    assert 0.3 * n_in_all < len(works) < 0.8 * n_in_all
 
 
 def saved_checkpoint(paths, tmp_path):
@@ -259,13 +270,8 @@ def test_a_checkpoint_with_a_right_digest_and_a_wrong_header_is_damaged(paths, t
 def test_a_checkpoint_of_this_run_that_was_written_by_hand_is_damaged(paths, divided, tmp_path, change):
     divided(route="gram", n_threads=1)
     file = tmp_path / "run.ckpt"
-
-    def break_off(stage, done, total):
-        if (stage, done) == ("comparing", 5):
-            raise BrokenOffError
-
     with pytest.raises(BrokenOffError):
-        compare(*paths, checkpoint=str(file), progress=break_off)
+        compare(*paths, checkpoint=str(file), progress=break_off_halfway)
     body = file.read_bytes()[len(b"cka checkpoint 1\n") + 64 :]
     stop = 8 + int.from_bytes(body[:8], "little")
     header, stream = json.loads(body[8:stop]), io.BytesIO(body[stop:])

@@ -14,9 +14,11 @@ from cka_cli.activations import ReadOptions, select_layers
 from cka_cli.centred import load_centred, survey
 from cka_cli.comparison import compare, plan_comparison
 from cka_cli.errors import DataError
+from cka_cli.features import block_products
 from cka_cli.gram_layers import prepare
 from cka_cli.names import parse_kernel
 from cka_cli.plan import Plan
+from cka_cli.progress import uncounted
 from cka_cli.tiles import GramJob, tile_of_all_layers
 from tests import oracle
 
@@ -310,3 +312,20 @@ def test_a_layer_is_worked_in_where_it_was_read_and_the_file_stays_as_it_is(tmp_
     assert peak < (1.5 if storage == "plain" else 3.5) * saved.nbytes
     np.testing.assert_allclose(centred.values, (saved - saved.mean(axis=0)) * centred.scale, atol=1e-6)
     np.testing.assert_array_equal(layer.read(0, 400, slice(0, 700)), saved)
+
+
+@pytest.mark.parametrize("with_itself", [True, False])
+def test_features_are_multiplied_a_run_at_a_time(tmp_path, with_itself):
+    path = save_layers(tmp_path / "a.h5", 40, [700, 3, 600], 0, np.float64, "plain")
+    layers = [
+        load_centred(layer, np.dtype(np.float64), uncounted) for layer in select_layers([path], ReadOptions())[0].layers
+    ]
+    x, y = (slice(0, 3), slice(0, 3)) if with_itself else (slice(0, 2), slice(2, 3))
+    products = block_products(layers, x, y, slice(5, 25))
+    all_values = [layer.values[5:25] for layer in layers]
+    x_values, y_values = np.concatenate(all_values[x], axis=1), np.concatenate(all_values[y], axis=1)
+    np.testing.assert_allclose(products.cross, x_values.T @ y_values, atol=1e-12)
+    assert len(products.own) == (0 if with_itself else 3)
+    for own, values in zip(products.own, all_values, strict=False):
+        np.testing.assert_allclose(own, values.T @ values, atol=1e-12)
+    np.testing.assert_allclose(products.squared_norms, [(values**2).sum(axis=1) for values in all_values], atol=1e-12)

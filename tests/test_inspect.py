@@ -101,7 +101,7 @@ def test_globs_choose_and_progress_counts(troubled, tmp_path):
     assert [(array.file, array.name) for array in found] == [
         (other, "conv2"), (troubled, "conv1"), (troubled, "constant"),
     ]  # fmt: skip
-    assert stages == [("scanning", done, 3) for done in (1, 2, 3)]
+    assert stages == [("scanning", done, 3) for done in (0, 1, 2, 3)]
     with pytest.raises(
         DataError, match=r"a.h5::conv7: no such layer; did you mean 'conv1'\? \(the file has conv1, .*\)$"
     ):

@@ -1,10 +1,16 @@
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from cka_cli.progress import shown_progress, time_left
+import cka_cli.comparison
+from cka_cli import progress as of_progress
+from cka_cli.comparison import compare
+from cka_cli.progress import Meter, shown_progress, time_left
 
 
 class Terminal(io.StringIO):
@@ -25,11 +31,11 @@ def test_a_terminal_sees_stages_and_then_nothing_of_them(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     shown = report_twice(Terminal(), monkeypatch).getvalue()
     assert "comparing [/x]" in shown
-    assert "1/2" in shown
+    assert "50%" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor comes back
 
 
-def test_bytes_are_shown_in_mib_and_things_are_counted(monkeypatch):
+def test_bytes_are_shown_in_mib_and_other_work_as_a_part_of_all(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     stream = Terminal()
@@ -40,7 +46,7 @@ def test_bytes_are_shown_in_mib_and_things_are_counted(monkeypatch):
         report("comparing", 2_000_000, 3_000_000)
     assert "152.6/457.8 MiB" in stream.getvalue()
     assert "160000000" not in stream.getvalue()
-    assert "2000000/3000000" in stream.getvalue()
+    assert "67%" in stream.getvalue()
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -72,3 +78,121 @@ def test_an_error_ends_the_bar(monkeypatch):
 )
 def test_time_left_goes_by_the_pace_so_far(elapsed_s, done, total, text):
     assert time_left(elapsed_s, done, total) == text
+
+
+def test_what_an_earlier_run_did_says_nothing_of_the_pace(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    with shown_progress(quiet=False) as report:
+        report("comparing", 500, 1000)
+        now[0] = 10.0
+        report("comparing", 600, 1000)
+    assert "0:40 left" in stream.getvalue()
+
+
+def metered(total, amounts, done=0.0):
+    seen = []
+    meter = Meter(lambda *report: seen.append(report), total, done)
+    for amount in amounts:
+        meter.add(amount)
+    return seen
+
+
+def test_a_meter_reports_when_work_begins_and_when_it_is_done():
+    assert metered(10, [2.5, 2.5, 5]) == [(0, 10), (2, 10), (5, 10), (10, 10)]
+    assert metered(10, [3], done=7) == [(7, 10), (10, 10)]
+    assert metered(0, []) == [(0, 1)]
+
+
+def test_a_meter_never_counts_more_than_there_is():
+    assert metered(10, [8, 8, 8]) == [(0, 10), (8, 10), (10, 10)]
+
+
+def test_a_meter_reports_a_thousand_times_at_most():
+    seen = metered(1e6, [7.0] * 142_858)
+    assert len(seen) <= 1001
+    assert seen[-1] == (1_000_000, 1_000_000)
+    assert seen == sorted(seen)
+
+
+def test_a_share_is_counted_to_its_end_and_no_further():
+    seen = []
+    meter = Meter(lambda *report: seen.append(report), 100)
+    one, other = meter.share(60), meter.share(40)
+    one.add(50)
+    one.add(50)
+    other.add(10)
+    other.end()
+    other.end()
+    assert seen == [(0, 100), (50, 100), (60, 100), (70, 100), (100, 100)]
+
+
+def test_threads_lose_nothing_of_what_they_count():
+    seen = []
+    meter = Meter(lambda done, total: seen.append(done), 40_000)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: [meter.add(1) for _ in range(10_000)], range(4)))
+    assert seen[-1] == 40_000
+    assert seen == sorted(seen)
+
+
+JOBS = {
+    "tiles": {"kernels": ["linear", "polynomial"]},
+    "medians": {"kernels": ["rbf", "linear"]},
+    "features": {},
+    "features with folds": {"stats": True},
+    "batches": {"n_batch": 30, "n_passes": 2, "kernels": ["rbf", "linear"]},
+    "factors": {"measures": ["pwcca", "cca-r2"]},
+    "permutations": {"stats": True, "permutations": 20},
+    "laplacian": {"kernels": ["laplacian"]},
+}
+
+
+@pytest.mark.parametrize("with_itself", [True, False])
+@pytest.mark.parametrize(
+    ("job", "in_memory", "keep_distances"),
+    [*((job, in_memory, False) for job in JOBS for in_memory in (True, False)), ("medians", True, True)],
+)
+def test_every_step_counts_what_the_whole_was_said_to_be(
+    tmp_path, monkeypatch, job, with_itself, in_memory, keep_distances
+):
+    rng = np.random.default_rng(0)
+    for name in "xy":
+        widths = (7, 3) if "features" in job else (7, 3, 200)
+        layers = {f"l{place}": rng.standard_normal((150, width)) for place, width in enumerate(widths)}
+        np.savez(tmp_path / f"{name}.npz", **layers)
+    route = {"tiles": "gram", "medians": "gram", "laplacian": "gram"}.get(job)
+    make_plan = cka_cli.comparison.make_plan
+
+    def planned(*of_job):
+        plan = make_plan(*of_job)
+        slices = plan.n_slices if in_memory or route is None else (2,) * len(plan.n_slices)
+        return replace(
+            plan, n_tile_rows=40, keep_distances=keep_distances, in_memory=in_memory, route=route or plan.route,
+            n_threads=2, n_slices=slices, n_kept=100 if job == "medians" and not in_memory else plan.n_kept,
+        )  # fmt: skip
+
+    monkeypatch.setattr(cka_cli.comparison, "make_plan", planned)
+    added, totals, seen = {}, {}, []
+    add = Meter.add
+
+    def adding(meter, amount):
+        added[meter] = added.get(meter, 0.0) + amount
+        totals[meter] = meter._total
+        add(meter, amount)
+
+    monkeypatch.setattr(Meter, "add", adding)
+    monkeypatch.setattr(Meter, "end", lambda meter: None)
+    ys = [] if with_itself else [str(tmp_path / "y.npz")]
+    compare(str(tmp_path / "x.npz"), ys, **JOBS[job], progress=lambda *report: seen.append(report))
+    assert len(added) >= 2
+    for meter, amount in added.items():
+        assert amount == pytest.approx(totals[meter], rel=1e-3)
+    for stage in {report[0] for report in seen}:
+        of_stage = [report[1:] for report in seen if report[0] == stage]
+        assert of_stage == sorted(of_stage)
+        assert of_stage[0][0] == 0
+        assert of_stage[-1][0] == of_stage[-1][1]

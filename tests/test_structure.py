@@ -18,7 +18,7 @@ RANKS = {
     },
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
-        "resampled", "features", "batches", "identification", "correspondence", "depth",
+        "resampled", "features", "work", "batches", "identification", "correspondence", "depth",
         "components", "sentence",
     },
     3: {"engine", "notes", "comparison", "inspection", "matching", "explanation", "diagnosis"},
