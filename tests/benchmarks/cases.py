@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from activations import Activations
-from kinds import Against, Case, Command, Growth, Other, StartUp, WithinMemory
+from kinds import Against, Case, Command, Growth, Other, StartUp, TimeLeft, WithinMemory
 
 _MIB = 1 << 20
 _COMPARE = ("compare", "{x}", "{y}")
@@ -133,4 +133,27 @@ _START_UP = (
     ),
 )  # fmt: skip
 
-CASES: tuple[Case, ...] = (*_BARE, *_OTHERS, *_MEMORY, *_GROWTH, *_START_UP)
+_TIME_LEFT = (
+    TimeLeft(
+        "time-left-tiles", "tiles in memory, whose distances are kept",
+        Activations(4, 12000, 1024), ("-k", "rbf", "-k", "polynomial"), 0.2,
+    ),
+    TimeLeft(
+        "time-left-features", "products of features with features",
+        Activations(4, 12000, 1024), (), 0.2,
+    ),
+    TimeLeft(
+        "time-left-pieces", "layers in pieces, and medians in two passes",
+        Activations(4, 16000, 256), ("-k", "rbf", "--memory", "64MiB"), 0.2,
+    ),
+    TimeLeft(
+        "time-left-wide", "one tile of layers that do not fit",
+        Activations(3, 2000, 65536), ("--memory", "512MiB"), 0.2,
+    ),
+    TimeLeft(
+        "time-left-factors", "factors, and measures of pairs",
+        Activations(8, 5000, 512), ("-m", "cca-r2", "-m", "pwcca"), 0.2,
+    ),
+)  # fmt: skip
+
+CASES: tuple[Case, ...] = (*_BARE, *_OTHERS, *_MEMORY, *_GROWTH, *_TIME_LEFT, *_START_UP)

@@ -203,6 +203,43 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class TimeLeft:
+    """How far the time left that is told is from what it turns out to be, as a part of that: the largest of a run."""
+
+    name: str
+    about: str
+    activations: Activations
+    options: tuple[str, ...]
+    max_error: float
+
+    @property
+    def target(self) -> str:
+        return f"error ≤ {self.max_error}"
+
+    @property
+    def command(self) -> str:
+        return f"`{self._command}`"
+
+    @property
+    def _command(self) -> Command:
+        return Command("python", ("{here}/time_left.py", "{x}", "{y}", *self.options), self.activations)
+
+    def measure(self, bench: Workbench) -> Row:
+        (runs,) = run_interleaved([self._command.resolved(bench)], child_environment(), bench.n_runs)
+        found = sorted((json.loads(run.output) for run in runs), key=lambda each: float(each["error"]))
+        middle = found[len(found) // 2]
+        return Row(
+            name=self.name,
+            ours=seconds_text(_median_wall_s(runs)),
+            ratio=", ".join(f"{each['error']:.2f}" for each in found),
+            target=self.target,
+            is_met=float(middle["error"]) <= self.max_error,
+            note=f"the middle one: {middle['where'] or 'none'}",
+            command=self.command,
+        )
+
+
+@dataclass(frozen=True)
 class StartUp:
     """Processor time of a cka command over that of the imports it cannot do without."""
 
