@@ -16,12 +16,14 @@ from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import N_FOLDS, jackknife_std_error
 from cka_cli.gram_layers import GramLayer, gathered, tile_inputs
 from cka_cli.gram_sums import GramSums
-from cka_cli.progress import Count, Meter
+from cka_cli.meter import Count, Meter, Report
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, tile_of_all_layers
+from cka_cli.work import MEDIAN_OF_BATCH, n_entries, work_of_inputs, work_of_kernels
 
 LEAST_BATCH = 4
 _STAGE = "batches"  # of a checkpoint
+_DISTANCES = frozenset({"distances"})
 
 
 class _Sum:
@@ -137,12 +139,12 @@ def batch_sums(
     orders: Sequence[Indices],
     n_batch: int,
     n_threads: int,
-    report: Callable[[int, int], None],
+    report: Report,
     checkpoint: Checkpoint,
 ) -> tuple[GramJob, list[BatchSums]]:
     """Return the batch sums of every kernel of the job, and the job with the medians that its kernels needed.
 
-    report : called with the work done and all there is, in rows of a layer in a batch.
+    report : called with the work done and all there is.
     A width that is a share of the median distance takes the median over the pairs within the batches of the first pass.
     Cost: n_batch/n_examples of the exact value's multiplications for each pass.
     """
@@ -161,10 +163,11 @@ def batch_sums(
     state["n_added"] = np.zeros(1, np.int64)
     checkpoint.restore(_STAGE, state)
     n_before, by_median = int(state["n_added"][0]), any(spec.get("sigma") is not None for spec in job.kernels)
-    work = job.n_examples * (len(orders) + by_median)
-    meter = Meter(report, len(job.layers) * work, len(job.layers) * sum(map(len, batches[:n_before])))
+    first = batches_of(orders[:1], n_batch) if by_median else []
+    of_medians = sum(_median_work(layer, rows) for layer in job.layers for rows in first)
+    of_batches = [_batch_work(job, rows) for rows in batches]
+    meter = Meter(report, of_medians + sum(of_batches), sum(of_batches[:n_before]))
     if by_median:
-        first = batches_of(orders[:1], n_batch)
         job = replace(
             job, layers=list(in_order(lambda layer: _with_median(layer, first, meter.add), job.layers, n_threads))
         )
@@ -178,6 +181,21 @@ def batch_sums(
     return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in all_sums]
 
 
+def _batch_work(job: GramJob, rows: Indices) -> float:
+    """Return the work of one batch of every layer."""
+    tile = (slice(0, len(rows)), slice(0, len(rows)))
+    inputs = sum(work_of_inputs(layer, tile, job.needs) for layer in job.layers)
+    return inputs + len(job.layers) * work_of_kernels(job.kernels, tile)
+
+
+def _median_work(layer: GramLayer, rows: Indices) -> float:
+    """Return the work of the distances of one layer in one batch, and of finding their median."""
+    if layer.source.is_constant:
+        return 0.0
+    tile = (slice(0, len(rows)), slice(0, len(rows)))
+    return work_of_inputs(layer, tile, _DISTANCES) + MEDIAN_OF_BATCH * n_entries(tile)
+
+
 def _sums_of(job: GramJob, rows: Indices, count: Count) -> list[GramSums]:
     everything = slice(0, len(rows))
     of_batch = replace(job, layers=[gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
@@ -187,7 +205,7 @@ def _sums_of(job: GramJob, rows: Indices, count: Count) -> list[GramSums]:
         sums = GramSums(len(job.layers), len(rows), job.x, job.y)
         sums.add(of_kernel)
         result.append(sums)
-    count(len(job.layers) * len(rows))
+    count(_batch_work(job, rows))
     return result
 
 
@@ -197,8 +215,8 @@ def _with_median(layer: GramLayer, batches: Sequence[Indices], count: Count) -> 
     distances = []
     for rows in batches:
         everything = slice(0, len(rows))
-        inputs, _, _ = tile_inputs(gathered(layer, rows), (everything, everything), frozenset({"distances"}))
-        distances.append(inputs["distances"][np.triu_indices(len(rows), 1)])
-        count(len(rows))
+        inputs, _, _ = tile_inputs(gathered(layer, rows), (everything, everything), _DISTANCES)
+        distances.append(inputs["distances"][~np.tri(len(rows), dtype=bool)])
+        count(_median_work(layer, rows))
     median = median_of_batches(np.concatenate(distances), layer.source.n_examples)
     return replace(layer, terms=replace(layer.terms, typical_distance=median))

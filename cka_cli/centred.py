@@ -6,7 +6,7 @@ leaves of it is a shift common to all rows, which every HSIC formula and every f
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +15,7 @@ import numpy as np
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.errors import DataError
-
-Progress = Callable[[int], None]
+from cka_cli.meter import Count
 
 # Values above this may overflow when summed.
 _NEAR_OVERFLOW = 1e290
@@ -175,13 +174,13 @@ def _rescale(values: Array, scale: float) -> None:
         values *= values.dtype.type(scale)
 
 
-def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress) -> CentredLayer:
+def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> CentredLayer:
     """Return a layer's values, read once.
 
-    progress : called with the bytes of each block read.
+    count : called with the bytes of each block read.
     Raises DataError with the count and the first row when values are not finite, or when the disk fails.
     """
-    values = _values(layer, _working(layer, dtype), progress)
+    values = _values(layer, _working(layer, dtype), count)
     ends = float(values.max()), float(values.min())
     if not all(map(math.isfinite, ends)):
         raise nonfinite_error(layer)
@@ -198,11 +197,11 @@ def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress)
     return CentredLayer(layer.label, _centre(values, mean, 1.0, dtype), mean, scale, is_constant=False)
 
 
-def _values(layer: SelectedLayer, dtype: np.dtype[Any], progress: Progress) -> Array:
+def _values(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> Array:
     """Return all values of a layer, in an array of their own."""
     values: Array | None = None
     for where, block in layer.blocks():
-        progress(block.nbytes)
+        count(block.nbytes)
         if values is None:
             if len(block) == layer.n_examples and isinstance(where, slice) and _can_be_kept(block, dtype):
                 return block  # a copy would cost as much as reading
@@ -218,7 +217,7 @@ def _can_be_kept(block: Array, dtype: np.dtype[Any]) -> bool:
     return block.dtype == dtype and block.flags.c_contiguous and block.flags.writeable
 
 
-def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, progress: Progress) -> StreamedLayer:
+def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, count: Count) -> StreamedLayer:
     """Return a layer ready to be read in pieces: its mean and scale, worked out in one pass over the file.
 
     Raises as `load_centred` does.
@@ -237,7 +236,7 @@ def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, progress: P
         weighted = block / layer.n_examples if largest > _NEAR_OVERFLOW else block
         total = np.add.reduce(weighted, axis=0, dtype=np.float64)
         mean += total if largest > _NEAR_OVERFLOW else total / layer.n_examples
-        progress(block.nbytes)
+        count(block.nbytes)
     assert first is not None
     scale = _scale(largest)
     mean = first.astype(np.float64) if is_constant else mean

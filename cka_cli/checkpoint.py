@@ -164,7 +164,7 @@ def facts_of_file(path: str) -> dict[str, Any]:
 
 
 def _sha256(data: bytes = b"") -> "hashlib._Hash":
-    import hashlib  # takes 4 ms, and few runs keep a checkpoint
+    import hashlib  # few runs keep a checkpoint
 
     return hashlib.sha256(data)
 

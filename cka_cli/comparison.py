@@ -15,17 +15,17 @@ from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile, read_groups, vector_values
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.checkpoint import Checkpoint, facts_of_file
-from cka_cli.engine import Progress, run
+from cka_cli.engine import run
 from cka_cli.errors import DataError, UsageError
 from cka_cli.folds import folds_of_rows
 from cka_cli.job import RunKeywords, RunOptions
 from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix, Statistics
 from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
+from cka_cli.meter import Meter, Progress
 from cka_cli.names import Spec, parse_kernel, parse_measure
 from cka_cli.notes import notes_of
 from cka_cli.plan import Plan, make_plan
-from cka_cli.progress import Meter
 from cka_cli.task import Outcome, Resampling, Task
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
@@ -49,8 +49,9 @@ def compare(
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
     x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
-    run_keywords : the fields of `RunOptions`. Values depend on memory and threads by rounding only; the minibatch
-    estimate is seeded by `read.seed`.
+    progress : called with the stage, and how much of it is done of how much in all: first when it begins, from any
+    thread. run_keywords : the fields of `RunOptions`. Values depend on memory and threads by rounding only; the
+    minibatch estimate is seeded by `read.seed`.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.

@@ -26,10 +26,9 @@ from cka_cli.checks.repeats import distance_of
 from cka_cli.checks.result import Diagnosis
 from cka_cli.checks.verdicts import FINE, Finding, judge
 from cka_cli.comparison import select_files, silent
-from cka_cli.engine import Progress
 from cka_cli.errors import DataError
 from cka_cli.memory import default_memory_bytes
-from cka_cli.progress import Meter
+from cka_cli.meter import Meter, Progress
 from cka_cli.threads import in_order
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.

@@ -1,6 +1,6 @@
 """Carries out a plan: from selected layers to Gram sums and factors. Progress by callback; nothing is printed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ from cka_cli.gram_sums import GramSums
 from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES, values_from_sums
 from cka_cli.memory import give_back_freed_memory
+from cka_cli.meter import Count, Meter, Progress, Report, Share, parts_of, uncounted
 from cka_cli.names import Spec
 from cka_cli.plan import Plan
-from cka_cli.progress import Count, Meter, Share, parts_of, uncounted
 from cka_cli.task import Outcome, Task
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, gram_scales, gram_sums
@@ -29,8 +29,6 @@ from cka_cli.tiles import GramJob, gram_scales, gram_sums
 if TYPE_CHECKING:
     from cka_cli.batches import BatchSums
 
-# Called with the stage, and how much of it is done of how much in all: first when it begins. From any thread.
-Progress = Callable[[str, int, int], None]
 # Of values below 2**53, up to which float64 holds every integer.
 _SCALE_OF_EXACT_INTEGERS = 2.0**-53
 _PAIRS = "pairs"  # a stage of a checkpoint
@@ -81,7 +79,8 @@ def _in_fold_order(task: Task, plan: Plan) -> tuple[Task, Folds | None]:
 
 def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Source], list[Factors]]:
     """Return the layers centred, in memory or ready to be read in pieces, and the factors of those that need them."""
-    meter = Meter(partial(progress, "reading"), sum(layer.layer.n_bytes for layer in task.layers))
+    stage = "factorising" if task.pair_measures else "reading"
+    meter = Meter(partial(progress, stage), sum(layer.layer.n_bytes for layer in task.layers))
 
     def open_one(place: int, share: Share) -> tuple[Source, Factors | None]:
         layer = task.layers[place]
@@ -89,7 +88,6 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
             if plan.in_memory:
                 return load_centred(layer, task.dtype, share.add), None
             return survey(layer, task.dtype, plan.n_slices[place], share.add), None
-        # Factorising takes far longer than reading, so bytes count as they are factorised.
         count = parts_of(layer.layer.n_bytes, share.add)
         if not plan.in_memory:
             streamed = survey(layer, task.dtype, plan.n_slices[place], uncounted)
@@ -171,7 +169,7 @@ def _gram_sums(
     plan: Plan,
     sources: Sequence[Source],
     folds: Folds | None,
-    report: Callable[[int, int], None],
+    report: Report,
     checkpoint: Checkpoint,
 ) -> list[_OfKernel]:
     needs = frozenset(KERNELS[spec.name].needs for spec in task.kernels)

@@ -13,12 +13,11 @@ from cka_cli.arrays import Float64
 from cka_cli.centred import load_centred
 from cka_cli.comparison import check_enough_examples, file_facts, select_files, silent
 from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
-from cka_cli.engine import Progress
 from cka_cli.errors import DataError, UsageError
 from cka_cli.factors import factorise_layer, work_bytes
 from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
+from cka_cli.meter import Count, Meter, Progress, parts_of, uncounted
 from cka_cli.names import Spec
-from cka_cli.progress import Count, Meter, parts_of, uncounted
 from cka_cli.sentence import sentence_of
 from cka_cli.threads import in_order
 
@@ -104,13 +103,12 @@ def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) 
     """Return the spectrum and the basis of each layer, worked out once for a layer that is given twice."""
     is_one = layers[0].label == layers[1].label
     todo = layers[:1] if is_one else layers
-    meter = Meter(partial(progress, "reading"), sum(layer.layer.n_bytes for layer in todo))
+    meter = Meter(partial(progress, "factorising"), sum(layer.layer.n_bytes for layer in todo))
     decomposed = list(in_order(lambda layer: _decomposed(layer, meter.add), todo, n_threads))
     return decomposed * 2 if is_one else decomposed
 
 
 def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
-    # Factorising takes far longer than reading, so bytes count as they are factorised.
     centred = load_centred(layer, np.dtype(np.float64), uncounted)
     factors = factorise_layer(centred, count=parts_of(layer.layer.n_bytes, count))
     if factors.rank == 0:

@@ -4,7 +4,7 @@ For Xc, Yc centred, ⟨K,L⟩ = ‖Xc'Yc‖², so with few features the n × n G
 side by side, and a block of rows adds one product.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,18 +15,18 @@ from cka_cli.centred import Source
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_sums import GramSums
-from cka_cli.progress import Count, Meter, uncounted
+from cka_cli.meter import Count, Meter, Report, uncounted
 from cka_cli.threads import in_order
+from cka_cli.work import SYMMETRIC
 
 _STAGE = "features"
 # Bytes of products that are gone through for every fold in one go: few enough to stay in a core's cache.
 _CHUNK_BYTES = 1 << 18
 # Features of X that are multiplied with those of Y in one go: few enough to count what is done.
 _FEATURES_AT_ONCE = 512
-# A symmetric product, in products of as many features with each other.
-_OWN = 0.65
-# Squaring an entry of the products and adding it up, in multiplications of a product: of each fold.
-_SQUARE = 50
+# In multiplications of a product: squaring an entry of the products of one fold and adding it up, and one value of a
+# layer that is read again for the row sums of folds.
+_SQUARE, _READ_AGAIN = 50, 150
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def block_products(
 ) -> BlockProducts:
     """Return what one block of rows adds: a pure function, whose results are added up.
 
-    count : called with the products done for each row, bit by bit.
+    count : called with the multiplications done.
     """
     # In float64: the unbiased estimator takes off the squares of the norms, which float32 sums would not survive.
     x_values, values = _side_by_side(layers[x], rows)
@@ -58,7 +58,7 @@ def block_products(
         values += of_y
         for block in values:
             own.append(block.T @ block)
-            count(_OWN * len(block) * block.shape[1] ** 2)
+            count(SYMMETRIC * len(block) * block.shape[1] ** 2)
     return BlockProducts(
         _cross_products(x_values, y_values, count),
         own,
@@ -103,7 +103,7 @@ def feature_sums(
     y: slice,
     n_rows: int,
     n_threads: int,
-    report: Callable[[int, int], None],
+    report: Report,
     checkpoint: Checkpoint,
     folds: Folds | None = None,
 ) -> GramSums:
@@ -146,6 +146,7 @@ def feature_sums(
     row_sums = in_order(lambda rows: _fold_row_sums(layers, totals, rows), blocks, n_threads)
     for rows, part in zip(blocks, row_sums, strict=True):
         sums.fold_row_sums[:, :, rows] = part
+        meter.add(_READ_AGAIN * (rows.stop - rows.start) * sum(layer.n_features for layer in layers))
     _set_fold_sums(sums, of_folds, layers, folds, meter.add)
     meter.end()
     return sums
@@ -155,9 +156,10 @@ def _work(layers: Sequence[Source], x: slice, y: slice, n_folds: int) -> tuple[f
     """Return the products of features for each row, and what telling folds apart takes on top, in such products."""
     widths = [layer.n_features for layer in layers]
     n_x, n_y = sum(widths[x]), sum(widths[y])
-    own = 0.0 if x == y else _OWN * sum(width**2 for width in widths)
+    own = 0.0 if x == y else SYMMETRIC * sum(width**2 for width in widths)
     cross = n_x * (n_x + min(n_x, _FEATURES_AT_ONCE)) / 2 if x == y else float(n_x * n_y)
-    return cross + own, _SQUARE * n_folds * (n_x * n_y + own / _OWN)
+    of_folds = _SQUARE * n_folds * (n_x * n_y + own / SYMMETRIC)
+    return cross + own, of_folds + (_READ_AGAIN * layers[0].n_examples * sum(widths) if n_folds else 0.0)
 
 
 class _Products:

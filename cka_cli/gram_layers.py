@@ -9,8 +9,8 @@ from cka_cli import kernels
 from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.centred import CentredLayer, Source
 from cka_cli.kernels import LayerTerms, RowTerms
+from cka_cli.meter import Count, uncounted
 from cka_cli.names import Spec
-from cka_cli.progress import Count, uncounted
 
 Tile = tuple[slice, slice]
 NO_TERMS = RowTerms(*(np.empty(0),) * 3)

@@ -1,6 +1,6 @@
 """The guts of `cka inspect`: what files hold, and trouble that shows before any comparison."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -10,12 +10,10 @@ from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
 from cka_cli.errors import DataError, nearest
-from cka_cli.progress import Meter
+from cka_cli.meter import Meter, Progress
 
 
-def inspect(
-    addresses: Sequence[str], *, scan: bool = True, progress: Callable[[str, int, int], None]
-) -> list[Inspected]:
+def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) -> list[Inspected]:
     """Return what each file holds, in network order.
 
     addresses : `FILE` or `FILE::GLOB`. scan : whether the values are read, a block at a time.

@@ -11,12 +11,12 @@ from cka_cli.activations import ReadOptions
 from cka_cli.comparison import compare, compare_each, silent
 from cka_cli.correspondence import Correspondence, correspondence
 from cka_cli.depth import DEFAULT_THRESHOLD, DepthStudy, study
-from cka_cli.engine import Progress
 from cka_cli.errors import DataError, UsageError
 from cka_cli.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
 from cka_cli.job import RunKeywords
 from cka_cli.matrix import Comparison, Matrix, is_largest
 from cka_cli.measures import MEASURES
+from cka_cli.meter import Progress
 from cka_cli.names import parse_kernel, parse_measure
 
 

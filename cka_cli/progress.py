@@ -1,76 +1,18 @@
-"""A bar on a terminal's standard error; nothing at all in a pipe or a log. And how work is counted for it."""
+"""A bar on a terminal's standard error; nothing at all in a pipe or a log."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from typing import Any
 
-Report = Callable[[str, int, int], None]
-Count = Callable[[float], None]
+from cka_cli.meter import Progress
 
 _MIB = 1 << 20
-_MOST_REPORTS = 1000
-
-
-def uncounted(amount: float) -> None:
-    """Count nothing."""
-
-
-def parts_of(whole: float, count: Count) -> Count:
-    """Return what counts a whole by its parts, which add up to 1."""
-    return lambda part: count(part * whole)
-
-
-class Meter:
-    """Work done of all there is, counted by several threads and reported at most a thousand times.
-
-    report : called with what is done and all there is, as soon as the work begins and from whichever thread does it.
-    done : what an earlier run did.
-    """
-
-    def __init__(self, report: Callable[[int, int], None], total: float, done: float = 0.0):
-        self._report, self._total, self._lock = report, max(1, round(total)), Lock()
-        self._done = self._reported = min(done, total)
-        report(round(self._done), self._total)
-
-    def add(self, amount: float) -> None:
-        """Count some work more; what is more than there is does not count."""
-        with self._lock:
-            self._done = min(self._total, self._done + amount)
-            step = self._done - self._reported
-            if step * _MOST_REPORTS >= self._total or (step and self._done == self._total):
-                self._reported = self._done
-                self._report(round(self._done), self._total)
-
-    def end(self) -> None:
-        """Count all that is left, where it was thought to be more than it was."""
-        self.add(self._total)
-
-    def share(self, amount: float) -> "Share":
-        """Return a part of the work that is counted on its own, and is this much in the end whatever was thought."""
-        return Share(self, amount)
-
-
-class Share:
-    """A part of what a `Meter` counts, for one thread."""
-
-    def __init__(self, meter: Meter, amount: float):
-        self._meter, self._left = meter, amount
-
-    def add(self, amount: float) -> None:
-        """Count some of it."""
-        amount = min(amount, self._left)
-        self._left -= amount
-        self._meter.add(amount)
-
-    def end(self) -> None:
-        """Count what is left of it."""
-        self.add(self._left)
 
 
 @contextmanager
-def shown_progress(*, quiet: bool) -> Iterator[Report]:
+def shown_progress(*, quiet: bool) -> Iterator[Progress]:
     """Give a callback (stage, done, total) that draws a bar with the time left, for a person at a terminal only.
 
     It is called first when a stage begins, with what an earlier run did of it, as a `Meter` does.
@@ -79,39 +21,54 @@ def shown_progress(*, quiet: bool) -> Iterator[Report]:
         yield lambda stage, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn
+    from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class TimeLeft(ProgressColumn):
+        """Counts down between reports, which are seconds apart while something large is decomposed."""
+
+        def render(self, task: Task) -> Text:
+            left_s = task.fields["left_s"]
+            return Text("" if left_s is None else clock_text(left_s - (time.monotonic() - task.fields["told_at"])))
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[amount]}", markup=False),
-        TextColumn("{task.fields[left]}", markup=False),
+        TimeLeft(),
     )
     console = Console(stderr=True, highlight=False, markup=False)
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Bars(*columns, console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
-        begun, done_before = 0.0, 0
+        current, begun, done_before, last = "", 0.0, 0, 0
 
         def report(stage: str, done: int, total: int) -> None:
-            nonlocal begun, done_before
-            if stage not in tasks:  # what an earlier run did says nothing of the pace
-                begun, done_before = time.monotonic(), done
-            amount = _amount(stage, done, total)
-            left = time_left(time.monotonic() - begun, done - done_before, total - done_before)
-            if stage not in tasks:
-                for task in tasks.values():
-                    progress.update(task, visible=False)
-                tasks[stage] = progress.add_task(stage, total=total, amount=amount, left=left)
-            progress.update(tasks[stage], completed=done, total=total, amount=amount, left=left)
+            nonlocal current, begun, done_before, last
+            has_begun = stage != current or done < last  # a stage may come again, for another kernel
+            if has_begun:  # what an earlier run did says nothing of the pace
+                current, begun, done_before = stage, time.monotonic(), done
+            last, now = done, time.monotonic()
+            left_s = seconds_left(now - begun, done - done_before, total - done_before)
+            told: dict[str, Any] = {"amount": _amount(stage, done, total), "left_s": left_s, "told_at": now}
+            if has_begun:
+                for name, task in tasks.items():
+                    bars.update(task, visible=name == stage)
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(stage, total=total, **told)
+            bars.update(tasks[stage], completed=done, total=total, **told)
 
         yield report
 
 
-def time_left(elapsed_s: float, done: int, total: int) -> str:
-    """Return the time left as `1:05` or `2:00:00`, at the pace so far; nothing before there is a pace."""
-    if not done:
-        return ""
-    minutes, seconds = divmod(round(elapsed_s * (total - done) / done), 60)
+def seconds_left(elapsed_s: float, done: int, total: int) -> float | None:
+    """Return the seconds left at the pace so far; None before there is a pace."""
+    return elapsed_s * (total - done) / done if done > 0 else None
+
+
+def clock_text(left_s: float) -> str:
+    """Return the time left as `1:05 left` or `2:00:00 left`."""
+    minutes, seconds = divmod(max(0, round(left_s)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"
 

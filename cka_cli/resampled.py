@@ -1,6 +1,6 @@
 """Standard errors and p-values of all pairs, once the sums of a kernel are known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -11,12 +11,11 @@ from cka_cli.checkpoint import Checkpoint
 from cka_cli.gram_layers import GramLayer
 from cka_cli.gram_sums import GramSums
 from cka_cli.measures import MEASURES, HsicSums, values_from_sums
+from cka_cli.meter import Progress
 from cka_cli.names import Spec
 from cka_cli.plan import Plan
 from cka_cli.significance import counted_p_values, p_values_by_law, random_pairings
 from cka_cli.task import Outcome, Task
-
-Progress = Callable[[str, int, int], None]
 
 
 def add_statistics(

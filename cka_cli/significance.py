@@ -6,7 +6,7 @@ a search over many pairs can be judged too.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,6 +20,7 @@ from cka_cli.gram_layers import GramLayer, gram_matrix
 from cka_cli.gram_sums import GramSums
 from cka_cli.hsic import centred_gram, cka, u_centred_gram
 from cka_cli.memory import shown_memory
+from cka_cli.meter import Count, Meter, Progress, uncounted
 from cka_cli.names import Spec
 from cka_cli.pearson import pearson_iii_p_value
 from cka_cli.permutations import (
@@ -30,7 +31,6 @@ from cka_cli.permutations import (
     permutation_moments,
     stack,
 )
-from cka_cli.progress import Count, Meter, uncounted
 from cka_cli.threads import in_order
 
 # Rows from which the skewness is worked out, at a cost of their third power: all of them where they are few, else so
@@ -154,12 +154,11 @@ def counted_p_values(
     *,
     is_unbiased: bool,
     n_threads: int,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     checkpoint: Checkpoint,
 ) -> Counted:
     """Return p-values by counting the permutations that give as much CKA, or HSIC, or more.
 
-    progress : called with the stage, and how much of it is done of how much in all.
     Holds the Gram matrices of all layers. Cost: n² multiplications for each pair and permutation.
     """
     n = layers[0].source.n_examples

@@ -18,8 +18,8 @@ from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_layers import NO_TERMS, GramLayer, Tile, has_gram, sampled_distances, tile_inputs
 from cka_cli.gram_sums import GramSums, TileSums, tile_sums
+from cka_cli.meter import Count, Meter, Report, parts_of, uncounted
 from cka_cli.names import Spec
-from cka_cli.progress import Count, Meter, parts_of, uncounted
 from cka_cli.threads import in_order
 from cka_cli.work import MEDIAN_OF_KEPT, MEDIAN_PASSES, n_entries, work_of_inputs, work_of_kernels
 
@@ -76,9 +76,7 @@ def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
     return off + [(rows, rows) for rows in blocks]
 
 
-def gram_sums(
-    job: GramJob, report: Callable[[int, int], None], checkpoint: Checkpoint
-) -> tuple[GramJob, list[GramSums]]:
+def gram_sums(job: GramJob, report: Report, checkpoint: Checkpoint) -> tuple[GramJob, list[GramSums]]:
     """Return the Gram sums of every kernel of the job, and the job with the medians that its kernels needed.
 
     report : called with the work done and all there is. The same for any number of threads: tiles are added in order.
@@ -278,9 +276,9 @@ def with_medians(
             return layer
         if not np.isnan(known[place]):
             return _of_median(layer, float(known[place]))
-        share = meter.share(_median_work(job, layer, tiles, is_kept=kept is not None))
+        counted = meter.share(_median_work(job, layer, tiles, is_kept=kept is not None))
         if kept is None:
-            chunks = _passes(job, layer, tiles, share.add)
+            chunks = _passes(job, layer, tiles, counted.add)
             # The distances of m rows are not independent: their quantiles stray by about 1/√m, not 1/m.
             sample, stray = sampled_distances(layer), 0.2
         else:
@@ -288,7 +286,7 @@ def with_medians(
             sample = np.concatenate([chunk[::97] for chunk in chunks()])
             sample, stray = sample[np.isfinite(sample)], 0.01
         median = median_of_all_pairs(chunks, sample, job.n_examples, share=stray, max_kept=job.n_kept // 2)
-        share.end()
+        counted.end()
         mean = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
         if median <= 64 * float(np.finfo(layer.source.dtype).eps) * mean:
             median = 0.0  # equal rows, told apart by rounding alone

@@ -12,11 +12,16 @@ from cka_cli.gram_layers import GramLayer, Tile
 from cka_cli.kernels import KERNELS
 from cka_cli.names import Spec
 
-# Of each entry of a tile: adding it to the sums, a distance from a product, and seeking the median among distances that
-# are kept and nearly in place, or worked out in one pass, or in two of which the first narrows down what is sought.
-SUM, _DISTANCE, MEDIAN_OF_KEPT, MEDIAN_PASSES = 100, 50, 60, {1: (300,), 2: (330, 50)}
-# Of each product of a pair of rows: a float64 one, a symmetric one, and what an L1 distance adds up.
-_DOUBLE, _SYMMETRIC, _L1 = 2.0, 0.55, 18.0
+# Of each entry of a tile.
+_SUM = 100
+_DISTANCE = 50
+# Of each distance among which a median is sought: when they are kept and nearly in place; in each pass when they are
+# worked out for it, of which the first of two narrows down what is sought; and within a batch.
+MEDIAN_OF_KEPT = 60
+MEDIAN_PASSES = {1: (300,), 2: (330, 50)}
+MEDIAN_OF_BATCH = 150
+# Of each product of a pair of rows: a float64 one, one of a symmetric product, and what an L1 distance adds up.
+_DOUBLE, SYMMETRIC, _L1 = 2.0, 0.6, 18.0
 
 
 def n_entries(tile: Tile) -> int:
@@ -30,7 +35,7 @@ def work_of_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> float
     per_entry = 0.0
     if needs & {"products", "saved", "distances"}:
         per_product = _DOUBLE if layer.source.dtype == np.float64 else 1.0
-        per_entry += layer.source.n_features * per_product * (_SYMMETRIC if tile[0] == tile[1] else 1.0)
+        per_entry += layer.source.n_features * per_product * (SYMMETRIC if tile[0] == tile[1] else 1.0)
     if "l1" in needs:
         per_entry += layer.source.n_features * _L1
     return (per_entry + _DISTANCE * ("distances" in needs)) * n_entries(tile)
@@ -38,4 +43,4 @@ def work_of_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> float
 
 def work_of_kernels(specs: Iterable[Spec], tile: Tile) -> float:
     """Return the work of the kernels of one tile of one layer, and of adding it to the sums."""
-    return n_entries(tile) * sum(SUM + KERNELS[spec.name].entry_work for spec in specs)
+    return n_entries(tile) * sum(_SUM + KERNELS[spec.name].entry_work for spec in specs)

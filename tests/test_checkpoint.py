@@ -79,8 +79,9 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
     unbroken = bits(compare(*paths, **JOBS[job]))
     steps = []
     compare(*paths, **JOBS[job], progress=lambda *step: steps.append(step))
-    n_resumed = 0
-    for stop in range(0, len(steps), max(1, len(steps) // 6)):
+    n_resumed, n_before = 0, sum(stage in ("reading", "factorising") for stage, _, _ in steps)
+    n_steps = (len(steps) - n_before) * 3 // 4  # threads may tell of two steps at once
+    for stop in (0, *range(n_before, n_before + n_steps, max(1, n_steps // 4))):
         left = [stop]
 
         def progress(*step, left=left):

@@ -16,9 +16,9 @@ from cka_cli.comparison import compare, plan_comparison
 from cka_cli.errors import DataError
 from cka_cli.features import block_products
 from cka_cli.gram_layers import prepare
+from cka_cli.meter import uncounted
 from cka_cli.names import parse_kernel
 from cka_cli.plan import Plan
-from cka_cli.progress import uncounted
 from cka_cli.tiles import GramJob, tile_of_all_layers
 from tests import oracle
 

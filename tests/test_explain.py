@@ -443,12 +443,12 @@ def test_what_does_not_fit_in_memory_is_refused_with_what_would_do(tmp_path):
     assert least_bytes([x.shape, y.shape], is_at_once=True) > needed
 
 
-def test_reading_is_told_of(tmp_path):
+def test_factorising_is_told_of(tmp_path):
     seen = []
     x, y = related((30, 6, 5), 9)
     path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
     explain(f"{path}::x", f"{path}::y", progress=lambda *report: seen.append(report))
-    assert seen[-1] == ("reading", x.nbytes + y.nbytes, x.nbytes + y.nbytes)
+    assert seen[-1] == ("factorising", x.nbytes + y.nbytes, x.nbytes + y.nbytes)
 
 
 def test_names_stay_on_their_line(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 import cka_cli.comparison
 from cka_cli import progress as of_progress
 from cka_cli.comparison import compare
-from cka_cli.progress import Meter, shown_progress, time_left
+from cka_cli.meter import Meter
+from cka_cli.progress import clock_text, seconds_left, shown_progress
 
 
 class Terminal(io.StringIO):
@@ -72,14 +73,6 @@ def test_an_error_ends_the_bar(monkeypatch):
     assert stream.getvalue().count("\x1b[?25h") == 1
 
 
-@pytest.mark.parametrize(
-    ("elapsed_s", "done", "total", "text"),
-    [(10, 0, 36, ""), (4, 2, 36, "1:08 left"), (60, 1, 121, "2:00:00 left"), (5, 7, 7, "0:00 left")],
-)
-def test_time_left_goes_by_the_pace_so_far(elapsed_s, done, total, text):
-    assert time_left(elapsed_s, done, total) == text
-
-
 def test_what_an_earlier_run_did_says_nothing_of_the_pace(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
@@ -93,6 +86,55 @@ def test_what_an_earlier_run_did_says_nothing_of_the_pace(monkeypatch):
     assert "0:40 left" in stream.getvalue()
 
 
+@pytest.mark.parametrize("before", [0, 900])  # what an earlier run did of the first kernel
+@pytest.mark.parametrize("n_stages", [3, 4])
+def test_a_stage_that_comes_again_begins_again(monkeypatch, before, n_stages):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    stages = ["preparing", "permuting", "preparing", "permuting"][:n_stages]
+    with shown_progress(quiet=False) as report:
+        for stage in stages:
+            report(stage, before, 1000)
+            now[0] += 10.0
+            report(stage, before + 50, 1000)
+            before = 0
+    last = stream.getvalue().rpartition("\x1b[2K" + stages[-1])[2]
+    assert "3:10 left" in last
+    assert "permuting" not in last + stages[-1] or stages[-1] == "permuting"
+
+
+def test_time_counts_down_between_reports(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    with shown_progress(quiet=False) as report:
+        report("factorising", 0, 1000)
+        now[0] = 10.0
+        report("factorising", 500, 1000)
+        now[0] = 13.0
+    assert "0:07 left" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "done", "total", "left_s"),
+    [(10, 0, 36, None), (5, -3, 10, None), (4, 2, 36, 68), (60, 1, 121, 7200), (5, 7, 7, 0)],
+)
+def test_time_left_goes_by_the_pace_so_far(elapsed_s, done, total, left_s):
+    assert seconds_left(elapsed_s, done, total) == left_s
+
+
+@pytest.mark.parametrize(
+    ("left_s", "text"), [(68, "1:08 left"), (7200.2, "2:00:00 left"), (0.4, "0:00 left"), (-3, "0:00 left")]
+)
+def test_time_left_is_shown_as_a_clock_does(left_s, text):
+    assert clock_text(left_s) == text
+
+
 def metered(total, amounts, done=0.0):
     seen = []
     meter = Meter(lambda *report: seen.append(report), total, done)
@@ -104,7 +146,7 @@ def metered(total, amounts, done=0.0):
 def test_a_meter_reports_when_work_begins_and_when_it_is_done():
     assert metered(10, [2.5, 2.5, 5]) == [(0, 10), (2, 10), (5, 10), (10, 10)]
     assert metered(10, [3], done=7) == [(7, 10), (10, 10)]
-    assert metered(0, []) == [(0, 1)]
+    assert metered(0, []) == [(1, 1)]
 
 
 def test_a_meter_never_counts_more_than_there_is():
@@ -116,6 +158,28 @@ def test_a_meter_reports_a_thousand_times_at_most():
     assert len(seen) <= 1001
     assert seen[-1] == (1_000_000, 1_000_000)
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("n_parts", [3, 1001, 5000])
+def test_parts_that_are_not_whole_add_up(n_parts):
+    assert metered(12345.7, [12345.7 / n_parts] * n_parts)[-1] == (12346, 12346)
+
+
+def test_who_raised_an_error_is_told_no_more():
+    seen = []
+
+    def report(done, total):
+        seen.append(done)
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    meter = Meter(report, 10)
+    meter.add(1)
+    with pytest.raises(KeyboardInterrupt):
+        meter.add(1)
+    meter.add(1)
+    meter.end()
+    assert seen == [0, 1, 2]
 
 
 def test_a_share_is_counted_to_its_end_and_no_further():
@@ -163,6 +227,7 @@ def test_every_step_counts_what_the_whole_was_said_to_be(
     for name in "xy":
         widths = (7, 3) if "features" in job else (7, 3, 200)
         layers = {f"l{place}": rng.standard_normal((150, width)) for place, width in enumerate(widths)}
+        layers["constant"] = np.ones((150, 4))
         np.savez(tmp_path / f"{name}.npz", **layers)
     route = {"tiles": "gram", "medians": "gram", "laplacian": "gram"}.get(job)
     make_plan = cka_cli.comparison.make_plan

@@ -12,8 +12,8 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 RANKS = {
     0: {"__init__", "arrays", "errors", "names"},
     1: {
-        "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "threads",
-        "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
+        "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "meter",
+        "threads", "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
         "checks",
     },
     2: {

@@ -12,6 +12,7 @@ from cka_cli.checks.numbers import N_REMOVED, Address, LayerGrams
 from cka_cli.checks.repeats import constant_features, fingerprint
 from cka_cli.checks.transforms import ranks
 from cka_cli.hsic import centred_gram
+from cka_cli.meter import uncounted
 
 # A layer larger than this, as float64, is read twice, in slices: once for its mean and once for its products.
 _MOST_LAYER_BYTES = 1 << 28
@@ -50,10 +51,10 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
 def _source(layer: SelectedLayer) -> Source:
     double = np.dtype(np.float64)
     if layer.n_examples * layer.n_features * double.itemsize <= _MOST_LAYER_BYTES:
-        return load_centred(layer, double, _silent)
+        return load_centred(layer, double, uncounted)
     n_slice = max(1, _SLICE_BYTES // (double.itemsize * layer.n_examples))
     n_slice = max(1, n_slice // layer.n_step) * layer.n_step
-    return survey(layer, double, n_slice, _silent)
+    return survey(layer, double, n_slice, uncounted)
 
 
 def _slices(source: Source) -> Iterator[Array]:
@@ -62,7 +63,3 @@ def _slices(source: Source) -> Iterator[Array]:
     for _, values in source.slices(slice(0, source.n_examples)):
         for start in range(0, values.shape[1], n_features):
             yield values[:, start : start + n_features]
-
-
-def _silent(n_bytes: int) -> None:
-    return None

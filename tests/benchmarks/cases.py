@@ -151,6 +151,10 @@ _TIME_LEFT = (
         Activations(3, 2000, 65536), ("--memory", "512MiB"), 0.2,
     ),
     TimeLeft(
+        "time-left-batches", "batches, and medians within those of the first pass",
+        Activations(4, 16000, 256), ("-k", "rbf", "-k", "sigmoid", "--batch", "4000", "--passes", "4"), 0.2,
+    ),
+    TimeLeft(
         "time-left-factors", "factors, and measures of pairs",
         Activations(8, 5000, 512), ("-m", "cca-r2", "-m", "pwcca"), 0.2,
     ),

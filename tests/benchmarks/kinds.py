@@ -234,7 +234,7 @@ class TimeLeft:
             ratio=", ".join(f"{each['error']:.2f}" for each in found),
             target=self.target,
             is_met=float(middle["error"]) <= self.max_error,
-            note=f"the middle one: {middle['where'] or 'none'}",
+            note=f"the middle one: {middle['where']}",
             command=self.command,
         )
 

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import cka_cli.progress
@@ -27,16 +27,23 @@ class Stage:
     name: str
     reports: list[tuple[float, int, int]] = field(default_factory=list)
 
+    @property
+    def duration_s(self) -> float:
+        """Seconds from its first report to its last."""
+        return self.reports[-1][0] - self.reports[0][0]
+
     def worst(self) -> tuple[float, str]:
         """Return the largest error of what is told of the time left, and where that was."""
         begun, done_before, _ = self.reports[0]
-        ended = self.reports[-1][0]
         worst, where = 0.0, ""
         for at, done, total in self.reports:
-            elapsed_s, left_s = at - begun, ended - at
-            if ended - begun < _LEAST_STAGE_S or elapsed_s < (ended - begun) / 10 or left_s <= 0 or done == done_before:
+            elapsed_s = at - begun
+            left_s = self.duration_s - elapsed_s
+            if elapsed_s < self.duration_s / 10 or left_s <= 0:
                 continue
-            told_s = elapsed_s * (total - done) / (done - done_before)
+            told_s = cka_cli.progress.seconds_left(elapsed_s, done - done_before, total - done_before)
+            if told_s is None:
+                continue
             error = max(0.0, abs(told_s - left_s) - _SHOWN_S) / left_s
             if error > worst:
                 worst, where = error, f"{self.name}, {elapsed_s:.1f} s: told {told_s:.1f}, was {left_s:.1f}"
@@ -47,7 +54,7 @@ def main(*arguments: str) -> None:
     stages: list[Stage] = []
 
     def report(stage: str, done: int, total: int) -> None:
-        if not stages or stages[-1].name != stage:
+        if not stages or stages[-1].name != stage or done < stages[-1].reports[-1][1]:
             stages.append(Stage(stage))
         stages[-1].reports.append((time.monotonic(), done, total))
 
@@ -56,9 +63,15 @@ def main(*arguments: str) -> None:
         yield report
 
     cka_cli.progress.shown_progress = recorded
-    with suppress(SystemExit):
+    try:
         cka(["compare", *arguments, "-o", os.devnull])
-    worst, where = max((stage.worst() for stage in stages), default=(1.0, "no report"))
+    except SystemExit as end:
+        if end.code:
+            raise
+    found = [stage.worst() for stage in stages if stage.duration_s >= _LEAST_STAGE_S]
+    if not found:
+        raise SystemExit(f"no stage took {_LEAST_STAGE_S:g} s, so that nothing is known of the time left")
+    worst, where = max(found)
     print(json.dumps({"error": worst, "where": where}))
 
 

@@ -98,6 +98,21 @@ def test_the_command_ends_with_its_status_and_its_result_though_nothing_is_given
         assert (child.returncode, child.stdout) == (2, b"")
 
 
+def test_what_was_registered_for_the_end_is_done(folder, tmp_path):
+    environment = child_environment(TMPDIR=str(tmp_path), HOME="/dev/null", MPLCONFIGDIR="/dev/null/none")
+    program = [str(Path(sys.executable).with_name("cka")), "heatmap", "good.csv"]
+    child = subprocess.run(program, cwd=folder, env=environment, capture_output=True, check=True, timeout=60)
+    assert child.stdout.startswith(b"\x89PNG")
+    assert "temporary" in child.stderr.decode()  # matplotlib says that it made a folder
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profiler_has_its_say_at_the_end(folder, tmp_path):
+    program = [sys.executable, "-m", "cProfile", "-o", str(tmp_path / "profile"), "-m", "cka_cli", "measures"]
+    subprocess.run(program, cwd=folder, env=child_environment(), capture_output=True, check=True, timeout=60)
+    assert (tmp_path / "profile").stat().st_size > 0
+
+
 def test_partners_to_a_pipe_need_no_rich_and_no_matplotlib(folder):
     child, modules = imported(["match", "a.h5", "b.h5", "--threads", "1"], cwd=folder)
     assert child.stdout.startswith(b"x_file,")
