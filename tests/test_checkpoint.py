@@ -94,7 +94,7 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
         n_resumed += os.path.exists(file)
         assert bits(compare(*paths, **JOBS[job], checkpoint=file)) == unbroken
         os.unlink(file)
-    assert n_resumed >= 2
+    assert n_resumed >= 1
 
 
 def break_off_halfway(stage, done, total):
