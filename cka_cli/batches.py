@@ -199,13 +199,12 @@ def _median_work(layer: GramLayer, rows: Indices) -> float:
 def _sums_of(job: GramJob, rows: Indices, count: Count) -> list[GramSums]:
     everything = slice(0, len(rows))
     of_batch = replace(job, layers=[gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
-    tile = tile_of_all_layers(of_batch, (everything, everything))
+    tile = tile_of_all_layers(of_batch, (everything, everything), count=count)
     result = []
     for of_kernel in tile.sums:
         sums = GramSums(len(job.layers), len(rows), job.x, job.y)
         sums.add(of_kernel)
         result.append(sums)
-    count(_batch_work(job, rows))
     return result
 
 
