@@ -14,16 +14,15 @@ from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.bandwidth import median_of_batches
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import N_FOLDS, jackknife_std_error
-from cka_cli.gram_layers import GramLayer, gathered, tile_inputs
+from cka_cli.gram_layers import GramLayer, Tile, gathered, tile_inputs
 from cka_cli.gram_sums import GramSums
 from cka_cli.meter import Count, Meter, Report
 from cka_cli.threads import in_order
-from cka_cli.tiles import GramJob, tile_of_all_layers
-from cka_cli.work import MEDIAN_OF_BATCH, n_entries, work_of_inputs, work_of_kernels
+from cka_cli.tiles import GramJob, tile_of_all_layers, tile_work
+from cka_cli.work import DISTANCES, MEDIAN_OF_BATCH, n_entries, work_of_inputs
 
 LEAST_BATCH = 4
 _STAGE = "batches"  # of a checkpoint
-_DISTANCES = frozenset({"distances"})
 
 
 class _Sum:
@@ -165,7 +164,7 @@ def batch_sums(
     n_before, by_median = int(state["n_added"][0]), any(spec.get("sigma") is not None for spec in job.kernels)
     first = batches_of(orders[:1], n_batch) if by_median else []
     of_medians = sum(_median_work(layer, rows) for layer in job.layers for rows in first)
-    of_batches = [_batch_work(job, rows) for rows in batches]
+    of_batches = [tile_work(job, _tile_of(rows)) for rows in batches]
     meter = Meter(report, of_medians + sum(of_batches), sum(of_batches[:n_before]))
     if by_median:
         job = replace(
@@ -181,25 +180,22 @@ def batch_sums(
     return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in all_sums]
 
 
-def _batch_work(job: GramJob, rows: Indices) -> float:
-    """Return the work of one batch of every layer."""
-    tile = (slice(0, len(rows)), slice(0, len(rows)))
-    inputs = sum(work_of_inputs(layer, tile, job.needs) for layer in job.layers)
-    return inputs + len(job.layers) * work_of_kernels(job.kernels, tile)
+def _tile_of(rows: Indices) -> Tile:
+    """Return the one tile of a batch, whose rows have been put side by side."""
+    return slice(0, len(rows)), slice(0, len(rows))
 
 
 def _median_work(layer: GramLayer, rows: Indices) -> float:
     """Return the work of the distances of one layer in one batch, and of finding their median."""
     if layer.source.is_constant:
         return 0.0
-    tile = (slice(0, len(rows)), slice(0, len(rows)))
-    return work_of_inputs(layer, tile, _DISTANCES) + MEDIAN_OF_BATCH * n_entries(tile)
+    tile = _tile_of(rows)
+    return work_of_inputs(layer, tile, DISTANCES) + MEDIAN_OF_BATCH * n_entries(tile)
 
 
 def _sums_of(job: GramJob, rows: Indices, count: Count) -> list[GramSums]:
-    everything = slice(0, len(rows))
     of_batch = replace(job, layers=[gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
-    tile = tile_of_all_layers(of_batch, (everything, everything), count=count)
+    tile = tile_of_all_layers(of_batch, _tile_of(rows), count=count)
     result = []
     for of_kernel in tile.sums:
         sums = GramSums(len(job.layers), len(rows), job.x, job.y)
@@ -213,8 +209,7 @@ def _with_median(layer: GramLayer, batches: Sequence[Indices], count: Count) -> 
         return layer
     distances = []
     for rows in batches:
-        everything = slice(0, len(rows))
-        inputs, _, _ = tile_inputs(gathered(layer, rows), (everything, everything), _DISTANCES)
+        inputs, _, _ = tile_inputs(gathered(layer, rows), _tile_of(rows), DISTANCES)
         distances.append(inputs["distances"][~np.tri(len(rows), dtype=bool)])
         count(_median_work(layer, rows))
     median = median_of_batches(np.concatenate(distances), layer.source.n_examples)

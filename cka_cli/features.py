@@ -148,7 +148,6 @@ def feature_sums(
         sums.fold_row_sums[:, :, rows] = part
         meter.add(_READ_AGAIN * (rows.stop - rows.start) * sum(layer.n_features for layer in layers))
     _set_fold_sums(sums, of_folds, layers, folds, meter.add)
-    meter.end()
     return sums
 
 

@@ -48,10 +48,6 @@ class Meter:
                 self._reported = self._done
                 self._tell()
 
-    def end(self) -> None:
-        """Count all that is left, where it was thought to be more than it was."""
-        self.add(self._total)
-
     def share(self, amount: float) -> "Share":
         """Return a part of the work that is counted on its own, and is this much in the end whatever was thought."""
         return Share(self, amount)

@@ -21,9 +21,16 @@ from cka_cli.gram_sums import GramSums, TileSums, tile_sums
 from cka_cli.meter import Count, Meter, Report, parts_of, uncounted
 from cka_cli.names import Spec
 from cka_cli.threads import in_order
-from cka_cli.work import MEDIAN_OF_KEPT, MEDIAN_PASSES, n_entries, work_of_inputs, work_of_kernels
+from cka_cli.work import (
+    DISTANCES,
+    MEDIAN_OF_KEPT,
+    MEDIAN_PASSES,
+    n_entries,
+    work_of_inputs,
+    work_of_kernels,
+    work_of_sums,
+)
 
-_DISTANCES = frozenset({"distances"})
 # Stages of a checkpoint.
 _TILES, _MEDIANS = "tiles", "medians"
 
@@ -109,8 +116,8 @@ def _work_with_kept(job: GramJob, tiles: list[Tile], by_median: list[int], other
     """Return the work of a job that keeps its distances: to work them out, to find their medians, to use them."""
     rbfs = [job.kernels[place] for place in by_median]
     of_medians = sum(_median_work(job, layer, tiles, is_kept=True) for layer in job.layers)
-    of_sums = len(job.layers) * sum(work_of_kernels(rbfs, tile) for tile in tiles)
-    return sum(_tile_work(_of_kernels(job, others), tile) for tile in tiles) + of_medians + of_sums
+    of_sums = len(job.layers) * sum(work_of_kernels(rbfs, tile) + work_of_sums(len(rbfs), tile) for tile in tiles)
+    return sum(tile_work(_of_kernels(job, others), tile) for tile in tiles) + of_medians + of_sums
 
 
 def _work_and_done(
@@ -119,7 +126,7 @@ def _work_and_done(
     """Return the work of a job that keeps no distances, and what an earlier run did of it."""
     work = done = 0.0
     for places in steps:
-        of_tiles = [_tile_work(_of_kernels(job, places), tile) for tile in tiles]
+        of_tiles = [tile_work(_of_kernels(job, places), tile) for tile in tiles]
         work, done = work + sum(of_tiles), done + sum(of_tiles[: ledger.n_added[places[0]]])
     if any(spec.get("sigma") is not None for spec in job.kernels):
         of_layers = np.array([_median_work(job, layer, tiles, is_kept=False) for layer in job.layers])
@@ -131,11 +138,11 @@ def _of_kernels(job: GramJob, places: list[int]) -> GramJob:
     return replace(job, kernels=[job.kernels[place] for place in places])
 
 
-def _tile_work(job: GramJob, tile: Tile) -> float:
-    """Return the work of one tile of every layer."""
+def tile_work(job: GramJob, tile: Tile) -> float:
+    """Return the work of one tile of every layer, as `tile_of_all_layers` counts it."""
     needs = job.needs | {"distances"} if job.keep_distances else job.needs
     inputs = sum(work_of_inputs(layer, tile, needs) for layer in job.layers)
-    return inputs + len(job.layers) * work_of_kernels(job.kernels, tile)
+    return inputs + len(job.layers) * (work_of_kernels(job.kernels, tile) + work_of_sums(len(job.kernels), tile))
 
 
 def _median_work(job: GramJob, layer: GramLayer, tiles: list[Tile], *, is_kept: bool) -> float:
@@ -145,7 +152,7 @@ def _median_work(job: GramJob, layer: GramLayer, tiles: list[Tile], *, is_kept: 
     if is_kept:
         return float(MEDIAN_OF_KEPT * sum(map(n_entries, tiles)))
     of_passes = MEDIAN_PASSES[n_median_passes(job.n_examples, job.n_kept)]
-    inputs = len(of_passes) * sum(work_of_inputs(layer, tile, _DISTANCES) for tile in tiles)
+    inputs = len(of_passes) * sum(work_of_inputs(layer, tile, DISTANCES) for tile in tiles)
     return inputs + sum(of_passes) * sum(map(n_entries, tiles))
 
 
@@ -248,12 +255,12 @@ def tile_of_all_layers(
             result = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
             if result is not out:
                 tiles[number][place] = result
-        count(work_of_kernels(job.kernels, tile) / 2)
+        count(work_of_kernels(job.kernels, tile))
         return inputs["distances"] if job.keep_distances else None
 
     distances = list(in_order(fill, range(len(job.layers)), job.layers_at_once))
     sums = [tile_sums(values, rows, columns, job.x, job.y, job.folds) for values in tiles]
-    count(len(job.layers) * work_of_kernels(job.kernels, tile) / 2)
+    count(len(job.layers) * work_of_sums(len(job.kernels), tile))
     return TileResult(sums, [each for each in distances if each is not None])
 
 
@@ -320,8 +327,8 @@ def _passes(job: GramJob, layer: GramLayer, tiles: list[Tile], count: Count) -> 
     def distances() -> Iterator[Array]:
         per_entry = next(works, 0)
         for tile in tiles:
-            of_inputs = parts_of(work_of_inputs(layer, tile, _DISTANCES), count)
-            inputs, _, _ = tile_inputs(layer, tile, _DISTANCES, count=of_inputs)
+            of_inputs = parts_of(work_of_inputs(layer, tile, DISTANCES), count)
+            inputs, _, _ = tile_inputs(layer, tile, DISTANCES, count=of_inputs)
             yield _each_pair_once(inputs["distances"], tile)
             count(per_entry * n_entries(tile))
 

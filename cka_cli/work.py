@@ -19,7 +19,8 @@ _DISTANCE = 50
 # worked out for it, of which the first of two narrows down what is sought; and within a batch.
 MEDIAN_OF_KEPT = 60
 MEDIAN_PASSES = {1: (300,), 2: (330, 50)}
-MEDIAN_OF_BATCH = 150
+MEDIAN_OF_BATCH = 250
+DISTANCES = frozenset({"distances"})
 # Of each product of a pair of rows: a float64 one, one of a symmetric product, and what an L1 distance adds up.
 _DOUBLE, SYMMETRIC, _L1 = 2.0, 0.6, 18.0
 
@@ -42,5 +43,10 @@ def work_of_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> float
 
 
 def work_of_kernels(specs: Iterable[Spec], tile: Tile) -> float:
-    """Return the work of the kernels of one tile of one layer, and of adding it to the sums."""
-    return n_entries(tile) * sum(_SUM + KERNELS[spec.name].entry_work for spec in specs)
+    """Return the work of all kernels of one tile of one layer."""
+    return float(n_entries(tile) * sum(KERNELS[spec.name].entry_work for spec in specs))
+
+
+def work_of_sums(n_kernels: int, tile: Tile) -> float:
+    """Return the work of adding one tile of one layer to the sums of so many kernels."""
+    return float(_SUM * n_entries(tile) * n_kernels)

@@ -19,6 +19,16 @@ class Terminal(io.StringIO):
         return True
 
 
+def wide_terminal(monkeypatch):
+    """A terminal wide enough for a line, and the clock that is looked at. No fixture: pytest puts its own in place."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    return stream, now
+
+
 def report_twice(stream, monkeypatch, *, quiet=False):
     monkeypatch.setattr(sys, "stderr", stream)
     with shown_progress(quiet=quiet) as report:
@@ -37,10 +47,7 @@ def test_a_terminal_sees_stages_and_then_nothing_of_them(monkeypatch):
 
 
 def test_bytes_are_shown_in_mib_and_other_work_as_a_part_of_all(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stderr", stream)
+    stream, _ = wide_terminal(monkeypatch)
     with shown_progress(quiet=False) as report:
         report("reading", 160_000_000, 480_000_000)
     with shown_progress(quiet=False) as report:
@@ -74,11 +81,7 @@ def test_an_error_ends_the_bar(monkeypatch):
 
 
 def test_what_an_earlier_run_did_says_nothing_of_the_pace(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    stream, now = Terminal(), [0.0]
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    stream, now = wide_terminal(monkeypatch)
     with shown_progress(quiet=False) as report:
         report("comparing", 500, 1000)
         now[0] = 10.0
@@ -89,11 +92,7 @@ def test_what_an_earlier_run_did_says_nothing_of_the_pace(monkeypatch):
 @pytest.mark.parametrize("before", [0, 900])  # what an earlier run did of the first kernel
 @pytest.mark.parametrize("n_stages", [3, 4])
 def test_a_stage_that_comes_again_begins_again(monkeypatch, before, n_stages):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    stream, now = Terminal(), [0.0]
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    stream, now = wide_terminal(monkeypatch)
     stages = ["preparing", "permuting", "preparing", "permuting"][:n_stages]
     with shown_progress(quiet=False) as report:
         for stage in stages:
@@ -103,15 +102,12 @@ def test_a_stage_that_comes_again_begins_again(monkeypatch, before, n_stages):
             before = 0
     last = stream.getvalue().rpartition("\x1b[2K" + stages[-1])[2]
     assert "3:10 left" in last
-    assert "permuting" not in last + stages[-1] or stages[-1] == "permuting"
+    assert "preparing" not in last
+    assert "permuting" not in last
 
 
 def test_time_counts_down_between_reports(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    stream, now = Terminal(), [0.0]
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(of_progress.time, "monotonic", lambda: now[0])
+    stream, now = wide_terminal(monkeypatch)
     with shown_progress(quiet=False) as report:
         report("factorising", 0, 1000)
         now[0] = 10.0
@@ -177,8 +173,7 @@ def test_who_raised_an_error_is_told_no_more():
     meter.add(1)
     with pytest.raises(KeyboardInterrupt):
         meter.add(1)
-    meter.add(1)
-    meter.end()
+    meter.add(8)
     assert seen == [0, 1, 2]
 
 
@@ -250,7 +245,6 @@ def test_every_step_counts_what_the_whole_was_said_to_be(
         add(meter, amount)
 
     monkeypatch.setattr(Meter, "add", adding)
-    monkeypatch.setattr(Meter, "end", lambda meter: None)
     ys = [] if with_itself else [str(tmp_path / "y.npz")]
     compare(str(tmp_path / "x.npz"), ys, **JOBS[job], progress=lambda *report: seen.append(report))
     assert len(added) >= 2
