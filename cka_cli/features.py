@@ -4,7 +4,7 @@ For Xc, Yc centred, ⟨K,L⟩ = ‖Xc'Yc‖², so with few features the n × n G
 side by side, and a block of rows adds one product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -80,16 +80,20 @@ def _side_by_side(layers: Sequence[Source], rows: slice) -> tuple[Float64, list[
 
 def _cross_products(x_values: Float64, y_values: Float64, count: Count) -> Float64:
     """Return X'Y; of X'X the part above the diagonal is worked out and mirrored."""
-    n_x, is_symmetric = x_values.shape[1], x_values is y_values
-    products = np.empty((n_x, y_values.shape[1]))
-    for start in range(0, n_x, _FEATURES_AT_ONCE):
-        stop = min(start + _FEATURES_AT_ONCE, n_x)
-        first = start if is_symmetric else 0
+    n_x, n_y, is_symmetric = x_values.shape[1], y_values.shape[1], x_values is y_values
+    products = np.empty((n_x, n_y))
+    for start, stop, first in _runs(n_x, is_symmetric=is_symmetric):
         np.matmul(x_values[:, start:stop].T, y_values[:, first:], out=products[start:stop, first:])
         if is_symmetric:
             products[stop:, start:stop] = products[start:stop, stop:].T
-        count(len(x_values) * (stop - start) * (y_values.shape[1] - first))
+        count(len(x_values) * (stop - start) * (n_y - first))
     return products
+
+
+def _runs(n_x: int, *, is_symmetric: bool) -> Iterator[tuple[int, int, int]]:
+    """Give the features of X of each product, and the first feature of Y that they are multiplied with."""
+    for start in range(0, n_x, _FEATURES_AT_ONCE):
+        yield start, min(start + _FEATURES_AT_ONCE, n_x), start if is_symmetric else 0
 
 
 def _all_features(layer: Source, rows: slice) -> Array:
@@ -156,7 +160,7 @@ def _work(layers: Sequence[Source], x: slice, y: slice, n_folds: int) -> tuple[f
     widths = [layer.n_features for layer in layers]
     n_x, n_y = sum(widths[x]), sum(widths[y])
     own = 0.0 if x == y else SYMMETRIC * sum(width**2 for width in widths)
-    cross = n_x * (n_x + min(n_x, _FEATURES_AT_ONCE)) / 2 if x == y else float(n_x * n_y)
+    cross = float(sum((stop - start) * (n_y - first) for start, stop, first in _runs(n_x, is_symmetric=x == y)))
     of_folds = _SQUARE * n_folds * (n_x * n_y + own / SYMMETRIC)
     return cross + own, of_folds + (_READ_AGAIN * layers[0].n_examples * sum(widths) if n_folds else 0.0)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cka_cli.comparison
+import cka_cli.features
 from cka_cli import progress as of_progress
 from cka_cli.comparison import compare
 from cka_cli.meter import Meter
@@ -236,6 +237,7 @@ def test_every_step_counts_what_the_whole_was_said_to_be(
         )  # fmt: skip
 
     monkeypatch.setattr(cka_cli.comparison, "make_plan", planned)
+    monkeypatch.setattr(cka_cli.features, "_FEATURES_AT_ONCE", 4)
     added, totals, seen = {}, {}, []
     add = Meter.add
 
