@@ -101,7 +101,7 @@ class SelectedLayer:
         return replace(self, rows=rows)
 
     def blocks(self, max_bytes: int = 1 << 25) -> Iterator[tuple[slice | Indices, Array]]:
-        """Give all values once, in the order they lie on disk: where in the selection, and (rows, n_features)."""
+        """Give all values once, in the order they lie on disk unless in one go: where in the selection, (rows, n_features)."""
         row_bytes = max(1, self.layer.n_bytes // max(1, self.layer.shape[0]))
         n_block = max(1, max_bytes // row_bytes)
         if n_block > self.layer.n_first_axis:  # whole chunks, so that none is unpacked twice
@@ -119,7 +119,11 @@ class SelectedLayer:
             if low == high:
                 continue
             start, stop = int(saved[low]), int(saved[high - 1]) + 1
-            raw = self.layer.read(start, stop)[saved[low:high] - start]
+            raw = self.layer.read(start, stop)
+            if high - low == len(saved):  # all at once: in their own order straight away
+                yield slice(0, self.n_examples), self._pooled(raw[self.rows - start])
+                return
+            raw = raw[saved[low:high] - start]
             yield self._expanded(order[low:high]), self._pooled(raw)
 
     @property
