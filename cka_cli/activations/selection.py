@@ -101,7 +101,10 @@ class SelectedLayer:
         return replace(self, rows=rows)
 
     def blocks(self, max_bytes: int = 1 << 25) -> Iterator[tuple[slice | Indices, Array]]:
-        """Give all values once, in the order they lie on disk unless in one go: where in the selection, (rows, n_features)."""
+        """Give all values once, in the order they lie on disk unless they come in one go.
+
+        Each time: where in the selection, and values, shape (n_rows, n_features).
+        """
         row_bytes = max(1, self.layer.n_bytes // max(1, self.layer.shape[0]))
         n_block = max(1, max_bytes // row_bytes)
         if n_block > self.layer.n_first_axis:  # whole chunks, so that none is unpacked twice
