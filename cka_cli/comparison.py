@@ -12,7 +12,8 @@ import numpy as np
 
 from cka_cli import __version__
 from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
-from cka_cli.activations.selection import SelectedFile, read_groups, vector_values
+from cka_cli.activations.selection import SelectedFile, read_groups
+from cka_cli.activations.vectors import vector_values
 from cka_cli.centred import find_nonfinite_examples
 from cka_cli.checkpoint import Checkpoint, facts_of_file
 from cka_cli.engine import run

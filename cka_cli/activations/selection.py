@@ -9,6 +9,7 @@ import numpy as np
 from cka_cli.activations.addresses import check_exclude, matches, split_address, without_excluded
 from cka_cli.activations.formats import open_file
 from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
+from cka_cli.activations.vectors import aligned_orders, read_vector
 from cka_cli.arrays import Array, Indices
 from cka_cli.errors import DataError, UsageError, nearest
 
@@ -237,7 +238,7 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
     check_exclude([file for file, _, _ in chosen], options.exclude)
     n_saved = _common_count([layer for _, layers, _ in chosen for layer in layers])
     rows = _chosen_rows(n_saved, options, chosen[0][1][0].label)
-    orders = _aligned_orders([file for file, _, _ in chosen], n_saved, options.ids)
+    orders = aligned_orders([file for file, _, _ in chosen], n_saved, options.ids)
     selected = []
     for (file, layers, left_out), order in zip(chosen, orders, strict=True):
         file_rows = rows if order is None else order[np.asarray(rows)]
@@ -328,58 +329,14 @@ def _chosen_rows(n_saved: int, options: ReadOptions, label: str) -> Rows:
     return np.sort(drawn).astype(np.intp) + rows.start
 
 
-def _aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None) -> list[Indices] | list[None]:
-    """Return for each file the saved row of each example, so that all follow the order of the first file's ids."""
-    if name is None:
-        return [None] * len(files)
-    all_ids = [_read_vector(file, name, n_saved, "ids") for file in files]
-    orders: list[Indices] = []
-    for file, ids in zip(files, all_ids, strict=True):
-        places = {value: row for row, value in enumerate(ids)}
-        if len(places) < len(ids):
-            doubled = next(value for row, value in enumerate(ids) if places[value] != row)
-            raise DataError(f"{file.path}::{name}: id {doubled!r} stands at more than one row; ids must be unique")
-        missing = next((value for value in all_ids[0] if value not in places), None)
-        if missing is not None:
-            raise DataError(
-                f"{file.path}::{name}: id {missing!r} of {files[0].path} is missing; give files of the same examples"
-            )
-        orders.append(np.array([places[value] for value in all_ids[0]], dtype=np.intp))
-    return orders
-
-
 def read_groups(file: SelectedFile, name: str) -> Indices:
     """Return for each selected row the number of its group, from 0, as a one-axis array of the file says."""
     layer = file.layers[0]
-    values = np.array(_read_vector(file.file, name, layer.layer.shape[0], "groups"))[np.asarray(layer.rows)]
+    values = np.array(read_vector(file.file, name, layer.layer.shape[0], "groups"))[np.asarray(layer.rows)]
     groups = np.unique(values, return_inverse=True)[1].astype(np.intp)
     if groups.max(initial=0) == 0:
         raise DataError(f"{file.file.path}::{name}: all rows are of one group; give an array with several")
     return groups
-
-
-def _read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> list[Any]:
-    """Return a value for each saved row. what : the values in the plural, and the option that asks for them."""
-    vector = next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
-    if vector is None:
-        known = [vector.name for vector in file.vectors]
-        raise DataError(
-            f"{file.path}::{name}: no such one-axis array of {what}{nearest(name, known)} "
-            f"(the file has {', '.join(known) or 'none'}); save the {what} beside the layers, or leave out --{what}"
-        )
-    if vector.shape[0] != n_saved:
-        raise DataError(f"{vector.label}: {vector.shape[0]} {what} for {n_saved} examples; give one for each row")
-    return vector_values(vector)
-
-
-def vector_values(vector: Layer) -> list[Any]:
-    """Return the values of a one-axis array as Python has them, text whether it was saved as bytes or as letters.
-
-    None for NaN, which is not equal to itself.
-    """
-    values = vector.read(0, vector.shape[0]).tolist()
-    values = [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
-    return [value if value == value else None for value in values]
 
 
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:
