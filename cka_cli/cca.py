@@ -1,7 +1,8 @@
 """What a pair of factors gives: CCA, SVCCA, PWCCA, linear regression and Procrustes similarity.
 
 All follow from M = Ux'Uy, one product per pair. Kornblith, Norouzi, Lee, Hinton (2019), table 1, arXiv 1905.00414.
-Every function returns NaN when either layer is constant (rank 0).
+Every function returns NaN when either layer is constant (rank 0); those that count small components as much as large
+ones also where a row lies so far out that the small ones have lost their digits.
 """
 
 from functools import cached_property
@@ -28,6 +29,11 @@ class FactorPair:
         return self.x.rank > 0 and self.y.rank > 0
 
     @property
+    def has_all_components(self) -> bool:
+        """Whether both layers vary, and no component of either has lost its digits to a row that lies far out."""
+        return self.has_value and not (self.x.is_lost or self.y.is_lost)
+
+    @property
     def is_saturated(self) -> bool:
         """Whether one layer spans every centred vector, so that all canonical correlations are 1."""
         return self.x.is_saturated or self.y.is_saturated
@@ -50,7 +56,7 @@ class FactorPair:
 
 def cca_r2(pair: FactorPair) -> float:
     """Mean squared canonical correlation ‖Qy'Qx‖²/p₁, p₁ the smaller rank; in [0, 1]."""
-    if not pair.has_value:
+    if not pair.has_all_components:
         return np.nan
     return 1.0 if pair.is_saturated else float((pair.products**2).sum() / min(pair.products.shape))
 
@@ -66,7 +72,7 @@ def chance_r2(pair: FactorPair, x_rank: int, y_rank: int) -> float:
 
 def cca_rho(pair: FactorPair) -> float:
     """Mean canonical correlation ‖Qy'Qx‖_*/p₁, p₁ the smaller rank; in [0, 1]."""
-    if not pair.has_value:
+    if not pair.has_all_components:
         return np.nan
     return 1.0 if pair.is_saturated else float(np.linalg.svd(pair.products, compute_uv=False).mean())
 
@@ -94,7 +100,7 @@ def pwcca(pair: FactorPair) -> float:
     so the measure is not symmetric there. Variates of equal correlation, which any turn of them could replace, are
     the principal components of what they hold of the columns. Morcos, Raghu, Bengio (2018), arXiv 1806.05759.
     """
-    if not pair.has_value:
+    if not pair.has_all_components:
         return np.nan
     if pair.is_saturated:
         return 1.0
@@ -114,7 +120,7 @@ def pwcca(pair: FactorPair) -> float:
 
 def regression_r2(pair: FactorPair) -> float:
     """Share of the variance of X that a linear map of Y explains, ‖Qy'Xc‖²/‖Xc‖²; in [0, 1], not symmetric."""
-    if not pair.has_value:
+    if not pair.has_value or pair.y.is_lost:
         return np.nan
     if pair.y.is_saturated:
         return 1.0

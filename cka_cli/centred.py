@@ -3,11 +3,14 @@
 Scaling by a power of two is exact and keeps squares of squares inside the range of float32, whatever the units of
 the activations. The mean that is taken off is a float64 mean rounded to the dtype of the values; what rounding
 leaves of it is a shift common to all rows, which every HSIC formula and every factor takes off in float64.
+
+Rows that lie far out (an example that was lost and filled with 1e20) have no part in the mean and the scale, or all
+others would lose their digits to them.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,10 +18,15 @@ import numpy as np
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.errors import DataError
+from cka_cli.far_rows import NO_FAR_ROWS, FarRows, Landmark, amid, distances_between, sample_rows
 from cka_cli.meter import Count
 
 # Values above this may overflow when summed.
 _NEAR_OVERFLOW = 1e290
+# Binary exponents up to which far rows may reach when the others are brought to 1: their products stay finite.
+_MOST_EXPONENT = {np.dtype(np.float32): 110, np.dtype(np.float64): 500}
+_SAMPLE_BYTES = 1 << 20
+_N_SUM_ROWS = 1024
 
 
 class Source(Protocol):
@@ -52,6 +60,10 @@ class Source(Protocol):
     def is_constant(self) -> bool:
         """Whether every row is the same, so that no measure has a value."""
 
+    @property
+    def far(self) -> FarRows:
+        """The rows that lie far out: none of them has part in the mean and the scale."""
+
     def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
         """Give the features of some rows, slice by slice: which features, and values (n_rows, n_slice_features)."""
 
@@ -68,6 +80,7 @@ class CentredLayer:
     mean: Float64
     scale: float
     is_constant: bool
+    far: FarRows = NO_FAR_ROWS
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -95,12 +108,15 @@ class CentredLayer:
     def as_dtype(self, dtype: np.dtype[Any]) -> "CentredLayer":
         """Return the same layer with values of another dtype."""
         values = self.values.astype(dtype, copy=False)
-        return CentredLayer(self.label, values, self.mean, self.scale, self.is_constant)
+        return replace(self, values=values)
 
 
 @dataclass(frozen=True, eq=False)
 class StreamedLayer:
-    """A `Source` that reads from disk what it is asked for, `n_slice` features at a time."""
+    """A `Source` that reads from disk what it is asked for, `n_slice` features at a time.
+
+    norms : of the rows as saved, scaled, shape (n_examples,), where they were asked for.
+    """
 
     layer: SelectedLayer
     dtype: np.dtype[Any]
@@ -108,6 +124,8 @@ class StreamedLayer:
     scale: float
     is_constant: bool
     n_slice: int
+    far: FarRows = NO_FAR_ROWS
+    norms: Float64 | None = None
 
     @property
     def label(self) -> str:
@@ -184,17 +202,41 @@ def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> Ce
     ends = float(values.max()), float(values.min())
     if not all(map(math.isfinite, ends)):
         raise nonfinite_error(layer)
-    scale = _scale(max(abs(ends[0]), abs(ends[1])))
+    largest = max(abs(ends[0]), abs(ends[1]))
     is_constant = bool((values[0] == values[-1]).all() and (values == values[0]).all())
+    far, of_others = (NO_FAR_ROWS, largest) if is_constant else _far_rows_in_memory(values, largest)
+    scale = _scale_beside(far, of_others, dtype)
     _rescale(values, scale)  # before any sum, which could overflow
     mean = np.zeros(layer.n_features)
     if is_constant:
         mean += values[0]
         return CentredLayer(layer.label, np.zeros(values.shape, dtype), mean, scale, is_constant=True)
-    for start in range(0, len(values), 1024):
-        mean += np.add.reduce(values[start : start + 1024], axis=0, dtype=np.float64)
-    mean = (mean / len(values)).astype(dtype).astype(np.float64)
-    return CentredLayer(layer.label, _centre(values, mean, 1.0, dtype), mean, scale, is_constant=False)
+    for block in _blocks_of_others(values, far):
+        mean += np.add.reduce(block, axis=0, dtype=np.float64)
+    total = mean.copy()
+    mean = (mean / (len(values) - len(far.places))).astype(dtype).astype(np.float64)
+    if len(far.places):
+        total += values[far.places].sum(axis=0, dtype=np.float64)
+        far = replace(far, shift=total / len(values) - mean)
+    return CentredLayer(layer.label, _centre(values, mean, 1.0, dtype), mean, scale, is_constant=False, far=far)
+
+
+def _far_rows_in_memory(values: Array, largest: float) -> tuple[FarRows, float]:
+    """Return which rows lie far out, and the largest magnitude of the others."""
+    sample = values[sample_rows(len(values))]
+    place, typical = amid(distances_between([sample]))
+    landmark = Landmark(sample[place].astype(np.float64), typical)
+    if landmark.holds_all(largest):
+        return NO_FAR_ROWS, largest
+    far = landmark.far_rows(landmark.distances(values), largest)
+    if not len(far.places):
+        return NO_FAR_ROWS, largest
+    return far, max(float(np.abs(block).max(initial=0)) for block in _blocks_of_others(values, far))
+
+
+def _blocks_of_others(values: Array, far: FarRows) -> Iterator[Array]:
+    for start in range(0, len(values), _N_SUM_ROWS):
+        yield far.leave_out(values[start : start + _N_SUM_ROWS], start)
 
 
 def _values(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> Array:
@@ -217,32 +259,94 @@ def _can_be_kept(block: Array, dtype: np.dtype[Any]) -> bool:
     return block.dtype == dtype and block.flags.c_contiguous and block.flags.writeable
 
 
-def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, count: Count) -> StreamedLayer:
+def survey(
+    layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, count: Count, *, with_norms: bool = False
+) -> StreamedLayer:
     """Return a layer ready to be read in pieces: its mean and scale, worked out in one pass over the file.
 
+    In two where some rows lie far out. with_norms : whether the norms of the rows are wanted, too.
     Raises as `load_centred` does.
     """
-    mean = np.zeros(layer.n_features)
+    landmark = _landmark_on_disk(layer)
+    mean, distances = np.zeros(layer.n_features), np.zeros(layer.n_examples)
+    norms = np.zeros(layer.n_examples) if with_norms else None
     first: Array | None = None
     is_constant, largest = True, 0.0
-    for _, block in layer.blocks(1 << 24):
+    for where, block in layer.blocks(1 << 24):
         first = block[0].copy() if first is None else first
         is_constant = is_constant and bool((block == first).all())
         ends = float(block.max()), float(block.min())
         if not all(map(math.isfinite, ends)):
             raise nonfinite_error(layer)
         largest = max(largest, abs(ends[0]), abs(ends[1]))
+        if not landmark.holds_all(max(abs(ends[0]), abs(ends[1]))):
+            distances[where] = landmark.distances(block)
+        if norms is not None:
+            norms[where] = row_norms(block)
         # Weights first where a sum could overflow.
         weighted = block / layer.n_examples if largest > _NEAR_OVERFLOW else block
         total = np.add.reduce(weighted, axis=0, dtype=np.float64)
         mean += total if largest > _NEAR_OVERFLOW else total / layer.n_examples
         count(block.nbytes)
     assert first is not None
-    scale = _scale(largest)
+    far = NO_FAR_ROWS if is_constant else landmark.far_rows(distances, largest)
+    of_all, of_others = mean, largest
+    if len(far.places):
+        mean, of_others = _mean_of_others(layer, far)
+    scale = _scale_beside(far, of_others, dtype)
     mean = first.astype(np.float64) if is_constant else mean
     _rescale(mean, scale)
     mean = mean.astype(dtype).astype(np.float64)
-    return StreamedLayer(layer, dtype, mean, scale, is_constant, n_slice)
+    if len(far.places):
+        _rescale(of_all, scale)
+        far = replace(far, shift=of_all - mean)
+    if norms is not None:
+        _rescale(norms, scale)
+    return StreamedLayer(layer, dtype, mean, scale, is_constant, n_slice, far, norms)
+
+
+def row_norms(values: Array) -> Float64:
+    """Return the Euclidean norms of rows, shape (n_rows,); no square leaves float64 where the norm does not."""
+    norms = np.empty(len(values))
+    n_rows = max(1, _SAMPLE_BYTES // (8 * max(1, values.shape[1])))
+    for start in range(0, len(values), n_rows):
+        block = values[start : start + n_rows].astype(np.float64)
+        largest = np.abs(block).max(axis=1, initial=0)
+        block /= np.where(largest > 0, largest, 1.0)[:, None]
+        norms[start : start + n_rows] = largest * np.sqrt(np.einsum("ij,ij->i", block, block))
+    return norms
+
+
+def _landmark_on_disk(layer: SelectedLayer) -> Landmark:
+    """Return the landmark of a layer that is not held, from a few of its rows, read a slice of features at a time."""
+    rows, n_features = sample_rows(layer.n_examples), layer.n_features
+    n_slice = max(1, _SAMPLE_BYTES // (8 * len(rows) * layer.n_step)) * layer.n_step
+    slices = [slice(start, min(start + n_slice, n_features)) for start in range(0, n_features, n_slice)]
+    place, typical = amid(distances_between(layer.read_rows_at(rows, features) for features in slices))
+    row = layer.read_rows_at(rows[place : place + 1], slice(0, n_features))[0]
+    return Landmark(row.astype(np.float64), typical)
+
+
+def _mean_of_others(layer: SelectedLayer, far: FarRows) -> tuple[Float64, float]:
+    """Return the mean of the rows that do not lie far out, and their largest magnitude; reads all rows."""
+    n_others, largest = layer.n_examples - len(far.places), 0.0
+    mean = np.zeros(layer.n_features)
+    for where, block in layer.blocks(1 << 24):
+        places = np.arange(where.start, where.stop) if isinstance(where, slice) else where
+        others = block[np.isin(places, far.places, invert=True)]
+        largest = max(largest, float(np.abs(others.astype(np.float64)).max(initial=0)))
+        mean += np.add.reduce(others / n_others, axis=0, dtype=np.float64)
+    return mean, largest
+
+
+def _scale_beside(far: FarRows, of_others: float, dtype: np.dtype[Any]) -> float:
+    """Return the power of two for the rows that do not lie far out, as far as those that do stay in range."""
+    scale = _scale(of_others)
+    if not len(far.places):
+        return scale
+    most = _MOST_EXPONENT[dtype]
+    exponent = math.frexp(far.largest)[1] + math.frexp(scale)[1] - 1
+    return math.ldexp(scale, min(0, most - exponent))
 
 
 def _scale(largest: float) -> float:

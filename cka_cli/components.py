@@ -16,7 +16,7 @@ import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
 from cka_cli.checks.chance import chance_level
-from cka_cli.factors import Factors
+from cka_cli.factors import LOST_BESIDE, Factors
 from cka_cli.matrix import FileFacts
 
 REMOVED = (1, 2, 5, 10)  # how many of the first components are taken off each layer
@@ -76,6 +76,7 @@ class Spectrum:
 
     file, layer : where the layer lies. n_features : columns. n_degrees : components it could have, n_examples − 1.
     singular_values : shape (rank,), descending, above 0, in units that cancel out of everything here.
+    far_row, far_ratio : the saved row that lies farthest out, and how many times as far as most; 0 where none does.
     """
 
     file: str
@@ -83,6 +84,8 @@ class Spectrum:
     n_features: int
     n_degrees: int
     singular_values: Float64
+    far_row: int = 0
+    far_ratio: float = 0.0
 
     @property
     def label(self) -> str:
@@ -174,7 +177,9 @@ class ComponentPairs:
 
     @cached_property
     def cca_r2(self) -> float:
-        """R²_CCA: exactly 1 where a layer is saturated."""
+        """R²_CCA: exactly 1 where a layer is saturated; NaN where components have lost their digits to a far row."""
+        if max(self.x.far_ratio, self.y.far_ratio) > LOST_BESIDE:
+            return float("nan")
         return 1.0 if self.is_saturated else float(self.alignment.sum() / min(self.alignment.shape))
 
     @property
@@ -311,9 +316,11 @@ def pair_components(x: Spectrum, x_basis: Float64, y: Spectrum, y_basis: Float64
     return ComponentPairs(x, y, alignment, len(x_basis))
 
 
-def spectrum_of(factors: Factors, file: str, layer: str) -> Spectrum:
-    """Return the spectrum of a factorised layer that is not constant."""
-    return Spectrum(file, layer, factors.n_features, factors.n_degrees, factors.singular_values)
+def spectrum_of(factors: Factors, file: str, layer: str, far_row: int = 0) -> Spectrum:
+    """Return the spectrum of a factorised layer that is not constant. far_row : the saved row that is farthest out."""
+    return Spectrum(
+        file, layer, factors.n_features, factors.n_degrees, factors.singular_values, far_row, factors.far_ratio
+    )
 
 
 def _sums_of_first(values: Float64) -> Float64:

@@ -34,7 +34,7 @@ from cka_cli.threads import in_order
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.
 MOST_EXAMPLES = 3000
 # Arrays of n × n numbers that one layer keeps, and that measuring a layer or a pair takes at most.
-_N_KEPT, _N_AT_WORK = 2, 14
+_N_KEPT, _N_AT_WORK = 4, 14
 
 
 def diagnose(

@@ -1,7 +1,7 @@
 """Carries out a plan: from selected layers to Gram sums and factors. Progress by callback; nothing is printed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,19 +9,21 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 from cka_cli.cca import FactorPair
-from cka_cli.centred import CentredLayer, Source, StreamedLayer, load_centred, survey
+from cka_cli.centred import Source, StreamedLayer, load_centred, survey
 from cka_cli.checkpoint import Checkpoint
+from cka_cli.errors import DataError
 from cka_cli.factors import Factors, factorise_layer, n_block_features
+from cka_cli.far_rows import FAR_RATIO
 from cka_cli.features import feature_sums
 from cka_cli.folds import Folds, order_by_fold
 from cka_cli.gram_layers import GramLayer, has_gram, prepare
 from cka_cli.gram_sums import GramSums
-from cka_cli.kernels import KERNELS
+from cka_cli.kernels import KERNELS, loses_origin
 from cka_cli.measures import MEASURES, values_from_sums
 from cka_cli.memory import give_back_freed_memory
 from cka_cli.meter import Count, Meter, Progress, Report, Share, parts_of, uncounted
 from cka_cli.names import Spec
-from cka_cli.plan import Plan
+from cka_cli.plan import Plan, make_plan
 from cka_cli.task import Outcome, Task
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, gram_scales, gram_sums
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 # Of values below 2**53, up to which float64 holds every integer.
 _SCALE_OF_EXACT_INTEGERS = 2.0**-53
+# How far out a row lies, in typical distances, for products of features to lose digits to it.
+_FAR_FOR_FEATURES = 1e4
+# About what two cores do in five minutes.
+_MOST_MULTIPLICATIONS = 10**13
 _PAIRS = "pairs"  # a stage of a checkpoint
 
 
@@ -38,9 +44,20 @@ def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> O
     """Return the values of a task, worked out as the plan says, going on from a checkpoint and keeping it."""
     if not plan.in_memory:
         give_back_freed_memory()
+    in_order_of_files = task
     task, folds = _in_fold_order(task, plan)
     sources, factors = _open_sources(task, plan, progress)
+    other_plan = _plan_beside_far_rows(task, plan, sources)
+    if other_plan is not None:
+        del sources, factors
+        checkpoint.set_plan(asdict(other_plan))
+        return run(in_order_of_files, other_plan, progress, checkpoint)
     outcome = Outcome(constant=[source.label for source in sources if source.is_constant])
+    outcome.far = {
+        source.label: (int(layer.rows[source.far.farthest // layer.n_positions]), source.far.ratio)
+        for source, layer in zip(sources, task.layers, strict=True)
+        if source.far.ratio > FAR_RATIO
+    }
     outcome.rounded = [
         source.label
         for source, layer in zip(sources, task.layers, strict=True)
@@ -60,6 +77,22 @@ def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> O
         _add_pair_values(task, plan, factors, outcome, progress, checkpoint)
         outcome.effective_dimensions = np.array([each.effective_dimension for each in factors])
     return outcome
+
+
+def _plan_beside_far_rows(task: Task, plan: Plan, sources: Sequence[Source]) -> Plan | None:
+    """Return another plan where products of features would lose the digits of debiased values; None to keep this one.
+
+    They hold the diagonal, in which a row that lies far out outweighs all else by the square of how far. Gram matrices
+    leave it out from the start; they are the other way unless there are too many examples for them.
+    """
+    ratio = max(source.far.ratio for source in sources)
+    if plan.route != "features" or ratio < _FAR_FOR_FEATURES or not task.has_unbiased:
+        return None
+    try:
+        other = make_plan(task.job(has_far_rows=True), plan.memory_bytes, plan.n_threads)
+    except DataError:  # too little memory for tiles
+        return None
+    return other if other.multiplications <= _MOST_MULTIPLICATIONS else None
 
 
 def _in_fold_order(task: Task, plan: Plan) -> tuple[Task, Folds | None]:
@@ -87,17 +120,19 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
         if not task.pair_measures:
             if plan.in_memory:
                 return load_centred(layer, task.dtype, share.add), None
-            return survey(layer, task.dtype, plan.n_slices[place], share.add), None
+            n_slice = plan.n_slices[place]
+            return survey(layer, task.dtype, n_slice, share.add, with_norms=task.needs_unit_rows), None
         count = parts_of(layer.layer.n_bytes, share.add)
         if not plan.in_memory:
-            streamed = survey(layer, task.dtype, plan.n_slices[place], uncounted)
+            n_slice = plan.n_slices[place]
+            streamed = survey(layer, task.dtype, n_slice, uncounted, with_norms=task.needs_unit_rows)
             return streamed, _streamed_factors(task, streamed, count)
         centred = load_centred(layer, np.dtype(np.float64), uncounted)
         factors = factorise_layer(centred, with_columns=task.needs_columns, count=count)
         if task.gram_measures:
             return centred.as_dtype(task.dtype), factors
         nothing = np.empty((layer.n_examples, 0))
-        return CentredLayer(centred.label, nothing, centred.mean, centred.scale, centred.is_constant), factors
+        return replace(centred, values=nothing), factors
 
     def open_and_count(place: int) -> tuple[Source, Factors | None]:
         share = meter.share(task.layers[place].layer.n_bytes)
@@ -157,11 +192,22 @@ def _add_gram_values(
             from cka_cli.resampled import add_statistics
 
             add_statistics(task, plan, each.spec, each.sums, each.scales, each.layers, outcome, progress, checkpoint)
+        outcome.doubtful[kernel] = [
+            layer.source.label for layer in each.layers if _is_doubtful(task, plan, kernel, layer)
+        ]
         outcome.overflowing[kernel] = [source.label for source, beyond in zip(sources, over, strict=True) if beyond]
         varying = [source for source, is_flat in zip(sources, flat, strict=True) if is_flat and not source.is_constant]
         without = [layer.source.label for layer in each.layers if not has_gram(layer, kernel)]
         outcome.without_width[kernel] = [source.label for source in varying if source.label in without]
         outcome.flat[kernel] = [source.label for source in varying if source.label not in without]
+
+
+def _is_doubtful(task: Task, plan: Plan, kernel: Spec, layer: GramLayer) -> bool:
+    """Whether values of a kernel have lost digits to rows that lie far out from others."""
+    far = layer.source.far
+    if plan.route == "features":
+        return task.has_unbiased and far.ratio > _FAR_FOR_FEATURES
+    return len(far.places) > 0 and loses_origin(layer.terms, kernel)
 
 
 def _gram_sums(

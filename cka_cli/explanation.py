@@ -14,7 +14,8 @@ from cka_cli.centred import load_centred
 from cka_cli.comparison import check_enough_examples, file_facts, select_files, silent
 from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
 from cka_cli.errors import DataError, UsageError
-from cka_cli.factors import factorise_layer, work_bytes
+from cka_cli.factors import LOST_BESIDE, factorise_layer, work_bytes
+from cka_cli.far_rows import FAR_RATIO
 from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.meter import Count, Meter, Progress, parts_of, uncounted
 from cka_cli.names import Spec
@@ -115,7 +116,8 @@ def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
         raise DataError(
             f"{layer.label}: constant (every example is the same), so it has no components; give a layer that varies"
         )
-    return spectrum_of(factors, layer.layer.file, layer.name), factors.basis
+    far_row = int(layer.rows[centred.far.farthest // layer.n_positions])
+    return spectrum_of(factors, layer.layer.file, layer.name, far_row), factors.basis
 
 
 def _notes_of(pairs: ComponentPairs) -> list[str]:
@@ -123,6 +125,12 @@ def _notes_of(pairs: ComponentPairs) -> list[str]:
     notes = []
     sides = (pairs.x,) if pairs.x.label == pairs.y.label else (pairs.x, pairs.y)
     for side in sides:
+        if side.far_ratio > FAR_RATIO:
+            rest = "have no digits, so CCA R² is nan" if side.far_ratio > LOST_BESIDE else "may be of the rest"
+            notes.append(
+                f"{side.label}: row {side.far_row} lies {side.far_ratio:.0e} times as far out as most rows (was the "
+                f"example lost?): the first component is that row, and only those behind it {rest}; mend the file"
+            )
         if side.equal:
             runs = ", ".join(f"{first} to {last}" for first, last in side.equal[:_MOST_RUNS])
             runs += f" and {len(side.equal) - _MOST_RUNS} more runs" if len(side.equal) > _MOST_RUNS else ""

@@ -18,6 +18,8 @@ from cka_cli.meter import Count, parts_of, uncounted
 _BLOCK = 4
 # What decompositions take for each n_rows × n_columns², in multiplications of a product; a triangle alone takes less.
 _QR, _TRIANGLE, _SVD = 5.0, 2.0, 14.0
+# How far out a row may lie, in typical distances: components beside it are then good to about 1e-5.
+LOST_BESIDE = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,7 @@ class Factors:
     basis : U, shape (n_examples, rank), orthonormal columns orthogonal to the constant vector.
     singular_values : S, shape (rank,), descending, in the layer's scaled units.
     columns : S V', what each component is of each feature, shape (rank, n_features); None unless asked for.
+    far_ratio : how many times as far out as rows commonly lie the farthest does; 0 where none lies far out.
     """
 
     label: str
@@ -34,6 +37,7 @@ class Factors:
     basis: Float64
     singular_values: Float64
     columns: Float64 | None = None
+    far_ratio: float = 0.0
 
     @property
     def rank(self) -> int:
@@ -49,6 +53,11 @@ class Factors:
     def is_saturated(self) -> bool:
         """Whether the layer spans every centred vector, so that any other layer is a linear map of it."""
         return self.rank >= self.n_degrees
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a row lies so far out that the components beside it have lost their digits."""
+        return self.far_ratio > LOST_BESIDE
 
     @property
     def effective_dimension(self) -> float:
@@ -92,7 +101,7 @@ def factorise_layer(source: Source, *, with_columns: bool = False, count: Count 
             count(n_examples**2 * block.shape[1] / work)
     else:
         columns = columns[:rank]
-    return Factors(source.label, n_features, basis, singular_values, columns)
+    return Factors(source.label, n_features, basis, singular_values, columns, source.far.ratio)
 
 
 def n_block_features(n_examples: int, n_features: int, n_step: int = 1) -> int:

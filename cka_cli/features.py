@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64
+from cka_cli.arrays import Float64
 from cka_cli.centred import Source
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
@@ -75,7 +75,15 @@ def _side_by_side(layers: Sequence[Source], rows: slice) -> tuple[Float64, list[
     for layer, block in zip(layers, blocks, strict=True):
         for features, part in layer.slices(rows):
             block[:, features] = part
+        _centre_on_all_rows(layer, block)
     return values, blocks
+
+
+def _centre_on_all_rows(layer: Source, values: Float64) -> None:
+    """Take off the mean of all rows, those that lie far out too, and bring these back to 1."""
+    if len(layer.far.places):
+        values -= layer.far.shift
+        values *= layer.far.shrink(layer.scale)
 
 
 def _cross_products(x_values: Float64, y_values: Float64, count: Count) -> Float64:
@@ -96,9 +104,10 @@ def _runs(n_x: int, *, is_symmetric: bool) -> Iterator[tuple[int, int, int]]:
         yield start, min(start + _FEATURES_AT_ONCE, n_x), start if is_symmetric else 0
 
 
-def _all_features(layer: Source, rows: slice) -> Array:
-    parts = [values for _, values in layer.slices(rows)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+def _all_features(layer: Source, rows: slice) -> Float64:
+    values: Float64 = np.concatenate([part for _, part in layer.slices(rows)], axis=1, dtype=np.float64)
+    _centre_on_all_rows(layer, values)
+    return values
 
 
 def feature_sums(
@@ -200,10 +209,7 @@ def _set_sums(sums: GramSums, products: _Products, layers: Sequence[Source]) -> 
 
 def _fold_row_sums(layers: Sequence[Source], totals: Sequence[Float64], rows: slice) -> Float64:
     """Return the sums of the Gram matrices' rows over the columns of each fold, shape (n_folds, n_layers, n_rows)."""
-    parts = [
-        of_folds @ _all_features(layer, rows).astype(np.float64).T
-        for layer, of_folds in zip(layers, totals, strict=True)
-    ]
+    parts = [of_folds @ _all_features(layer, rows).T for layer, of_folds in zip(layers, totals, strict=True)]
     return np.stack(parts, axis=1)
 
 

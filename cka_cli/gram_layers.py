@@ -1,6 +1,6 @@
 """A centred layer with the terms that its kernels need, and what kernels are functions of, for some of its rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,15 +11,21 @@ from cka_cli.centred import CentredLayer, Source
 from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.meter import Count, uncounted
 from cka_cli.names import Spec
+from cka_cli.unit_rows import UnitRows, unit_rows
 
+Rows = slice | Indices
 Tile = tuple[slice, slice]
-NO_TERMS = RowTerms(*(np.empty(0),) * 3)
+NO_TERMS = RowTerms(*(np.empty(0),) * 2)
 
 # Rows multiplied in one go while a product is summed over slices of features: numpy cannot add a product in place.
 _ROWS_AT_ONCE = 512
 # Rows whose distances guess the bracket of a median when not all distances are at hand.
 _N_SAMPLE_ROWS = 512
 _N_L1_ROWS = 64
+_CHUNK_VALUES = 1 << 17
+# Squared norms, in mean squared distances, above which the distance of two rows may be lost to rounding; and the share
+# of their squared norms below which it is worked out anew, from differences.
+_FAR_SQUARE, _LOST = 512.0, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,31 +33,52 @@ class GramLayer:
     """A centred layer with the terms that its kernels need.
 
     row_terms : of all rows, where the values are in memory; None where they are worked out as they are read.
+    unit : the rows brought to length 1, where a kernel is of them.
     """
 
     source: Source
     terms: LayerTerms
     row_terms: RowTerms | None
+    unit: Source | None = None
+
+    def source_of(self, need: str) -> Source:
+        """Return what a kernel is a function of: the layer, or its rows brought to length 1."""
+        if need != "unit":
+            return self.source
+        assert self.unit is not None
+        return self.unit
 
 
 def prepare(source: Source, needs: frozenset[str]) -> GramLayer:
     """Return a layer with its terms; the median distance is found later, by `with_medians`.
 
     needs : what the kernels are functions of; those of distances take off their value at a typical one, and products
-        alone need no terms of rows.
+        alone need no terms of rows. Where rows of length 1 are all that is needed, values in memory become these.
     """
-    typical_l1 = _sampled_l1(source) if "l1" in needs else 0.0
-    terms = LayerTerms(source.n_features, source.scale, float(source.mean @ source.mean), 0.0, typical_l1)
-    if needs <= {"products"}:
-        return GramLayer(source, terms, NO_TERMS)
+    mean_square, shrink = float(source.mean @ source.mean), source.far.shrink(source.scale)
+    terms = LayerTerms(source.n_features, source.scale, mean_square, 0.0, shrink=shrink)
+    if "l1" in needs:
+        terms = replace(terms, typical_l1=_sampled_l1(source))
+    unit = None
+    if "unit" in needs and not source.is_constant:
+        unit, spread = unit_rows(source, in_place=needs == {"unit"})
+        terms = replace(terms, unit_spread=spread)
+    if needs <= {"products", "unit"}:
+        return GramLayer(source, terms, NO_TERMS, unit)
     if isinstance(source, CentredLayer):
         row_terms = row_terms_of(source, slice(0, source.n_examples))
-        distance = 2 * float(row_terms.squared_norms.sum()) / max(1, source.n_examples - 1)
-        return GramLayer(source, replace(terms, typical_distance=distance), row_terms)
-    layer = GramLayer(source, terms, None)
-    if "distances" not in needs or source.is_constant:
+        others = np.delete(row_terms.squared_norms, source.far.places)
+        distance = 2 * float(others.sum()) / max(1, len(others) - 1)
+        return GramLayer(source, replace(terms, typical_distance=distance, mean_distance=distance), row_terms, unit)
+    layer = GramLayer(source, terms, None, unit)
+    if source.is_constant:
         return layer
-    return replace(layer, terms=replace(terms, typical_distance=float(np.median(sampled_distances(layer)))))
+    distances = sampled_distances(layer)
+    near = distances[distances <= _FAR_SQUARE * np.median(distances)] if len(source.far.places) else distances
+    return replace(
+        layer,
+        terms=replace(terms, typical_distance=float(np.median(distances)), mean_distance=float(np.mean(near))),
+    )
 
 
 def row_terms_of(source: Source, rows: slice) -> RowTerms:
@@ -66,7 +93,7 @@ class _RowTermSums:
     """Row terms, summed over slices of features."""
 
     def __init__(self, n_rows: int):
-        self._squared_norms, self._mean_products, self._saved = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
+        self._squared_norms, self._mean_products = np.zeros(n_rows), np.zeros(n_rows)
 
     def add(self, values: Array, mean: Float64) -> None:
         for start in range(0, len(values), 64):
@@ -74,11 +101,9 @@ class _RowTermSums:
             rows = slice(start, start + len(block))
             self._squared_norms[rows] += np.einsum("ij,ij->i", block, block)
             self._mean_products[rows] += block @ mean
-            block += mean
-            self._saved[rows] += np.einsum("ij,ij->i", block, block)
 
     def result(self) -> RowTerms:
-        return RowTerms(self._squared_norms, self._mean_products, np.sqrt(self._saved))
+        return RowTerms(self._squared_norms, self._mean_products)
 
 
 def has_gram(layer: GramLayer, spec: Spec) -> bool:
@@ -91,47 +116,124 @@ def tile_inputs(
 ) -> tuple[dict[str, Array], RowTerms, RowTerms]:
     """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
 
-    needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`.
+    needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`,
+        and `unit`: products of rows of length 1.
     out : where products may be put, if it has their dtype. count : called with each part of the whole that is done.
     """
     rows, columns = tile
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    source, is_diagonal = layer.source, rows == columns
-    row_sums, column_sums = _RowTermSums(shape[0]), _RowTermSums(shape[1])
-    products = l1 = None
+    source = layer.source
+    row_sums, column_sums = _RowTermSums(rows.stop - rows.start), _RowTermSums(columns.stop - columns.start)
+    products = unit = l1 = None
     for features, row_values, column_values in _paired_slices(source, rows, columns):
         if needs & {"products", "saved", "distances"}:
             products = _add_product(products, row_values, column_values, out)
+        if "unit" in needs:
+            sides = _brought_to_unit(layer, row_values, column_values, features, tile)
+            unit = _add_product(unit, *sides, out if needs == {"unit"} else None)
         if "l1" in needs:
             part = kernels.l1_distances(row_values, column_values)
             l1 = part if l1 is None else np.add(l1, part, out=l1)
         if layer.row_terms is None:
             row_sums.add(row_values, source.mean[features])
-            if not is_diagonal:
+            if rows != columns:
                 column_sums.add(column_values, source.mean[features])
         count((features.stop - features.start) / source.n_features)
     row_terms = layer.row_terms.rows(rows.start, rows.stop) if layer.row_terms else row_sums.result()
     column_terms = row_terms
-    if not is_diagonal:
+    if rows != columns:
         column_terms = layer.row_terms.rows(columns.start, columns.stop) if layer.row_terms else column_sums.result()
     inputs: dict[str, Array] = {}
     if products is not None:
-        inputs["products"] = inputs["saved"] = products
         if "distances" in needs:
             spare = products.copy() if needs & {"products", "saved"} else products
-            inputs["distances"] = kernels.squared_distances(spare, row_terms, column_terms)
+            inputs["distances"] = _distances(layer, spare, rows, columns, row_terms, column_terms)
+        if needs & {"products", "saved"}:
+            inputs["products"] = inputs["saved"] = _within_range(layer, products, rows, columns)
     if l1 is not None:
         inputs["l1"] = l1
+    if unit is not None:
+        inputs["unit"] = unit
     return inputs, row_terms, column_terms
 
 
-def _paired_slices(source: Source, rows: slice, columns: slice) -> Iterator[tuple[slice, Array, Array]]:
-    if rows == columns:
-        for features, values in source.slices(rows):
-            yield features, values, values
+def _brought_to_unit(
+    layer: GramLayer, row_values: Array, column_values: Array, features: slice, tile: Tile
+) -> tuple[Array, Array]:
+    """Return a slice of the features of rows and of columns, the rows brought to length 1."""
+    if not isinstance(layer.unit, UnitRows):
+        return row_values, column_values
+    rows = layer.unit.brought(row_values, features, tile[0])
+    return rows, rows if column_values is row_values else layer.unit.brought(column_values, features, tile[1])
+
+
+def _distances(
+    layer: GramLayer, products: Array, rows: Rows, columns: Rows, row_terms: RowTerms, column_terms: RowTerms
+) -> Array:
+    """Return the squared distances of rows; overwrites `products`.
+
+    Of two rows that both lie far out, and near each other, products keep nothing of the distance: there it is worked
+    out from their difference.
+    """
+    if not len(layer.source.far.places):
+        return kernels.squared_distances(products, row_terms, column_terms)
+    with np.errstate(over="ignore", invalid="ignore"):
+        distances = kernels.squared_distances(products, row_terms, column_terms)
+        limit = _FAR_SQUARE * layer.terms.mean_distance
+        is_far_row, is_far_column = row_terms.squared_norms > limit, column_terms.squared_norms > limit
+        far_rows, far_columns = np.flatnonzero(is_far_row), np.flatnonzero(is_far_column)
+        if not (len(far_rows) and len(far_columns)):
+            return distances
+        found = distances[np.ix_(far_rows, far_columns)].astype(np.float64)
+        norms = row_terms.squared_norms[far_rows][:, None] + column_terms.squared_norms[far_columns]
+        of_rows, of_columns = np.nonzero(~(found > _LOST * norms))
+        anew = np.zeros(len(of_rows))
+        for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
+            anew += _of_pairs(
+                _squared_difference, row_values, column_values, far_rows[of_rows], far_columns[of_columns]
+            )
+        distances[far_rows[of_rows], far_columns[of_columns]] = anew
+    return distances
+
+
+def _within_range(layer: GramLayer, products: Array, rows: Rows, columns: Rows) -> Array:
+    """Return products of rows as float64 where those of far rows are beyond float32."""
+    if not len(layer.source.far.places) or products.dtype == np.float64:
+        return products
+    of_rows, of_columns = np.nonzero(~np.isfinite(products))
+    if not len(of_rows):
+        return products
+    result = products.astype(np.float64)
+    anew = np.zeros(len(of_rows))
+    for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
+        anew += _of_pairs(np.multiply, row_values, column_values, of_rows, of_columns)
+    result[of_rows, of_columns] = anew
+    return result
+
+
+def _squared_difference(one: Float64, other: Float64) -> Float64:
+    return np.square(one - other)
+
+
+def _of_pairs(
+    function: Callable[[Float64, Float64], Float64], rows: Array, columns: Array, of_rows: Indices, of_columns: Indices
+) -> Float64:
+    """Return the sum over features of a function of two rows, float64, for each of some pairs of rows and columns."""
+    sums = np.empty(len(of_rows))
+    n_chunk = max(1, _CHUNK_VALUES // max(1, rows.shape[1]))
+    for start in range(0, len(sums), n_chunk):
+        chunk = slice(start, start + n_chunk)
+        one, other = rows[of_rows[chunk]].astype(np.float64), columns[of_columns[chunk]].astype(np.float64)
+        sums[chunk] = function(one, other).sum(axis=1)
+    return sums
+
+
+def _paired_slices(source: Source, rows: Rows, columns: Rows) -> Iterator[tuple[slice, Array, Array]]:
+    if isinstance(rows, slice) and isinstance(columns, slice) and rows != columns:
+        for (features, values), (_, others) in zip(source.slices(rows), source.slices(columns), strict=True):
+            yield features, values, others
         return
-    for (features, values), (_, others) in zip(source.slices(rows), source.slices(columns), strict=True):
-        yield features, values, others
+    for features, values in source.slices(rows) if isinstance(rows, slice) else source.slices_of(rows):
+        yield features, values, values
 
 
 def _add_product(total: Array | None, rows: Array, columns: Array, out: Array | None = None) -> Array:
@@ -152,7 +254,7 @@ def sampled_distances(layer: GramLayer) -> Array:
         sums.add(values, source.mean[features])
     assert products is not None
     terms = sums.result()
-    return kernels.squared_distances(products, terms, terms)[np.triu_indices(len(rows), 1)]
+    return _distances(layer, products, rows, rows, terms, terms)[np.triu_indices(len(rows), 1)]
 
 
 def _sampled_l1(source: Source) -> float:
@@ -164,13 +266,27 @@ def _sampled_l1(source: Source) -> float:
     return float(np.median(total[np.triu_indices(len(rows), 1)]))
 
 
+def all_distances(source: Source) -> Float64:
+    """Return the squared distances of all rows of a layer, float64, shape (n_examples, n_examples), in scaled units."""
+    everything = slice(0, source.n_examples)
+    inputs, _, _ = tile_inputs(
+        prepare(source, frozenset({"distances"})), (everything, everything), frozenset({"distances"})
+    )
+    return np.asarray(inputs["distances"], np.float64)
+
+
 def gathered(layer: GramLayer, rows: Indices) -> GramLayer:
     """Return some rows of a layer, in memory."""
-    values: Array = np.concatenate([part for _, part in layer.source.slices_of(rows)], axis=1)
     source = layer.source
-    of_rows = CentredLayer(source.label, values, source.mean, source.scale, source.is_constant)
+    values: Array = np.concatenate([part for _, part in source.slices_of(rows)], axis=1)
+    of_rows = CentredLayer(source.label, values, source.mean, source.scale, source.is_constant, source.far)
     row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(of_rows, slice(0, len(rows)))
-    return GramLayer(of_rows, layer.terms, row_terms)
+    unit = layer.unit
+    if isinstance(unit, UnitRows):
+        unit = replace(unit, source=of_rows, inverse_norms=unit.inverse_norms[rows])
+    elif unit is not None:
+        unit = of_rows
+    return GramLayer(of_rows, layer.terms, row_terms, unit)
 
 
 def gram_matrix(layer: GramLayer, rows: Indices, spec: Spec) -> Array:
@@ -180,7 +296,7 @@ def gram_matrix(layer: GramLayer, rows: Indices, spec: Spec) -> Array:
     """
     if not has_gram(layer, spec):
         return np.zeros((len(rows), len(rows)))
-    kernel, source = kernels.KERNELS[spec.name], layer.source
+    kernel, source = kernels.KERNELS[spec.name], layer.source_of(kernels.KERNELS[spec.name].needs)
     sums, total = _RowTermSums(len(rows)), None
     for features, values in source.slices_of(rows):
         if kernel.needs in ("saved", "distances"):
@@ -193,5 +309,7 @@ def gram_matrix(layer: GramLayer, rows: Indices, spec: Spec) -> Array:
     assert total is not None
     terms = sums.result()
     if kernel.needs == "distances":
-        total = kernels.squared_distances(total, terms, terms)
+        total = _distances(layer, total, rows, rows, terms, terms)
+    elif kernel.needs in ("products", "saved"):
+        total = _within_range(layer, total, rows, rows)
     return kernel.tile(total, terms, terms, layer.terms, spec)

@@ -15,6 +15,8 @@ from cka_cli.hsic import hsic_biased, hsic_unbiased
 
 # What rounding may leave of sums of n² equal terms that cancel, relative to them.
 _SUM_ROUNDING = 1e-12
+# Of sums over all examples: what is left of them without some has too few digits below this.
+_LOST = 1e-8
 # Bytes of a tile that are turned into float64 in one go: few enough to stay in a core's cache.
 _CHUNK_BYTES = 1 << 20
 
@@ -183,13 +185,18 @@ class GramSums:
         return {name: getattr(self, name) for name in names}
 
     def without(self, fold: int) -> "GramSums":
-        """Return the sums over the examples that are not in a fold; widths of kernels stay as they are."""
+        """Return the sums over the examples that are not in a fold; widths of kernels stay as they are.
+
+        Norms are NaN where a fold holds so much of the whole that what is left has lost its digits.
+        """
         assert self.folds is not None
         kept = self.folds.of_example != fold
         sums = GramSums(len(self.norms), int(np.count_nonzero(kept)), self.x, self.y)
         sums.entry_rounding, sums.product_rounding = self.entry_rounding, self.product_rounding
         sums.cross = self.cross - self.fold_cross[fold]
-        sums.norms = self.norms - self.fold_norms[fold]
+        with np.errstate(invalid="ignore"):  # of a kernel that overflows
+            sums.norms = self.norms - self.fold_norms[fold]
+        sums.norms[sums.norms < _LOST * self.norms] = np.nan
         sums.row_sums = self.row_sums[:, kept] - self.fold_row_sums[fold][:, kept]
         sums.diagonals = self.diagonals[:, kept]
         return sums

@@ -8,7 +8,7 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 
-# Of the largest entry: what rounding leaves of a Gram matrix that centring makes 0.
+# Of the largest entry, diagonal apart: what rounding leaves of a Gram matrix that centring makes 0.
 _NOTHING = 1e-14
 
 
@@ -28,8 +28,9 @@ def u_centred_gram(gram: Array) -> Float64:
     """
     n = len(gram)
     centred = np.array(gram, np.float64)
+    np.fill_diagonal(centred, 0)
     largest = np.abs(centred).max()
-    centred -= (centred.sum() - np.trace(centred)) / (n * (n - 1))  # off the diagonal: the total is 0 from here on
+    centred -= centred.sum() / (n * (n - 1))  # the total is 0 from here on
     np.fill_diagonal(centred, 0)
     sums = centred.sum(axis=1)
     centred -= sums[:, None] / (n - 2)

@@ -66,6 +66,7 @@ class Job:
     is_linear_only, needs_factors : the linear kernel alone; measures of the CCA family. needs_columns : those of them
         that weigh by features.
     n_batch, n_passes : of the minibatch estimate; None for the exact value.
+    has_far_rows : whether rows lie so far out that products of features lose the digits of debiased values.
     n_folds : of the examples, whose sums are kept apart for standard errors; 0 for none.
     """
 
@@ -83,3 +84,4 @@ class Job:
     n_batch: int | None = None
     n_passes: int = 1
     n_folds: int = 0
+    has_far_rows: bool = False

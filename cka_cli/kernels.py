@@ -1,14 +1,17 @@
 """Each kernel by name: inner products of two row blocks in, one tile of its Gram matrix out.
 
-Every kernel but the laplacian is a function of the inner products of centred rows, so one matrix product per layer
-serves all kernels asked for. What a shift of the features changes (polynomial, sigmoid, cosine) is put back as
-rank-one corrections in float64: x'y = xc'yc + xc'm + m'yc + m'm with m the mean that was taken off.
+Every kernel but the laplacian and the cosine is a function of the inner products of centred rows, so one matrix product
+per layer serves all kernels asked for. What a shift of the features changes (polynomial, sigmoid) is put back as
+rank-one corrections in float64: x'y = xc'yc + xc'm + m'yc + m'm with m the mean that was taken off. The cosine kernel
+is the linear kernel of rows of length 1, centred too.
 
 What depends on one of two rows alone may be taken off a Gram matrix, diagonal included, without changing any HSIC of
-it. The rbf kernel takes off its value at a typical distance; polynomial, sigmoid and cosine take off k(x,m) + k(m,y) −
-k(m,m). So a kernel that is nearly constant keeps the digits in which it varies.
+it. The rbf kernel takes off its value at a typical distance; polynomial and sigmoid are worked out as k(x,y) − k(x,m) −
+k(m,y) + k(m,m), by rules that never form one of the four. So a kernel that is nearly constant keeps the digits in which
+it varies.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,10 +19,14 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 from cka_cli.names import Spec
+from cka_cli.second_differences import second_difference_of_power, second_difference_of_tanh
 
 # A kernel of exp(-t) at its typical distance: above this, exp(-t) itself has more digits than 1 - exp(-t).
 _NARROW = 0.7
+# Entries worked on in one go: few enough to stay in a core's cache.
+_CHUNK_VALUES = 1 << 15
 _EPSILON = float(np.finfo(np.float64).eps)
+_NO_LOSS = 1e-11
 
 
 @dataclass(frozen=True)
@@ -28,16 +35,14 @@ class RowTerms:
 
     squared_norms : of the centred rows.
     mean_products : xc'm.
-    saved_norms : Euclidean norms of the rows as saved.
     """
 
     squared_norms: Float64
     mean_products: Float64
-    saved_norms: Float64
 
     def rows(self, start: int, stop: int) -> "RowTerms":
         """Return the terms of some rows."""
-        return RowTerms(self.squared_norms[start:stop], self.mean_products[start:stop], self.saved_norms[start:stop])
+        return RowTerms(self.squared_norms[start:stop], self.mean_products[start:stop])
 
 
 @dataclass(frozen=True)
@@ -47,22 +52,28 @@ class LayerTerms:
     scale : the power of two that the saved values were multiplied by.
     mean_square : m'm of the mean taken off, scaled.
     typical_distance : the median (where a width is a share of it) or mean of the squared distances, scaled.
+    mean_distance : the mean squared distance, scaled, of rows that do not lie far out.
     typical_l1 : the median L1 distance between a few rows, scaled, where the laplacian kernel asks for it.
+    unit_spread : the mean squared distance of rows of length 1 from their mean, where the cosine kernel asks for it.
+    shrink : the power of two that brings the farthest row to 1: products of rows that lie far out are beyond float32.
     """
 
     n_features: int
     scale: float
     mean_square: float
     typical_distance: float
+    mean_distance: float = 0.0
     typical_l1: float = 0.0
+    unit_spread: float = 0.0
+    shrink: float = 1.0
 
 
 TileFunction = Callable[[Array, RowTerms, RowTerms, LayerTerms, Spec], Array]
 
 
 def linear_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Array:
-    """x'y of the centred rows, in scaled units (multiply by scale⁻² for the value)."""
-    return products
+    """x'y of the centred rows, in scaled units (multiply by (scale × shrink)⁻² for the value)."""
+    return products if layer.shrink == 1 else products * products.dtype.type(layer.shrink**2)
 
 
 def squared_distances(products: Array, rows: RowTerms, columns: RowTerms) -> Array:
@@ -119,88 +130,51 @@ def _descaled(gamma: float, scale: float) -> float:
         return float(np.float64(gamma) / scale / scale)
 
 
-def _saved_products(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms) -> Float64:
-    saved: Float64 = products.astype(np.float64)
-    saved += rows.mean_products[:, None]
-    saved += columns.mean_products
-    saved += layer.mean_square
-    return saved
-
-
-def _affine(layer: LayerTerms, spec: Spec, *saved_products: Float64 | float) -> list[Float64]:
-    """Return γ x'y + c of each array of products of rows as saved, in scaled units."""
+def _rate(layer: LayerTerms, spec: Spec) -> tuple[float, float]:
+    """Return γ in scaled units, and c, of a function of γ x'y + c."""
     gamma, coef0 = spec.get("gamma"), spec.get("coef0")
     assert coef0 is not None
-    rate = _descaled(1 / layer.n_features if gamma is None else float(gamma), layer.scale)
-    return [np.asarray(products * rate + coef0) for products in saved_products]
+    return _descaled(1 / layer.n_features if gamma is None else float(gamma), layer.scale), float(coef0)
 
 
-def _of_affine(
-    function: Callable[[Float64], Float64],
+def polynomial_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
+    """(γ x'y + c)^d of the rows as saved, float64, less what depends on one row alone."""
+    return _less_single_rows(second_difference_of_power, products, rows, columns, layer, spec)
+
+
+def sigmoid_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
+    """tanh(γ x'y + c) of the rows as saved, float64, less what depends on one row alone."""
+    return _less_single_rows(second_difference_of_tanh, products, rows, columns, layer, spec)
+
+
+def _less_single_rows(
+    difference: Callable[[float, Float64, Float64, Float64, Spec], Float64],
     products: Array,
     rows: RowTerms,
     columns: RowTerms,
     layer: LayerTerms,
     spec: Spec,
 ) -> Float64:
-    """Return f(γ x'y + c) less what depends on one row alone; what overflows is left infinite or NaN."""
+    """Return f(x'y) − f(x'm) − f(m'y) + f(m'm), a few rows at a time; what overflows is left infinite or NaN."""
+    rate, coef0 = _rate(layer, spec)
+    values = np.empty(products.shape)
+    n_chunk = max(1, _CHUNK_VALUES // max(1, products.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
-        values, of_rows, of_columns, of_mean = _affine(
-            layer,
-            spec,
-            _saved_products(products, rows, columns, layer),
-            rows.mean_products + layer.mean_square,
-            columns.mean_products + layer.mean_square,
-            layer.mean_square,
-        )
-        values = function(values)
-        values -= function(of_rows)[:, None]
-        values -= function(of_columns) - function(of_mean)
-        return values
-
-
-def polynomial_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """(γ x'y + c)^d of the rows as saved, float64, less what depends on one row alone."""
-    return _of_affine(_powers(spec), products, rows, columns, layer, spec)
-
-
-def _powers(spec: Spec) -> Callable[[Float64], Float64]:
-    degree = spec.get("degree")
-    assert isinstance(degree, int)
-
-    def power(base: Float64) -> Float64:
-        if degree > 8:
-            return np.asarray(np.power(base, degree))
-        result = base.copy()
-        for _ in range(degree - 1):
-            result *= base
-        return result
-
-    return power
-
-
-def sigmoid_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """tanh(γ x'y + c) of the rows as saved, float64, less what depends on one row alone."""
-    return _of_affine(np.tanh, products, rows, columns, layer, spec)
-
-
-def cosine_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """x'y/(‖x‖‖y‖) of the rows as saved, float64, less what depends on one row alone.
-
-    0 where a row is all zeros, as scikit-learn has it.
-    """
-    values = _saved_products(products, rows, columns, layer)
-    inverse_rows, inverse_columns = (_inverse(terms.saved_norms) for terms in (rows, columns))
-    values *= inverse_rows[:, None]
-    values *= inverse_columns
-    inverse_mean = _inverse(np.sqrt([layer.mean_square]))
-    values -= ((rows.mean_products + layer.mean_square) * inverse_rows * inverse_mean)[:, None]
-    values -= (columns.mean_products + layer.mean_square) * inverse_columns * inverse_mean - np.sign(layer.mean_square)
+        at_mean = rate * layer.mean_square + coef0
+        of_columns = rate * columns.mean_products
+        for start in range(0, len(products), n_chunk):
+            chunk = slice(start, start + n_chunk)
+            beside = rate * products[chunk].astype(np.float64)
+            values[chunk] = difference(at_mean, rate * rows.mean_products[chunk], of_columns, beside, spec)
     return values
 
 
-def _inverse(norms: Float64) -> Float64:
-    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+def cosine_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Array:
+    """x'y/(‖x‖‖y‖) of the rows as saved, less what depends on one row alone: rows of length 1 come centred.
+
+    0 where a row is all zeros, as scikit-learn has it.
+    """
+    return products
 
 
 def laplacian_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
@@ -241,16 +215,26 @@ def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
             rate = rbf_rate(layer, spec)
             function = np.exp if _is_narrow(rate, layer) else np.expm1
             return epsilon * abs(float(function(-rate * layer.typical_distance)))
-        spread = layer.typical_distance / 2
         if spec.name == "cosine":
-            changed = spread / (layer.mean_square + spread) if spread > 0 else 0.0
-            return epsilon * changed + _EPSILON * float(layer.mean_square > 0)
+            return epsilon * (math.sqrt(layer.unit_spread) + epsilon)
         if spec.name in ("polynomial", "sigmoid"):
-            at_mean, beside = _affine(layer, spec, layer.mean_square, layer.mean_square + spread)
-            of_affine = np.tanh if spec.name == "sigmoid" else _powers(spec)
-            at_mean, beside = of_affine(at_mean), of_affine(beside)
-            return float(epsilon * np.abs(beside - at_mean) + _EPSILON * np.abs(at_mean))
+            rate, coef0 = _rate(layer, spec)
+            spread = rate * layer.typical_distance / 2
+            along_mean = math.sqrt(spread) * math.sqrt(rate * layer.mean_square)
+            difference = second_difference_of_tanh if spec.name == "sigmoid" else second_difference_of_power
+            one = np.array([along_mean]), np.array([along_mean]), np.array([[spread]])
+            return float(epsilon * np.abs(difference(rate * layer.mean_square + coef0, *one, spec)).item())
     return 0.0
+
+
+def loses_origin(layer: LayerTerms, spec: Spec) -> bool:
+    """Whether the kernel of rows near the origin has no digits, most rows lying so far from it: of a bounded one alone
+    does that count."""
+    if spec.name != "sigmoid":
+        return False
+    rate, _ = _rate(layer, spec)
+    with np.errstate(over="ignore"):
+        return _EPSILON * rate * layer.mean_square > _NO_LOSS
 
 
 @dataclass(frozen=True)
@@ -258,9 +242,11 @@ class Kernel:
     """One kernel: how a tile follows, and what it needs.
 
     invariant_to : maps of all examples that change no HSIC and no CKA of the kernel.
-    needs : `products` of centred rows, `saved` (products and terms of rows), squared `distances`, or `l1` distances.
+    needs : `products` of centred rows, `saved` (products and terms of rows), squared `distances`, `l1` distances, or
+        products of rows of length 1: `unit`.
     keeps_single : whether float32 holds its tile; the others are float64 always. weighs_rows_alike : whether a row much
-        smaller than others counts as much, so that its digits in float32 do not do.
+        smaller than others counts as much, so that products in float32 do not do.
+    weighs_far_rows : whether rows that lie far out count for more than others.
     entry_work : what an entry takes beside what it is a function of, in multiplications of a float32 product.
     """
 
@@ -270,15 +256,29 @@ class Kernel:
     needs: str = "products"
     keeps_single: bool = False
     weighs_rows_alike: bool = False
+    weighs_far_rows: bool = False
     entry_work: int = 0
     note: str = ""
 
 
 _GAMMA = "gamma = 1/n_features unless given"
 KERNELS: dict[str, Kernel] = {
-    "linear": Kernel(linear_tile, "x'y", "orthogonal maps, shift", keeps_single=True, note="features centred"),
+    "linear": Kernel(
+        linear_tile,
+        "x'y",
+        "orthogonal maps, shift",
+        keeps_single=True,
+        weighs_far_rows=True,
+        note="features centred",
+    ),
     "polynomial": Kernel(
-        polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", entry_work=200, note=_GAMMA
+        polynomial_tile,
+        "(gamma x'y + coef0)^degree",
+        "orthogonal maps",
+        needs="saved",
+        weighs_far_rows=True,
+        entry_work=200,
+        note=_GAMMA,
     ),
     "rbf": Kernel(
         rbf_tile,
@@ -304,9 +304,8 @@ KERNELS: dict[str, Kernel] = {
         cosine_tile,
         "x'y/(|x||y|)",
         "orthogonal maps, scale of each example",
-        needs="saved",
+        needs="unit",
         weighs_rows_alike=True,
-        entry_work=160,
-        note="features as saved",
+        note="features as saved; 0 for a row of zeros",
     ),
 }

@@ -45,6 +45,7 @@ class Measure:
     chance : what rows paired at random give on average, from the factors of a pair; None where no law is known.
     is_unbiased : which estimator of HSIC it takes. has_units : whether rescaling a layer changes it.
     is_symmetric : whether exchanging X and Y never changes the value.
+    counts_components_alike : whether a component of little variance counts as much as one of much.
     saturated_by : whose n−1 independent features make the value 1: `either` layer's, `Y`'s, or nobody's (empty).
     """
 
@@ -61,6 +62,7 @@ class Measure:
     is_unbiased: bool = False
     has_units: bool = False
     is_symmetric: bool = True
+    counts_components_alike: bool = False
     saturated_by: str = ""
 
     @property
@@ -100,12 +102,12 @@ MEASURES: dict[str, Measure] = {
     ),
     "cca-r2": Measure(
         "|Qy'Qx|²/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
-        from_pair=lambda pair, spec: cca.cca_r2(pair), saturated_by="either",
+        from_pair=lambda pair, spec: cca.cca_r2(pair), saturated_by="either", counts_components_alike=True,
         chance=lambda pair, spec: cca.chance_r2(pair, pair.x.rank, pair.y.rank),
     ),
     "cca-rho": Measure(
         "|Qy'Qx|_*/p₁", "0 to 1", "any invertible linear map, shift", _FACTOR_COST, _KORNBLITH,
-        from_pair=lambda pair, spec: cca.cca_rho(pair), saturated_by="either",
+        from_pair=lambda pair, spec: cca.cca_rho(pair), saturated_by="either", counts_components_alike=True,
     ),
     "svcca-r2": Measure(
         "cca-r2 of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _FACTOR_COST,
@@ -120,12 +122,12 @@ MEASURES: dict[str, Measure] = {
         "Σα_i ρ_i/Σα_i, α_i = Σ_j |<h_i,x_j>|, of the narrower layer", "0 to 1",
         "invertible maps of the wider layer, permutation and scale of the narrower", _FACTOR_COST,
         "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: cca.pwcca(pair), saturated_by="either",
-        needs_columns=True, is_symmetric=False,
+        needs_columns=True, is_symmetric=False, counts_components_alike=True,
     ),
     "regression-r2": Measure(
         "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",
         _FACTOR_COST, _KORNBLITH, from_pair=lambda pair, spec: cca.regression_r2(pair), saturated_by="Y",
-        is_symmetric=False, chance=lambda pair, spec: cca.chance_r2(pair, 0, pair.y.rank),
+        is_symmetric=False, counts_components_alike=True, chance=lambda pair, spec: cca.chance_r2(pair, 0, pair.y.rank),
     ),
     "procrustes": Measure(
         "|Xc'Yc|_*/(|Xc| |Yc|)", "0 to 1", _ORTHOGONAL, _FACTOR_COST, "Williams et al. 2021, arXiv 2110.14739",

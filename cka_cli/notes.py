@@ -1,9 +1,17 @@
 """What a reader of values must be told, in sentences: layers without a value, and values that mean nothing."""
 
+from itertools import islice
+
 import numpy as np
 
+from cka_cli.factors import LOST_BESIDE
+from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES
 from cka_cli.task import Outcome, Task
+
+# Layers whose far rows are named; and how far out, in typical distances, a row costs components nine digits.
+_MOST_FAR = 3
+_FAR_FOR_COMPONENTS = 1e8
 
 
 def notes_of(task: Task, outcome: Outcome) -> list[str]:
@@ -17,11 +25,12 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
     if outcome.constant:
         same = "the same once rounded" if set(outcome.constant) & set(outcome.rounded) else "the same"
         notes.append(f"{_listed(outcome.constant)}: constant (every example is {same}), so its values are nan")
+    _add_notes_of_far_rows(task, outcome, notes)
     for kernel, labels in outcome.without_width.items():
         if labels:
             notes.append(
-                f"{_listed(labels)}: half of the distances or more are 0 to rounding (equal examples, or some so large "
-                f"that the rest look equal), so {kernel} has no width and its values are nan; give -k rbf:gamma=VALUE"
+                f"{_listed(labels)}: half of the distances or more are 0 to rounding (equal examples), so {kernel} has "
+                "no width and its values are nan; give -k rbf:gamma=VALUE"
             )
     for kernel, labels in outcome.flat.items():
         if labels:
@@ -47,6 +56,40 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
         _add_note_of_chance(task, outcome, notes)
         _add_note_of_p_values(task, outcome, notes)
     return notes
+
+
+def _add_notes_of_far_rows(task: Task, outcome: Outcome, notes: list[str]) -> None:
+    """Say which rows lie far out, where they decide values or take the digits of the others."""
+    if not outcome.far:
+        return
+    far = ", ".join(
+        f"row {row} of {label} lies {ratio:.0e} times as far out as most rows"
+        for label, (row, ratio) in islice(outcome.far.items(), _MOST_FAR)
+    )
+    if len(outcome.far) > _MOST_FAR:
+        far += f", as do rows of {len(outcome.far) - _MOST_FAR} more layers"
+    weighing = [str(kernel) for kernel in task.kernels if task.gram_measures and KERNELS[kernel.name].weighs_far_rows]
+    weighing += [spec.name for spec in task.pair_measures]
+    if weighing:
+        notes.append(
+            f"{far}: was the example lost? {', '.join(weighing)} may be of such rows alone; mend the file, or use "
+            "-k rbf or -k cosine"
+        )
+    farthest = max(ratio for _, ratio in outcome.far.values())
+    alike = [spec.name for spec in task.pair_measures if MEASURES[spec.name].counts_components_alike]
+    if alike and farthest > _FAR_FOR_COMPONENTS:
+        what = "are nan" if farthest > LOST_BESIDE else f"are good to about {farthest * 1e-17:.0e} only"
+        notes.append(f"{far}: the components of the rest have lost digits, so {', '.join(alike)} {what}")
+    for kernel, labels in outcome.doubtful.items():
+        if labels:
+            notes.append(
+                f"{_listed(labels)}: rows lie so far from each other that {kernel} has lost digits of its values; "
+                "compare without those far out"
+            )
+    lost = [kernel for (spec, kernel), errors in outcome.std_errors.items()
+            if np.any(np.isnan(errors) & ~np.isnan(outcome.values[spec, kernel]))]  # fmt: skip
+    if lost:
+        notes.append(f"{far}: without it what is left has lost its digits, so std_error is empty")
 
 
 def _add_note_of_p_values(task: Task, outcome: Outcome, notes: list[str]) -> None:

@@ -68,7 +68,8 @@ def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
     for threads in range(n_threads, 0, -1):
         plans = [_plan_in_memory(job, memory_bytes, threads)]
         # The feature route multiplies in float64, which takes twice the time.
-        if job.is_linear_only and _feature_multiplications(job) * (8 // job.n_value_bytes) < _gram_multiplications(job):
+        is_less = _feature_multiplications(job) * (8 // job.n_value_bytes) < _gram_multiplications(job)
+        if job.is_linear_only and is_less and not job.has_far_rows:
             plans = [_plan_features(job, memory_bytes, threads, in_memory=each) for each in (True, False)] + plans
         for plan in plans:
             if plan.peak_bytes <= memory_bytes:

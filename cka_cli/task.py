@@ -73,6 +73,16 @@ class Task:
         return any(MEASURES[spec.name].needs_columns for spec in self.measures)
 
     @property
+    def has_unbiased(self) -> bool:
+        """Whether a measure takes the unbiased estimator of HSIC."""
+        return any(MEASURES[spec.name].is_unbiased for spec in self.gram_measures)
+
+    @property
+    def needs_unit_rows(self) -> bool:
+        """Whether a kernel is of rows brought to length 1."""
+        return bool(self.gram_measures) and any(KERNELS[spec.name].needs == "unit" for spec in self.kernels)
+
+    @property
     def is_square(self) -> bool:
         """Whether the same layers stand in the rows and the columns, so that every pair stands there both ways."""
         return self.x == self.y
@@ -91,20 +101,20 @@ class Task:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of products: one for all, since tiles of all layers are multiplied with each other.
 
-        Rounding of single entries averages out over many of them, so `auto` leaves float32 to large jobs, and to
-        kernels in which small rows count for little.
+        Rounding of single entries averages out over many of them, so `auto` leaves float32 to large jobs; never to a
+        kernel in which small rows count as much as others.
         """
         n_examples = self.layers[0].n_examples
         n_products = n_examples**2 * sum(layer.n_features for layer in self.layers)
         is_small = n_examples < _LEAST_SINGLE_EXAMPLES or n_products < _LEAST_SINGLE_PRODUCTS
         has_small_rows = any(KERNELS[spec.name].weighs_rows_alike for spec in self.kernels if self.gram_measures)
-        if self.precision == "auto" and (is_small or has_small_rows):
+        if has_small_rows or (self.precision == "auto" and is_small):
             return np.dtype(np.float64)
         dtypes = [compute_dtype(layer.dtype, self.precision) for layer in self.layers]
         return max(dtypes, key=lambda each: each.itemsize)
 
-    def job(self) -> Job:
-        """Return what the plan must know."""
+    def job(self, *, has_far_rows: bool = False) -> Job:
+        """Return what the plan must know. has_far_rows : whether a row lies far out, which no header tells."""
         kernels = self.kernels if self.gram_measures else []
         return Job(
             layers=[LayerShape(layer.n_features, layer.dtype.itemsize, layer.n_step) for layer in self.layers],
@@ -116,6 +126,7 @@ class Task:
             needs_double=any(not KERNELS[spec.name].keeps_single for spec in kernels),
             n_value_bytes=self.dtype.itemsize,
             is_linear_only=bool(kernels) and all(spec.name == "linear" for spec in kernels),
+            has_far_rows=has_far_rows,
             needs_factors=bool(self.pair_measures),
             needs_columns=self.needs_columns,
             n_batch=self.n_batch,
@@ -136,6 +147,8 @@ class Outcome:
         examples outweigh the rest, which p-values by law do not bear.
     effective_dimensions : of every layer, (Σλ)²/Σλ² of its linear centred Gram matrix, shape (n_layers,); None when
         neither the linear kernel on all examples nor the CCA family was asked for.
+    far : of layers with rows that lie far out, the farthest: its number as saved, and how many times as far out as rows
+        commonly lie. doubtful : labels, by kernel, of values that have lost digits to such rows.
     rounded : labels of integers beyond what float64 holds. flat_in : the measures that have no value of `flat` layers.
     out_of_range : how many values float64 cannot hold.
     """
@@ -155,5 +168,7 @@ class Outcome:
     heavy: dict[Spec, list[str]] = field(default_factory=dict)
     effective_dimensions: Float64 | None = None
     rounded: list[str] = field(default_factory=list)
+    far: dict[str, tuple[int, float]] = field(default_factory=dict)
+    doubtful: dict[Spec, list[str]] = field(default_factory=dict)
     flat_in: dict[Spec, list[str]] = field(default_factory=dict)
     out_of_range: dict[tuple[Spec, Spec], int] = field(default_factory=dict)

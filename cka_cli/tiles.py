@@ -294,8 +294,7 @@ def with_medians(
             sample, stray = sample[np.isfinite(sample)], 0.01
         median = median_of_all_pairs(chunks, sample, job.n_examples, share=stray, max_kept=job.n_kept // 2)
         counted.end()
-        mean = float(np.mean(sample, dtype=np.float64)) if len(sample) else layer.terms.typical_distance
-        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * mean:
+        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * layer.terms.mean_distance:
             median = 0.0  # equal rows, told apart by rounding alone
         return _of_median(layer, median)
 
@@ -344,6 +343,5 @@ def _each_pair_once(distances: Array, tile: Tile) -> Array:
 
 def gram_scales(layers: Sequence[GramLayer], spec: Spec) -> Float64:
     """Return the square root of what each Gram matrix was multiplied by, shape (n_layers,); 0 where there is none."""
-    return np.array(
-        [0.0 if not has_gram(layer, spec) else layer.terms.scale if spec.name == "linear" else 1.0 for layer in layers]
-    )
+    of_linear = [layer.terms.scale * layer.terms.shrink if spec.name == "linear" else 1.0 for layer in layers]
+    return np.array([scale if has_gram(layer, spec) else 0.0 for layer, scale in zip(layers, of_linear, strict=True)])

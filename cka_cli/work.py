@@ -33,10 +33,10 @@ def n_entries(tile: Tile) -> int:
 
 def work_of_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> float:
     """Return the work of what kernels are functions of, for one tile of one layer."""
-    per_entry = 0.0
-    if needs & {"products", "saved", "distances"}:
-        per_product = _DOUBLE if layer.source.dtype == np.float64 else 1.0
-        per_entry += layer.source.n_features * per_product * (SYMMETRIC if tile[0] == tile[1] else 1.0)
+    per_product = _DOUBLE if layer.source.dtype == np.float64 else 1.0
+    per_product *= SYMMETRIC if tile[0] == tile[1] else 1.0
+    n_products = bool(needs & {"products", "saved", "distances"}) + ("unit" in needs)
+    per_entry = layer.source.n_features * per_product * n_products
     if "l1" in needs:
         per_entry += layer.source.n_features * _L1
     return (per_entry + _DISTANCE * ("distances" in needs)) * n_entries(tile)

@@ -409,19 +409,6 @@ def test_a_distance_that_is_rounding_is_none():
 # --- what is there twice
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("offset", [0, 1000])
-def test_doubled_rows_are_found_and_near_ones_are_not(dtype, offset):
-    rng = np.random.default_rng(13)
-    x = (rng.normal(size=(60, 20)) + offset).astype(dtype).astype(float)
-    x[40:45] = x[10:15]
-    x[50] = x[10]
-    x[55] = x[20] + 1e-3 * rng.normal(size=20)
-    k = gram(x)
-    found = repeats.doubled_rows(k, transforms.squared_distances(k))
-    assert found == {40: 10, 41: 11, 42: 12, 43: 13, 44: 14, 50: 10}
-
-
 def test_the_distance_of_fingerprints_is_one_less_cka_on_average():
     rng = np.random.default_rng(14)
     x = layer(rng, 300, 40)

@@ -14,12 +14,12 @@ RANKS = {
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "meter",
         "threads", "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
-        "checks",
+        "far_rows", "second_differences", "unit_rows",
     },
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",
         "resampled", "features", "work", "batches", "identification", "correspondence", "depth",
-        "components", "sentence",
+        "components", "sentence", "checks",
     },
     3: {"engine", "notes", "comparison", "inspection", "matching", "explanation", "diagnosis"},
     4: {"cli/options"},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cka_cli.arrays import Float64, Indices
-from cka_cli.checks import grams, repeats, transforms
+from cka_cli.checks import grams, transforms
 from cka_cli.checks.chance import chance_level, z_of
 from cka_cli.checks.rows import LeftOut, RowShares, leave_out_leaders, most_carried, most_changed
 from cka_cli.checks.translation import apart_if_even, translation, translations
@@ -47,6 +47,8 @@ class Labels:
 class LayerGrams:
     """A layer as the checks see it: its Gram matrix and that of its ranks, both centred, the first of trace n.
 
+    unbiased : the Gram matrix U-centred. distances : squared, of the rows, in the units of `gram`; 0 where they are no
+    more than rounding. doubled : each row that repeats an earlier one, and the first such row.
     is_constant : every row is the same, to rounding; then there is nothing in `gram`. n_features, n_constant_features :
     columns, and how many of them never change. fingerprint : see `repeats.fingerprint`.
     """
@@ -56,7 +58,10 @@ class LayerGrams:
     n_constant_features: int
     is_constant: bool
     gram: Float64
+    unbiased: Float64
+    distances: Float64
     rank_gram: Float64
+    doubled: dict[int, int]
     fingerprint: Float64
     components: grams.Components
 
@@ -119,7 +124,7 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     if layer.is_constant:
         return LayerNumbers(*counts)
     first, spread = layer.components.variances[0], layer.components
-    k = u_centred_gram(layer.gram)
+    k = layer.unbiased
     far = int(np.argmax(layer.norms))
     if not k.any():
         leader = LeftOut((far,), float("nan"), 1.0)
@@ -131,7 +136,7 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
         effective_dimension=grams.effective_dimension(layer.gram),
         first_share=float(first / spread.total),
         first_share_squared=float(first**2 / spread.total_squared),
-        doubled=tuple(repeats.doubled_rows(layer.gram, transforms.squared_distances(layer.gram)).items()),
+        doubled=tuple(layer.doubled.items()),
         farthest_row=far,
         row_halving_shift=translation(layer.gram, np.arange(n) == far).halving_shift(),
         leader=max((order[0] for order in together), key=lambda each: each.share),
@@ -193,7 +198,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
                  ) -> PairNumbers:  # fmt: skip
     """Return what is measured of two layers that are not constant."""
     n = len(x.gram)
-    k, l = u_centred_gram(x.gram), u_centred_gram(y.gram)  # noqa: E741
+    k, l = x.unbiased, y.unbiased  # noqa: E741
     shares = RowShares.of(k, l)
     debiased = shares.value
     without_one = shares.leave_one_out()
@@ -223,7 +228,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
         clipped=_debiased(transforms.rows_clipped(x.gram), transforms.rows_clipped(y.gram)),
         normalised=_debiased(transforms.rows_normalised(x.gram), transforms.rows_normalised(y.gram)),
         ranked=_debiased(x.rank_gram, y.rank_gram),
-        rbf=tuple(_sweep(x.gram, y.gram)),
+        rbf=tuple(_sweep(x.distances, y.distances)),
     )
 
 
@@ -246,8 +251,7 @@ def _without_labels(shares: RowShares, labels: Labels, few: LeftOut) -> list[tup
     ]
 
 
-def _sweep(x: Float64, y: Float64) -> list[tuple[float, float, float]]:
-    distances = [transforms.squared_distances(each) for each in (x, y)]
+def _sweep(*distances: Float64) -> list[tuple[float, float, float]]:
     medians = [float(np.median(each)) for each in distances]
     if not min(medians) > 0:
         return [(sigma, float("nan"), float("nan")) for sigma in SIGMAS]

@@ -9,9 +9,10 @@ from cka_cli.arrays import Array
 from cka_cli.centred import Source, load_centred, survey
 from cka_cli.checks import grams
 from cka_cli.checks.numbers import N_REMOVED, Address, LayerGrams
-from cka_cli.checks.repeats import constant_features, fingerprint
-from cka_cli.checks.transforms import ranks
-from cka_cli.hsic import centred_gram
+from cka_cli.checks.repeats import constant_features, doubled_rows, fingerprint
+from cka_cli.checks.transforms import ranks, squared_distances
+from cka_cli.gram_layers import all_distances
+from cka_cli.hsic import centred_gram, u_centred_gram
 from cka_cli.meter import uncounted
 
 # A layer larger than this, as float64, is read twice, in slices: once for its mean and once for its products.
@@ -33,18 +34,26 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
             ordered = ranks(values)
             rank_gram += ordered @ ordered.T
             n_constant += len(constant_features(values))
+    unbiased = u_centred_gram(gram)  # of rows less the mean of those that do not lie far out
     gram = centred_gram(gram)
     mean_square = float(np.trace(gram)) / n_examples
     # Less than one unit in the last place of rows far from 0 is rounding, no variance.
     if mean_square <= _EPSILON**2 * float(source.mean @ source.mean):
         nothing = np.zeros((n_examples, 0))
         empty = grams.Components(np.zeros(0), nothing, 0.0, 0.0)
-        return LayerGrams(address, layer.n_features, layer.n_features, True, nothing, nothing, nothing, empty)
+        return LayerGrams(
+            address, layer.n_features, layer.n_features, True, *(nothing,) * 4, {}, nothing, empty
+        )  # fmt: skip
     gram /= mean_square
-    components = grams.leading_components(gram, max(N_REMOVED))
-    print_ = fingerprint(gram)
+    unbiased /= mean_square
+    if len(source.far.places):
+        distances = all_distances(source)
+        distances /= mean_square
+    else:
+        distances = squared_distances(gram)
     return LayerGrams(
-        address, layer.n_features, n_constant, False, gram, centred_gram(rank_gram), print_, components
+        address, layer.n_features, n_constant, False, gram, unbiased, distances, centred_gram(rank_gram),
+        doubled_rows(layer), fingerprint(gram), grams.leading_components(gram, max(N_REMOVED)),
     )  # fmt: skip
 
 

@@ -1,23 +1,29 @@
 """What is there twice, or does not vary: rows, features, layers."""
 
+from hashlib import blake2b
+
 import numpy as np
 
+from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Array, Float64, Indices
 
-# Of the squared distance to the squared norms: rows this near are one row in float32.
-_SAME_ROW = 1e-12
 N_PROBES = 8
 
 
-def doubled_rows(gram: Float64, distances: Float64) -> dict[int, int]:
-    """Return for each row that repeats an earlier one the first such row; only when all values agree to rounding."""
-    norms = np.diag(gram)
-    near = distances <= _SAME_ROW * (norms + norms[:, None] + float(norms.mean()))
-    rows, firsts = np.nonzero(np.tril(near, -1))
-    doubled: dict[int, int] = {}
-    for row, first in zip(rows.tolist(), firsts.tolist(), strict=True):
-        doubled.setdefault(row, first)
-    return doubled
+def doubled_rows(layer: SelectedLayer) -> dict[int, int]:
+    """Return for each row that repeats an earlier one, value for value as saved, the first such row.
+
+    Reads the layer.
+    """
+    digests: list[bytes] = [b""] * layer.n_examples
+    for where, block in layer.blocks():
+        rows = np.arange(layer.n_examples)[where]
+        plain = np.ascontiguousarray(block + block.dtype.type(0))  # -0 is 0
+        for row, values in zip(rows.tolist(), plain, strict=True):
+            digests[row] = blake2b(values.tobytes(), digest_size=16).digest()
+    firsts: dict[bytes, int] = {}
+    doubled = {row: firsts.setdefault(digest, row) for row, digest in enumerate(digests)}
+    return {row: first for row, first in doubled.items() if first != row}
 
 
 def constant_features(values: Array) -> Indices:

@@ -1,0 +1,276 @@
+"""A few rows that lie far out take no digits from the others, whatever the kernel and the route; nor does an offset."""
+
+import numpy as np
+import pytest
+
+from cka_cli import diagnose, explain
+from cka_cli.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, sample_rows
+from tests import oracle, precise
+from tests.files import values as noise
+from tests.files import write_hdf5
+
+FILLS = [1e4, 1e5, 1e6, 1e7, 1e8, 1e10, 1e13, 1e16, 1e20]
+FAR_PLACES = {"one": [7], "two": [3, 41], "a twentieth": [0, 29, 59]}
+# Of these, no row that lies far out has more weight than any other.
+BOUNDED = ["rbf", "rbf:sigma=0.2", "rbf:gamma=0.1", "laplacian", "cosine"]
+ALL = [*BOUNDED, "linear", "polynomial", "sigmoid"]
+MEASURES = ["cka", "cka-debiased"]
+# Rows are taken in pieces where so much memory is allowed.
+IN_PIECES = 5 << 20
+
+
+def two_layers(n_examples=60, n_x=8, n_y=6, dtype="float64"):
+    rng = np.random.default_rng(26)
+    x = rng.normal(size=(n_examples, n_x))
+    y = np.tanh(x @ rng.normal(size=(n_x, n_y)) / np.sqrt(n_x / 8)) + 0.1 * rng.normal(size=(n_examples, n_y))
+    return x.astype(dtype), y.astype(dtype)
+
+
+def filled(places, fill, **options):
+    x, y = two_layers(**options)
+    x[places] = fill
+    return x, y
+
+
+def assert_as_precise(comparison, x, y, atol=1e-9):
+    expected = {}
+    for matrix in comparison.matrices:
+        kernel = matrix.kernel.replace("gamma=auto,", "").replace("gamma=auto", "").rstrip(":")
+        if kernel not in expected:
+            expected[kernel] = precise.values(x, y, kernel)
+        assert matrix.values[0, 0] == pytest.approx(expected[kernel][matrix.measure], abs=atol), matrix.title
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("places", FAR_PLACES.values(), ids=FAR_PLACES)
+def test_a_fill_of_any_size_leaves_the_other_rows_their_digits(compare_layers, places, fill):
+    x, y = filled(places, fill)
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=BOUNDED)
+    assert comparison.notes == ()
+    assert_as_precise(comparison, x, y)
+
+
+@pytest.mark.parametrize("fill", [1e5, 1e8, 1e20])
+def test_kernels_in_which_the_far_row_counts_for_all_are_right_too_and_name_it(compare_layers, fill):
+    x, y = filled([7], fill)
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=["linear", "polynomial", "sigmoid"])
+    assert_as_precise(comparison, x, y)
+    (note,) = comparison.notes
+    assert "row 7 of " in note
+    assert (
+        "times as far out as most rows: was the example lost? linear, polynomial:degree=3,gamma=auto,coef0=1 " in note
+    )
+
+
+ROUTES = {
+    "in memory": {},
+    "in pieces": {"memory_bytes": IN_PIECES},
+    "one batch": {"n_batch": 120},
+    "single": {"precision": "single"},
+    "single in pieces": {"precision": "single", "memory_bytes": IN_PIECES},
+    "with statistics": {"stats": True},
+    "cosine alone": {"kernels": ["cosine"]},
+    "cosine alone in pieces": {"kernels": ["cosine"], "memory_bytes": IN_PIECES},
+    "rows in another order": {},
+}
+
+
+@pytest.mark.parametrize("fill", [1e5, 1e20, 1e38])
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_route_gives_the_same(compare_layers, route, fill):
+    options = {"kernels": ["rbf", "rbf:gamma=0.01", "laplacian", "cosine"], **ROUTES[route]}
+    x, y = filled([3, 50], fill, n_examples=120, n_x=20, n_y=15, dtype="float32")
+    x[77] = -fill / 3
+    if route == "rows in another order":
+        order = np.random.default_rng(1).permutation(120)
+        x, y = x[order], y[order]
+    single = options.get("precision") == "single"
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, **{"precision": "double", **options})
+    assert_as_precise(comparison, x, y, atol=2e-6 if single else 1e-9)
+    if options.get("stats"):
+        assert all(0 < matrix.statistics.std_error[0, 0] < 0.2 for matrix in comparison.matrices)
+
+
+def test_rows_that_lie_far_out_and_near_each_other_keep_their_distances(compare_layers):
+    # Half of the rows a hundred million away from the other half, and in each half all different.
+    x, y = two_layers()
+    x[::2] += 1e8
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=[*BOUNDED, "linear", "polynomial"])
+    assert_as_precise(comparison, x, y, atol=1e-8)  # at 1e8 eight digits of a difference of 1 are saved
+
+
+def test_the_sigmoid_of_rows_near_0_is_doubted_when_most_lie_far_from_it(compare_layers):
+    x, y = two_layers()
+    x[:40] += 1e8
+    comparison = compare_layers({"x": x}, {"y": y}, kernels=["sigmoid"])
+    assert any("rows lie so far from each other that sigmoid" in note for note in comparison.notes)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kernel", ALL)
+@pytest.mark.parametrize("kind", ["lengths", "offset", "own offsets", "tiny", "saturated"])
+def test_milder_kinds(compare_layers, kind, kernel, seed):
+    rng = np.random.default_rng(seed)
+    x, y = two_layers()
+    if kind == "lengths":
+        x, y = (each * np.exp(rng.uniform(-9, 9, size=(60, 1))) for each in (x, y))
+    elif kind == "offset":
+        x, y = x + 1e6, y + 1e6
+    elif kind == "own offsets":
+        x, y = x + 1e6 * rng.normal(size=8), y + 1e3
+    elif kind == "tiny":
+        x, y = x * 1e-6, y * 1e-7
+    else:
+        x, y = x / 4 + 4, y / 4 + 3
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=[kernel])
+    if kernel == "sigmoid" and "offset" in kind:
+        assert all(np.isnan(matrix.values).all() for matrix in comparison.matrices)
+        assert "constant to rounding" in comparison.notes[0]
+    else:
+        assert_as_precise(comparison, x, y)
+
+
+# --- linear alone, which products of features give: debiased values are of what these leave out
+
+
+@pytest.mark.parametrize("memory", [None, IN_PIECES])
+@pytest.mark.parametrize("fill", [1e3, 1e6, 1e9, 1e20])
+@pytest.mark.parametrize("places", FAR_PLACES.values(), ids=FAR_PLACES)
+def test_the_linear_kernel_alone(compare_layers, places, fill, memory):
+    rng = np.random.default_rng(0)
+    x, y = two_layers()
+    x[places] = fill * (1 + 0.1 * rng.normal(size=(len(places), 8)))
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, memory_bytes=memory)
+    assert_as_precise(comparison, x, y)
+
+
+def test_statistics_of_the_linear_kernel_beside_a_far_row_are_left_out_with_a_note(compare_layers):
+    x, y = filled([7], 1e9)
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, stats=True)
+    assert all(np.isnan(matrix.statistics.std_error).all() for matrix in comparison.matrices)
+    assert any(note.endswith("without it what is left has lost its digits, so std_error is empty")
+               for note in comparison.notes)  # fmt: skip
+
+
+def test_hsic_in_the_units_of_the_layers(compare_layers):
+    x, y = filled([7], 1e8)
+    comparison = compare_layers({"x": x}, {"y": y}, measures=["hsic", "hsic-unbiased"], kernels=["linear", "rbf"])
+    for matrix in comparison.matrices:
+        expected = oracle.value(x - x[0], y, matrix.measure, matrix.kernel)
+        assert matrix.values[0, 0] == pytest.approx(expected, rel=1e-9)
+
+
+# --- components, which lose their digits to a far row by the nature of a decomposition
+
+
+@pytest.mark.parametrize(("fill", "is_lost"), [(1e6, False), (1e9, False), (1e15, True), (1e20, True)])
+def test_measures_of_components_are_right_or_tell(compare_layers, fill, is_lost):
+    names = ["cca-r2", "cca-rho", "pwcca", "regression-r2", "procrustes", "svcca-r2"]
+    x, y = filled([7], fill)
+    comparison = compare_layers({"y": y}, {"x": x}, measures=names)
+    values = {matrix.measure.partition(":")[0]: matrix.values[0, 0] for matrix in comparison.matrices}
+    for name in names[:4]:
+        assert np.isnan(values[name]) == is_lost
+    assert np.isfinite([values["procrustes"], values["svcca-r2"]]).all()
+    told = [note for note in comparison.notes if "have lost digits, so cca-r2, cca-rho, pwcca, regression-r2" in note]
+    assert len(told) == (fill > 1e7)
+    if not is_lost:
+        limit = x.copy()
+        limit[7] = 1e6
+        expected = oracle.value(y, limit, "cca-r2", "linear")
+        assert values["cca-r2"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_explain_names_the_row(tmp_path):
+    x, y = filled([7], 1e20)
+    path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
+    found = explain(f"{path}::x", f"{path}::y")
+    assert found.pairs.cka == pytest.approx(precise.value(x, y, "cka", "linear"), abs=1e-9)
+    assert np.isnan(found.pairs.cca_r2)
+    assert any(note.startswith(f"{path}::x: row 7 lies ") and "was the example lost?" in note for note in found.notes)
+    tame = explain(f"{path}::y", f"{path}::y")
+    assert not any("lies" in note for note in tame.notes)
+
+
+@pytest.mark.parametrize("fill", [1e4, 1e8, 1e20])
+def test_diagnose_is_not_misled(tmp_path, fill):
+    x, y = filled([7], fill)
+    path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
+    found = diagnose(path)
+    assert [layer.doubled for layer in found.layers] == [(), ()]
+    (pair,) = found.pairs
+    assert pair.debiased == pytest.approx(precise.value(x, y, "cka-debiased", "linear"), abs=1e-9)
+    for sigma, biased, debiased in pair.rbf:
+        expected = precise.values(x, y, f"rbf:sigma={sigma}")
+        assert [biased, debiased] == pytest.approx([expected["cka"], expected["cka-debiased"]], abs=1e-9)
+    assert any(finding.check == "row-of-layer" and finding.verdict == "do not trust" for finding in found.findings)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_diagnose_compares_rows_as_they_are_saved(tmp_path, dtype, offset):
+    values = (noise(60, 20, dtype="f8") + offset).astype(dtype)
+    values[40:45], values[50] = values[10:15], values[10]
+    values[55] = values[20]
+    values[55, 3] = np.nextafter(values[20, 3], np.array(np.inf, dtype))  # nearly equal is another row
+    layers = {"x": values, "whole": np.round(values.astype("f8") * 10).astype("i4"), "filled": values.copy()}
+    layers["filled"][7] = np.finfo(dtype).max
+    doubled = {40: 10, 41: 11, 42: 12, 43: 13, 44: 14, 50: 10}
+    diagnosis = diagnose(write_hdf5(tmp_path / "a.h5", layers))
+    found = {layer.address.layer: dict(layer.doubled) for layer in diagnosis.layers}
+    assert found["x"] == found["filled"] == doubled
+    assert {row: first for row, first in found["whole"].items() if row != 55} == doubled
+
+
+def test_a_row_of_0_and_one_of_minus_0_are_one_row(tmp_path):
+    values = noise(30, 4, dtype="f8")
+    values[3], values[9] = 0.0, -0.0
+    (layer,) = diagnose(write_hdf5(tmp_path / "a.h5", {"x": values})).layers
+    assert layer.doubled == ((9, 3),)
+
+
+# --- finding them
+
+
+def landmark_of(values):
+    sample = values[sample_rows(len(values))]
+    place, typical = amid(distances_between([sample[:, :3], sample[:, 3:]]))
+    return Landmark(sample[place], typical)
+
+
+@pytest.mark.parametrize("places", [[0], [59], [0, 7, 14], list(range(0, 60, 20)), [44, 45, 46]])
+@pytest.mark.parametrize("fill", [1e3, 1e300, np.finfo("f8").max])
+def test_rows_that_lie_far_out_are_found_wherever_they_stand(places, fill):
+    values, _ = filled(places, fill)
+    landmark = landmark_of(values)
+    assert not landmark.holds_all(np.abs(values).max())
+    far = landmark.far_rows(landmark.distances(values), fill)
+    assert far.places.tolist() == places
+    assert far.farthest in places
+
+
+def test_none_is_found_where_none_is():
+    values = noise(500, 8)
+    landmark = landmark_of(values)
+    assert landmark.holds_all(np.abs(values).max())
+    assert landmark.far_rows(landmark.distances(values), 5.0) is NO_FAR_ROWS
+    shifted = values + 1e4  # so far from 0 that only the distances tell
+    landmark = landmark_of(shifted)
+    assert not landmark.holds_all(np.abs(shifted).max())
+    assert landmark.far_rows(landmark.distances(shifted), 1e4) is NO_FAR_ROWS
+
+
+def test_most_rows_equal_and_one_far_out():
+    values = np.zeros((60, 8))
+    values[5], values[6], values[50], values[20] = 1.0, 2.0, 1.5, 1e9
+    landmark = landmark_of(values)
+    assert landmark.typical == 0
+    assert landmark.far_rows(landmark.distances(values), 1e9).places.tolist() == [20]
+
+
+def test_a_block_leaves_out_its_far_rows():
+    values, _ = filled([3, 41], 1e9)
+    far = landmark_of(values).far_rows(landmark_of(values).distances(values), 1e9)
+    assert len(far.leave_out(values[:10], 0)) == 9
+    assert len(far.leave_out(values[10:41], 10)) == 31
+    assert len(far.leave_out(values[40:], 40)) == 19
