@@ -82,10 +82,16 @@ def p_values_by_law(
         values = cka(cross, norms[x], norms[y])
         of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(of_rows)
     moments = permutation_moments(_part(of_all, x), _part(of_all, y))
-    # The rows as they are paired are one of the n! pairings.
-    least = math.exp(-math.lgamma(n + 1))
-    p_value = np.asarray(np.maximum(pearson_iii_p_value(values, *moments), least))
+    p_value = np.asarray(np.maximum(pearson_iii_p_value(values, *moments), least_p_value(n)))
     return ByLaw(p_value, _heavy_layers(sums))
+
+
+def least_p_value(n_examples: int) -> float:
+    """Return the least p-value there is: 1/n!, since the rows as they are paired are one of the n! pairings.
+
+    Above 0 for any number of examples: where n! is beyond float64, the least float that has all its digits.
+    """
+    return max(math.exp(-math.lgamma(n_examples + 1)), float(np.finfo(np.float64).tiny))
 
 
 def _heavy_layers(sums: GramSums) -> set[int]:

@@ -8,7 +8,9 @@ import pytest
 
 from cka_cli.comparison import compare
 from cka_cli.errors import DataError, UsageError
-from cka_cli.significance import random_pairings
+from cka_cli.report import format_json, format_tidy
+from cka_cli.report.writing import Provenance
+from cka_cli.significance import least_p_value, random_pairings
 from tests import oracle
 
 
@@ -154,3 +156,26 @@ def test_pairings_are_drawn_as_they_come_and_go_on_where_they_were():
     for one, other in zip(islice(random_pairings(9, 3, None), 7, 12), whole[7:], strict=True):
         np.testing.assert_array_equal(one, other)
     next(islice(random_pairings(9, 3, None), 0, 10**12))  # which no list could hold
+
+
+@pytest.mark.parametrize("measure", ["cka", "cka-debiased", "hsic", "hsic-unbiased"])
+@pytest.mark.parametrize("kernel", ["linear", "laplacian"])
+def test_no_p_value_is_0_however_far_in_the_tail(tmp_path, measure, kernel):
+    # A layer with itself: a share of the random pairings that no float can hold gives as much.
+    x = np.random.default_rng(0).standard_normal((500, 300))
+    np.savez(tmp_path / "x.npz", x=x, constant=np.ones((500, 3)))
+    comparison = compare(str(tmp_path / "x.npz"), measures=[measure], kernels=[kernel], stats=True)
+    p_value = comparison.matrices[0].statistics.p_value
+    assert p_value[0, 0] == np.finfo(float).tiny
+    assert np.isnan(p_value[0, 1])
+    assert np.isnan(p_value[1, 1])
+    assert format_tidy(comparison).splitlines()[1].endswith(",2.2250738585072014e-308")
+    assert "2.2250738585072014e-308" in format_json(comparison, Provenance([], {}))
+
+
+@pytest.mark.parametrize("n_examples", [3, 4, 20, 170, 171, 200, 10**6])
+def test_the_least_p_value_is_one_of_all_pairings_while_floats_can_hold_that(n_examples):
+    least = least_p_value(n_examples)
+    assert least >= np.finfo(float).tiny
+    if n_examples < 170:
+        assert least == pytest.approx(1 / math.factorial(n_examples), rel=1e-9)
