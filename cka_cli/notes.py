@@ -52,7 +52,13 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
             "(1e-308 to 1e308) in the units of the layers, and nan; rescale the layers, or use cka, which has no units"
         )
     _add_notes_of_cca(task, outcome, notes)
+    _add_note_of_batches(task, notes)
     if task.resampling is not None:
+        if any(errors.size > 1 for errors in outcome.std_errors.values()):
+            notes.append(
+                "std_error is of each cell alone: cells share their examples, so the error of a difference of two does "
+                "not follow from theirs"
+            )
         _add_note_of_chance(task, outcome, notes)
         _add_note_of_p_values(task, outcome, notes)
     return notes
@@ -90,6 +96,17 @@ def _add_notes_of_far_rows(task: Task, outcome: Outcome, notes: list[str]) -> No
             if np.any(np.isnan(errors) & ~np.isnan(outcome.values[spec, kernel]))]  # fmt: skip
     if lost:
         notes.append(f"{far}: without it what is left has lost its digits, so std_error is empty")
+
+
+def _add_note_of_batches(task: Task, notes: list[str]) -> None:
+    """Say once that more passes do not bring the biased estimate nearer to the value of all examples."""
+    biased = [spec.name for spec in task.gram_measures if not MEASURES[spec.name].is_unbiased]
+    if biased and task.n_batch is not None and task.n_batch < task.layers[0].n_examples:
+        instead = {"cka": "cka-debiased", "hsic": "hsic-unbiased"}
+        notes.append(
+            f"{', '.join(biased)}: batches of {task.n_batch} give about the value of {task.n_batch} examples, whatever "
+            f"the passes; use -m {' -m '.join(instead[name] for name in biased)}"
+        )
 
 
 def _add_note_of_p_values(task: Task, outcome: Outcome, notes: list[str]) -> None:

@@ -86,3 +86,22 @@ def test_what_has_no_estimate_says_so(tmp_path):
         compare(x, y, measures=["cca-r2"], n_batch=30)
     with pytest.raises(UsageError, match="--batch 3: a batch has at least 4 examples; give 4 or more"):
         compare(x, y, n_batch=3)
+
+
+def test_passes_do_not_bring_the_biased_average_nearer_and_a_note_says_so(tmp_path):
+    _, _, *paths = save(tmp_path, 240, 30)
+    for measure, other in (("cka", "cka-debiased"), ("hsic", "hsic-unbiased")):
+        exact = [compare(*paths, measures=[name]).matrices[0].values[0, 0] for name in (measure, other)]
+        batches = compare(*paths, measures=[measure, other], n_batch=20, n_passes=40)
+        off = [abs(matrix.values[0, 0] - value) for matrix, value in zip(batches.matrices, exact, strict=True)]
+        assert off[0] > 10 * off[1]
+        note = f"{measure}: batches of 20 give about the value of 20 examples, whatever the passes; use -m {other}"
+        assert batches.notes == (note,)
+        parts = [compare(*paths, measures=[measure], read=ReadOptions(sample=20, seed=seed)) for seed in range(60)]
+        of_20 = np.mean([part.matrices[0].values[0, 0] for part in parts])
+        assert abs(of_20 - batches.matrices[0].values[0, 0]) < off[0] / 4
+    assert compare(*paths, measures=["cka-debiased"], n_batch=20).notes == ()
+    assert compare(*paths, measures=["cka", "hsic"], n_batch=240).notes == ()
+    (note,) = compare(*paths, measures=["cka", "hsic"], kernels=["linear", "rbf"], n_batch=20).notes
+    assert note.startswith("cka, hsic: ")
+    assert note.endswith("use -m cka-debiased -m hsic-unbiased")

@@ -222,7 +222,10 @@ def test_what_has_no_threshold_or_no_dimension_says_so(deep):
         "hsic, linear: has no upper bound, so no threshold",
     )
     batches = study_depth(deep, n_batch=10)
-    assert batches.comparison.notes == ("--batch: gives no effective dimension",)
+    assert batches.comparison.notes == (
+        "cka: batches of 10 give about the value of 10 examples, whatever the passes; use -m cka-debiased",
+        "--batch: gives no effective dimension",
+    )
     assert batches.studies[0].layers[0].effective_dimension is None
 
 

@@ -179,3 +179,17 @@ def test_the_least_p_value_is_one_of_all_pairings_while_floats_can_hold_that(n_e
     assert least >= np.finfo(float).tiny
     if n_examples < 170:
         assert least == pytest.approx(1 / math.factorial(n_examples), rel=1e-9)
+
+
+def test_one_note_says_that_cells_share_their_examples(tmp_path):
+    rng = np.random.default_rng(1)
+    layers = {f"l{place}": rng.standard_normal((60, 3)) for place in range(2)}
+    np.savez(tmp_path / "x.npz", **layers)
+    options = {"measures": ["cka-debiased", "hsic-unbiased"], "kernels": ["linear", "rbf"]}
+    (note,) = compare(str(tmp_path / "x.npz"), **options, stats=True).notes
+    assert note == (
+        "std_error is of each cell alone: cells share their examples, so the error of a difference of two does not "
+        "follow from theirs"
+    )
+    assert compare(str(tmp_path / "x.npz"), measures=["cca-rho"], stats=True).notes == ()
+    assert compare(f"{tmp_path / 'x.npz'}::l0", **options, stats=True).notes == ()

@@ -36,6 +36,10 @@ def _measures() -> list[dict[str, str]]:
                 for remark, holds in (
                     ("takes a kernel", measure.takes_kernel),
                     (f"at least {measure.min_examples} examples", True),
+                    (
+                        "with --batch the value of so few examples, whatever the passes",
+                        measure.takes_kernel and not measure.is_unbiased,
+                    ),
                     (f"means nothing with n-1 independent features in {measure.saturated_by}", measure.saturated_by),
                 )
                 if holds
