@@ -25,7 +25,7 @@ from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
 from cka_cli.meter import Meter, Progress
 from cka_cli.names import Spec, parse_kernel, parse_measure
-from cka_cli.notes import notes_of
+from cka_cli.notes import notes_of, notes_of_channels
 from cka_cli.plan import Plan, make_plan
 from cka_cli.task import Outcome, Resampling, Task
 
@@ -185,7 +185,7 @@ def _as_list(ys: str | Sequence[str]) -> list[str]:
 def select_files(sources: Sequence[str], read: ReadOptions, progress: Progress) -> tuple[list[SelectedFile], list[str]]:
     """Return the layers to compare, by file, and what a reader must know of what was left out."""
     files = select_layers(sources, read)
-    notes = _left_out(files)
+    notes = _left_out(files) + notes_of_channels(files)
     if read.ids is None:
         notes += _other_order(files)
     if read.nonfinite == "drop":

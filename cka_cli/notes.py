@@ -1,9 +1,11 @@
 """What a reader of values must be told, in sentences: layers without a value, and values that mean nothing."""
 
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
 
+from cka_cli.activations.selection import SelectedFile
 from cka_cli.factors import LOST_BESIDE
 from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES
@@ -12,6 +14,19 @@ from cka_cli.task import Outcome, Task
 # Layers whose far rows are named; and how far out, in typical distances, a row costs components nine digits.
 _MOST_FAR = 3
 _FAR_FOR_COMPONENTS = 1e8
+
+
+def notes_of_channels(files: Sequence[SelectedFile]) -> list[str]:
+    """Say of each file in which layers the second axis was taken for the channels without being told."""
+    notes = []
+    for file in files:
+        if file.assumed:
+            more = f" and {len(file.assumed) - 3} more layers" if len(file.assumed) > 3 else ""
+            notes.append(
+                f"{file.file.path}: axis 1 taken for the channels of {', '.join(file.assumed[:3])}{more}; "
+                "if it is not, give --channels last"
+            )
+    return list(dict.fromkeys(notes))
 
 
 def notes_of(task: Task, outcome: Outcome) -> list[str]:

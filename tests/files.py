@@ -128,6 +128,8 @@ def _make_wrong_arrays(folder):
     np.save(folder / "bfloat16.npy", np.zeros((12, 2), "V2"))
     write_hdf5(folder / "tokens.h5", {"conv1": values(12, 4, 3)})
     write_hdf5(folder / "images.h5", {"conv1": values(12, 2, 4, 4), "conv2": values(12, 2, 3, 3)})
+    write_hdf5(folder / "flax.h5", {"conv1": values(12, 4, 4, 3)})
+    np.save(folder / "film.npy", values(12, 2, 4, 4, 3))
 
 
 def _make_wrong_links(folder):

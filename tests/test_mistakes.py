@@ -258,7 +258,7 @@ def test_every_position_as_an_example(compare_arrays):
     rng = np.random.default_rng(25)
     x, y = rng.normal(size=(10, 5, 3, 2)), rng.normal(size=(10, 4, 3, 2))
     rows_x, rows_y = (np.moveaxis(each, 1, -1).reshape(60, -1) for each in (x, y))
-    value = compare_arrays(x, y, read=ReadOptions(pool="positions"))
+    value = compare_arrays(x, y, read=ReadOptions(pool="positions", channels="first"))
     assert value == pytest.approx(oracle.value(rows_x, rows_y), abs=1e-9)
     assert differs(value, oracle.value(x.reshape(60, -1)[:, :1], y.reshape(60, -1)[:, :1]))
 

@@ -176,10 +176,43 @@ def test_pools_are_what_numpy_makes_of_them(tmp_path, shape, channels, pool, dty
         np.testing.assert_allclose(all_values(layer, max_bytes), expected.astype(np.float64), rtol=1e-14)
 
 
-def test_images_have_channels_first_unless_said(tmp_path):
-    np.save(tmp_path / "conv.npy", values(6, 2, 3, 4))
-    (file,) = select_layers([str(tmp_path / "conv.npy")], ReadOptions(pool="mean"))
-    assert file.layers[0].n_features == 2
+@pytest.mark.parametrize("pool", ["mean", "max", "positions"])
+@pytest.mark.parametrize(
+    "shape", [(2, 4, 4), (4, 4, 4), (8, 1, 1), (2, 3, 4, 4), (3, 3, 5, 5), (12, 7, 7), (2, 3, 2, 5, 5)]
+)
+def test_images_have_channels_first_unless_said(tmp_path, shape, pool):
+    np.save(tmp_path / "conv.npy", values(6, *shape))
+    (file,) = select_layers([str(tmp_path / "conv.npy")], ReadOptions(pool=pool))
+    assert (file.layers[0].n_features, file.assumed) == (shape[0], ("conv",))
+    for channels, n_features in (("first", shape[0]), ("last", shape[-1])):
+        (file,) = select_layers([str(tmp_path / "conv.npy")], ReadOptions(pool=pool, channels=channels))
+        assert (file.layers[0].n_features, file.assumed) == (n_features, ())
+
+
+@pytest.mark.parametrize("pool", ["mean", "max", "positions"])
+@pytest.mark.parametrize("shape", [(4, 4, 2), (8, 8, 16), (2, 3, 4), (3, 5, 5, 4), (5, 5, 3, 4), (2, 3, 4, 4, 5)])
+def test_channels_are_asked_for_where_the_last_axes_are_no_square(tmp_path, shape, pool):
+    np.save(tmp_path / "conv.npy", values(6, *shape))
+    with pytest.raises(
+        UsageError, match=rf"say --channels last or --channels first with --pool {pool}, or 'conv=last'"
+    ):
+        select_layers([str(tmp_path / "conv.npy")], ReadOptions(pool=pool))
+    (file,) = select_layers([str(tmp_path / "conv.npy")], ReadOptions())
+    assert (file.layers[0].n_features, file.assumed) == (np.prod(shape), ())
+
+
+def test_one_note_for_each_file_says_which_axis_was_taken_for_the_channels(tmp_path):
+    layers = {f"conv{number}": values(6, 2, 4, 4, seed=number) for number in range(5)} | {"fc": values(6, 3)}
+    paths = [write_hdf5(tmp_path / name, layers) for name in ("a.h5", "b.h5")]
+    taken = "axis 1 taken for the channels of conv0, conv1, conv2 and 2 more layers; if it is not, give --channels last"
+    comparison = compare(*paths, read=ReadOptions(pool="mean"))
+    assert comparison.notes == tuple(f"{path}: {taken}" for path in paths)
+    assert compare(paths[0], paths[0], read=ReadOptions(pool="mean")).notes == (f"{paths[0]}: {taken}",)
+    some = ReadOptions(pool="mean", channels=(("conv[0-2]", "first"), ("conv4", "last")))
+    (note,) = compare(paths[0], read=some).notes
+    assert note == f"{paths[0]}: axis 1 taken for the channels of conv3; if it is not, give --channels last"
+    assert compare(paths[0], read=ReadOptions(pool="mean", channels="first")).notes == ()
+    assert compare(paths[0]).notes == ()
 
 
 def test_pools_leave_two_axes_alone(tmp_path):
@@ -258,7 +291,7 @@ def test_formats_compare_alike(tmp_path):
 
 
 def test_channels_may_be_said_for_some_layers(tmp_path):
-    tokens, images = values(6, 5, 3), values(6, 4, 3, 2)
+    tokens, images = values(6, 5, 3), values(6, 4, 3, 3)
     np.savez(tmp_path / "a.npz", attn=tokens, conv=images)
     read = ReadOptions(pool="mean", channels=(("attn", "last"),))
     (file,) = select_layers([str(tmp_path / "a.npz")], read)

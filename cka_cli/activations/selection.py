@@ -212,11 +212,13 @@ class SelectedFile:
     """A file and those of its layers that are compared.
 
     left_out : arrays that were not chosen for what they are, each with the reason; empty when layers were named.
+    assumed : names of the layers whose second axis was taken for the channels without being told.
     """
 
     file: ActivationFile
     layers: tuple[SelectedLayer, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
 
 
 def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[SelectedFile]:
@@ -243,7 +245,8 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
     for (file, layers, left_out), order in zip(chosen, orders, strict=True):
         file_rows = rows if order is None else order[np.asarray(rows)]
         as_examples = tuple(_as_examples(layer, file_rows, options) for layer in layers)
-        selected.append(SelectedFile(file, as_examples, left_out))
+        assumed = tuple(layer.name for layer in layers if _is_assumed(layer, options))
+        selected.append(SelectedFile(file, as_examples, left_out, assumed))
     _check_positions([layer for file in selected for layer in file.layers])
     return selected
 
@@ -339,15 +342,37 @@ def read_groups(file: SelectedFile, name: str) -> Indices:
     return groups
 
 
+def _channels_typed(layer: Layer, options: ReadOptions) -> str | None:
+    """Return `first` or `last` as it was typed for a layer, None when it was not."""
+    pairs = (("*", options.channels),) if isinstance(options.channels, str) else options.channels or ()
+    return next((axis for glob, axis in reversed(pairs) if matches(layer.name, glob)), None)
+
+
+def _is_assumed(layer: Layer, options: ReadOptions) -> bool:
+    """Whether a layer is pooled and nobody said where its channels are."""
+    return options.pool != "flatten" and len(layer.shape) > 2 and _channels_typed(layer, options) is None
+
+
+def _check_assumed(layer: Layer, options: ReadOptions) -> None:
+    """Raise UsageError unless the channels may be taken to come first: before a square picture, its last two axes."""
+    shape, name = layer.shape, layer.name
+    if len(shape) == 3:
+        raise UsageError(
+            f"{layer.label}: shape {shape} may be tokens × features or channels × positions; "
+            f"say --channels '{name}=last' or '{name}=first' with --pool {options.pool}"
+        )
+    if shape[-2] != shape[-1]:
+        raise UsageError(
+            f"{layer.label}: shape {shape} may have its channels first or last (the last two axes are no square); "
+            f"say --channels last or --channels first with --pool {options.pool}, or '{name}=last' for this layer alone"
+        )
+
+
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:
     n_axes = len(layer.shape)
-    pairs = (("*", options.channels),) if isinstance(options.channels, str) else options.channels or ()
-    channels = next((axis for glob, axis in reversed(pairs) if matches(layer.name, glob)), None)
-    if options.pool != "flatten" and n_axes == 3 and channels is None:
-        raise UsageError(
-            f"{layer.label}: shape {layer.shape} may be tokens × features or channels × positions; "
-            f"say --channels '{layer.name}=last' or '{layer.name}=first' with --pool {options.pool}"
-        )
+    if _is_assumed(layer, options):
+        _check_assumed(layer, options)
+    channels = _channels_typed(layer, options)
     pool = "flatten" if n_axes <= 2 else options.pool
     selected = SelectedLayer(layer, rows, pool, channels == "last")
     if selected.n_features == 0 or selected.n_positions == 0:

@@ -70,6 +70,9 @@ WRONG_LAYERS = [
     ("compare nan.h5", 1, "nan.h5::conv1: 2 values are not finite (NaN or infinite; 2 rows, the first is row 3); mend the file, or leave those examples out of every layer with --nonfinite drop"),
     ("compare a.h5 inf.h5 --examples 2:", 1, "inf.h5::conv1: 4 values are not finite (NaN or infinite; 2 rows, the first is row 4); mend the file, or leave those examples out of every layer with --nonfinite drop"),
     ("compare tokens.h5 --pool mean", 2, "tokens.h5::conv1: shape (12, 4, 3) may be tokens × features or channels × positions; say --channels 'conv1=last' or 'conv1=first' with --pool mean"),
+    ("compare flax.h5 --pool mean", 2, "flax.h5::conv1: shape (12, 4, 4, 3) may have its channels first or last (the last two axes are no square); say --channels last or --channels first with --pool mean, or 'conv1=last' for this layer alone"),
+    ("match flax.h5 images.h5 --pool max", 2, "flax.h5::conv1: shape (12, 4, 4, 3) may have its channels first or last (the last two axes are no square); say --channels last or --channels first with --pool max, or 'conv1=last' for this layer alone"),
+    ("diagnose film.npy --pool positions", 2, "film.npy::film: shape (12, 2, 4, 4, 3) may have its channels first or last (the last two axes are no square); say --channels last or --channels first with --pool positions, or 'film=last' for this layer alone"),
     ("compare images.h5 --pool positions", 1, "images.h5::conv2: 108 rows when every position is an example, but images.h5::conv1 has 192; choose layers of one size with --layers, or --pool mean"),
 ]  # fmt: skip
 
