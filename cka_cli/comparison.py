@@ -25,7 +25,7 @@ from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
 from cka_cli.meter import Meter, Progress
 from cka_cli.names import Spec, parse_kernel, parse_measure
-from cka_cli.notes import notes_of, notes_of_channels
+from cka_cli.notes import notes_of, notes_of_channels, warnings_of, warnings_of_repeats
 from cka_cli.plan import Plan, make_plan
 from cka_cli.task import Outcome, Resampling, Task
 
@@ -58,18 +58,18 @@ def compare(
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
     options = RunOptions(**run_keywords)
-    files, notes = select_files([x, *_as_list(ys)], read, progress)
+    files, notes, warnings = select_files([x, *_as_list(ys)], read, progress)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
+    warnings += warnings_of_repeats(files, read)
     outcome = _run(task, files, options, read, notes, progress)
-    notes += notes_of(task, outcome)
     others, start = files[1:] or files[:1], 0
     matrices: list[Matrix] = []
     for y in others:
         columns = slice(start, start + len(y.layers))
         start = columns.stop
         matrices += _matrices(task, outcome, (files[0], slice(0, n_x)), (y, columns))
-    return Comparison(tuple(matrices), tuple(map(file_facts, files)), tuple(notes), _dimensions(files, outcome))
+    return _comparison(matrices, files, outcome, (notes, warnings), task)
 
 
 def compare_each(
@@ -87,18 +87,32 @@ def compare_each(
     and factors computed, once. The rest as in `compare`.
     """
     options = RunOptions(**run_keywords)
-    files, notes = select_files(sources, read, progress)
+    files, notes, warnings = select_files(sources, read, progress)
     everything = slice(0, sum(len(file.layers) for file in files))
     task = _make_task(files, everything, everything, measures, kernels, options, read.seed)
     ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
     places = [slice(start, stop) for start, stop in pairwise(ends)]
     task = replace(task, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
+    warnings += warnings_of_repeats(files, read)
     outcome = _run(task, files, options, read, notes, progress)
     matrices: list[Matrix] = []
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
-    notes += notes_of(task, outcome)
-    return Comparison(tuple(matrices), tuple(map(file_facts, files)), tuple(notes), _dimensions(files, outcome))
+    return _comparison(matrices, files, outcome, (notes, warnings), task)
+
+
+def _comparison(
+    matrices: list[Matrix], files: list[SelectedFile], outcome: Outcome, said: tuple[list[str], list[str]], task: Task
+) -> Comparison:
+    """Return the result. said : notes and warnings that were made before the values were there."""
+    notes, warnings = said[0] + notes_of(task, outcome), said[1] + warnings_of(outcome)
+    return Comparison(
+        tuple(matrices),
+        tuple(map(file_facts, files)),
+        (*warnings, *notes),
+        _dimensions(files, outcome),
+        tuple(warnings),
+    )
 
 
 def plan_comparison(
@@ -112,7 +126,7 @@ def plan_comparison(
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
     options = RunOptions(**run_keywords)
-    files, _ = select_files([x, *_as_list(ys)], read, silent)
+    files, _, _ = select_files([x, *_as_list(ys)], read, silent)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
     return _plan(task, options)
@@ -182,15 +196,19 @@ def _as_list(ys: str | Sequence[str]) -> list[str]:
     return [ys] if isinstance(ys, str) else list(ys)
 
 
-def select_files(sources: Sequence[str], read: ReadOptions, progress: Progress) -> tuple[list[SelectedFile], list[str]]:
-    """Return the layers to compare, by file, and what a reader must know of what was left out."""
+def select_files(
+    sources: Sequence[str], read: ReadOptions, progress: Progress
+) -> tuple[list[SelectedFile], list[str], list[str]]:
+    """Return the layers to compare, by file, notes of what was left out or assumed, and warnings.
+
+    A warning is a note that says that a number may not be what was asked for.
+    """
     files = select_layers(sources, read)
     notes = _left_out(files) + notes_of_channels(files)
-    if read.ids is None:
-        notes += _other_order(files)
+    warnings = _other_order(files) if read.ids is None else []
     if read.nonfinite == "drop":
         files = _drop_nonfinite(files, notes, progress)
-    return files, notes
+    return files, notes, warnings
 
 
 def _make_task(

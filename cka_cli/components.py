@@ -266,12 +266,14 @@ class Explanation:
     """Which principal components make the similarity of two layers.
 
     sentence : the result. files : of X and of Y, with the layer chosen. notes : sentences for a person.
+    warnings : those of them by which a number may not be what was asked for.
     """
 
     pairs: ComponentPairs
     sentence: str
     files: tuple[FileFacts, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

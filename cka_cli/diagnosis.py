@@ -55,7 +55,7 @@ def diagnose(
     Above 3000 examples a draw of them, seeded by `read.seed`, stands for all; a note says so.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
-    files, notes = select_files([x] if y is None else [x, y], read, progress)
+    files, notes, warnings = select_files([x] if y is None else [x, y], read, progress)
     files = _drawn(files, read.seed, notes)
     places = _paired(files, notes, all_pairs=all_pairs)
     classes = read_labels(files, labels, notes)
@@ -77,7 +77,8 @@ def diagnose(
         findings=tuple(findings),
         layers=tuple(layers),
         pairs=tuple(numbers),
-        notes=tuple(notes),
+        notes=(*warnings, *notes),
+        warnings=tuple(warnings),
     )
 
 

@@ -19,6 +19,7 @@ from cka_cli.far_rows import FAR_RATIO
 from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.meter import Count, Meter, Progress, parts_of, uncounted
 from cka_cli.names import Spec
+from cka_cli.notes import warnings_of_repeats
 from cka_cli.sentence import sentence_of
 from cka_cli.threads import in_order
 
@@ -44,14 +45,15 @@ def explain(
     """
     for address in (x, y):
         _check_one_layer(address)
-    files, notes = select_files([x, y], read, progress)
+    files, notes, warnings = select_files([x, y], read, progress)
     layers = [_layer_of(address, file) for address, file in zip((x, y), files, strict=True)]
     check_enough_examples(layers[0], [Spec("cka")])
+    warnings += warnings_of_repeats(files, read)
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
     _check_memory(layers, memory_bytes)
     pairs = _pair(layers, memory_bytes, progress)
     facts = tuple(file_facts(replace(file, layers=(layer,))) for file, layer in zip(files, layers, strict=True))
-    return Explanation(pairs, sentence_of(pairs), facts, (*notes, *_notes_of(pairs)))
+    return Explanation(pairs, sentence_of(pairs), facts, (*warnings, *notes, *_notes_of(pairs)), tuple(warnings))
 
 
 def _check_one_layer(address: str) -> None:

@@ -1,6 +1,7 @@
 """The guts of `cka inspect`: what files hold, and trouble that shows before any comparison."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -9,6 +10,7 @@ from cka_cli.activations import Layer, SelectedLayer, open_file
 from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
+from cka_cli.activations.repeated import Repeats, find_repeats
 from cka_cli.errors import DataError, nearest
 from cka_cli.meter import Meter, Progress
 
@@ -39,14 +41,29 @@ def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) 
         ]
     meter = Meter(partial(progress, "scanning"), len(found))
     inspected = []
+    repeats = _repeats([layer for layer, is_layer in found if is_layer]) if scan else {}
     for array, is_layer in found:
-        inspected.append(_inspect_array(array, is_layer=is_layer, scan=scan))
+        inspected.append(_inspect_array(array, is_layer=is_layer, scan=scan, repeats=repeats.get(array)))
         meter.add(1)
     order = {address: place for place, address in enumerate(dict.fromkeys(split_address(a)[0] for a in addresses))}
     return sorted([*inspected, *result], key=lambda each: order[each.file])
 
 
-def _inspect_array(array: Layer, *, is_layer: bool, scan: bool) -> Inspected:
+def _repeats(layers: list[Layer]) -> dict[Layer, Repeats]:
+    """Return how rows repeat each other, of each layer in which they do: the layers of a file with as many rows."""
+    of_files: dict[tuple[str, int], list[Layer]] = {}
+    for layer in layers:
+        if refusal(layer.dtype) is None and 0 not in layer.shape:
+            of_files.setdefault((layer.file, layer.shape[0]), []).append(layer)
+    found: dict[Layer, Repeats] = {}
+    for (_, n_rows), together in of_files.items():
+        with suppress(DataError):  # what cannot be read is trouble of one layer
+            if (repeats := find_repeats(together, range(n_rows))) is not None:
+                found |= dict.fromkeys(together, repeats)
+    return found
+
+
+def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats | None) -> Inspected:
     kind = "layer" if is_layer else "vector"
     facts = (array.file, array.name, kind, array.shape, str(array.dtype), array.storage, array.n_bytes)
     if not scan or not is_layer or refusal(array.dtype) is not None or 0 in array.shape:
@@ -64,6 +81,8 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool) -> Inspected:
         troubles.append("constant")
     elif n_constant:
         troubles.append(f"{n_constant} constant feature{'s' * (n_constant > 1)}")
+    if repeats is not None:
+        troubles.append(str(repeats))
     return Inspected(*facts, n_nonfinite, n_constant, "; ".join(troubles))
 
 

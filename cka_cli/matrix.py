@@ -101,6 +101,7 @@ class Comparison:
     """One matrix for each second file, measure and kernel, in the order asked for, and what a reader must know.
 
     notes : sentences for a person: layers without a value and why, values that mean nothing and why.
+    warnings : those of the notes by which a number may not be what was asked for.
     effective_dimensions : for each file that of each of its layers, (Σλ)²/Σλ² of the linear centred Gram matrix; empty
         when neither the linear kernel on all examples nor the CCA family was asked for.
     """
@@ -109,3 +110,4 @@ class Comparison:
     files: tuple[FileFacts, ...] = ()
     notes: tuple[str, ...] = field(default=())
     effective_dimensions: tuple[tuple[float, ...], ...] = ()
+    warnings: tuple[str, ...] = ()

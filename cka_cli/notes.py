@@ -1,10 +1,15 @@
-"""What a reader of values must be told, in sentences: layers without a value, and values that mean nothing."""
+"""What a reader of values must be told, in sentences: layers without a value, and values that mean nothing.
+
+A warning is a note that says that a number may not be what was asked for: `-q` keeps it.
+"""
 
 from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
 
+from cka_cli.activations import ReadOptions
+from cka_cli.activations.repeated import find_repeats
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.factors import LOST_BESIDE
 from cka_cli.kernels import KERNELS
@@ -14,6 +19,42 @@ from cka_cli.task import Outcome, Task
 # Layers whose far rows are named; and how far out, in typical distances, a row costs components nine digits.
 _MOST_FAR = 3
 _FAR_FOR_COMPONENTS = 1e8
+
+
+def warnings_of_repeats(files: Sequence[SelectedFile], read: ReadOptions) -> list[str]:
+    """Say of which files every row is there more than once; with ids, which are unique, of none. Reads a few rows."""
+    warnings = []
+    for file in files if read.ids is None else ():
+        layers = [selected.layer for selected in file.layers]
+        rows = range(layers[0].shape[0])[slice(*read.examples)]
+        if (repeats := find_repeats(layers, rows)) is not None:
+            advice = (
+                "save each once"
+                if repeats.in_runs
+                else f"give --examples {rows.start}:{rows.start + repeats.n_distinct}"
+            )
+            warnings.append(
+                f"{file.file.path}: {repeats}: {repeats.n_distinct} examples, which debiased values and p-values count "
+                f"as {len(rows)}; {advice}"
+            )
+    return list(dict.fromkeys(warnings))
+
+
+def warnings_of(outcome: Outcome) -> list[str]:
+    """Say which layers were not compared as they were saved, and which p-values may be too small."""
+    warnings: list[str] = []
+    if outcome.rounded:
+        warnings.append(
+            f"{_listed(outcome.rounded)}: integers beyond 2**53, of which float64 drops the last digits; take an "
+            "offset off before saving"
+        )
+    heavy = [label for labels in outcome.heavy.values() for label in labels]
+    if heavy:
+        warnings.append(
+            f"{_listed(heavy)}: a few examples outweigh the rest, and p_value may be too small; count permutations "
+            "with --permutations 9999"
+        )
+    return warnings
 
 
 def notes_of_channels(files: Sequence[SelectedFile]) -> list[str]:
@@ -32,11 +73,6 @@ def notes_of_channels(files: Sequence[SelectedFile]) -> list[str]:
 def notes_of(task: Task, outcome: Outcome) -> list[str]:
     """Say which layers have no value, or none that means anything, and why."""
     notes: list[str] = []
-    if outcome.rounded:
-        notes.append(
-            f"{_listed(outcome.rounded)}: integers beyond 2**53, of which float64 drops the last digits; take an "
-            "offset off before saving"
-        )
     if outcome.constant:
         same = "the same once rounded" if set(outcome.constant) & set(outcome.rounded) else "the same"
         notes.append(f"{_listed(outcome.constant)}: constant (every example is {same}), so its values are nan")
@@ -125,14 +161,8 @@ def _add_note_of_batches(task: Task, notes: list[str]) -> None:
 
 
 def _add_note_of_p_values(task: Task, outcome: Outcome, notes: list[str]) -> None:
-    """Say when p-values are missing that a user may expect, or may be too small."""
+    """Say when p-values are missing that a user may expect."""
     assert task.resampling is not None
-    heavy = [label for labels in outcome.heavy.values() for label in labels]
-    if heavy:
-        notes.append(
-            f"{_listed(heavy)}: a few examples outweigh the rest, and p_value may be too small; count permutations "
-            "with --permutations 9999"
-        )
     if task.gram_measures and task.n_batch is None and not outcome.p_values:
         notes.append("p_value is empty: rows come in groups, so it must be counted; give --permutations 9999")
     groups = task.resampling.row_groups

@@ -206,7 +206,7 @@ def test_one_note_for_each_file_says_which_axis_was_taken_for_the_channels(tmp_p
     paths = [write_hdf5(tmp_path / name, layers) for name in ("a.h5", "b.h5")]
     taken = "axis 1 taken for the channels of conv0, conv1, conv2 and 2 more layers; if it is not, give --channels last"
     comparison = compare(*paths, read=ReadOptions(pool="mean"))
-    assert comparison.notes == tuple(f"{path}: {taken}" for path in paths)
+    assert (comparison.notes, comparison.warnings) == (tuple(f"{path}: {taken}" for path in paths), ())
     assert compare(paths[0], paths[0], read=ReadOptions(pool="mean")).notes == (f"{paths[0]}: {taken}",)
     some = ReadOptions(pool="mean", channels=(("conv[0-2]", "first"), ("conv4", "last")))
     (note,) = compare(paths[0], read=some).notes
@@ -305,6 +305,7 @@ def test_vectors_in_another_order_are_told_of(tmp_path):
         np.savez(tmp_path / f"{name}.npz", conv=values(6, 5)[order], ids=np.arange(6)[order])
     paths = [str(tmp_path / f"{name}.npz") for name in "abc"]
     (note,) = compare(paths[0], paths[1:]).notes
+    assert compare(paths[0], paths[1:]).warnings == (note,)
     assert note.startswith(f"{paths[1]}::ids differs from {paths[0]}::ids: are the rows the same examples")
     assert compare(paths[0], paths[1:], read=ReadOptions(ids="ids")).notes == ()
 

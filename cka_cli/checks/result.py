@@ -13,7 +13,8 @@ class Diagnosis:
 
     x_file, y_file : as typed; y_file is empty when X is alone. n_examples : rows of every layer. labels : name of the
     array of labels; empty without one. findings : of every check, layers first. layers, pairs : the numbers, in the
-    order of the network. notes : sentences for a person.
+    order of the network. notes : sentences for a person. warnings : those of them by which a number may not be
+    what was asked for.
     """
 
     x_file: str
@@ -24,6 +25,7 @@ class Diagnosis:
     layers: tuple[LayerNumbers, ...]
     pairs: tuple[PairNumbers, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

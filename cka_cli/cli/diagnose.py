@@ -13,7 +13,7 @@ from cka_cli.cli.options import (
     provenance_of,
     read_options,
     screen,
-    show_note,
+    show_notes,
     talk_options,
     use_own_threads,
     write_report,
@@ -85,8 +85,7 @@ def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
             n_threads=options["threads"] or n_cores(),
             progress=progress,
         )
-    for note in () if options["quiet"] else diagnosis.notes:
-        show_note(note)
+    show_notes(diagnosis, options)
     return diagnosis
 
 

@@ -13,7 +13,7 @@ from cka_cli.cli.options import (
     parse_memory,
     plot_option,
     provenance_of,
-    show_note,
+    show_notes,
     talk_options,
     use_own_threads,
     write_report,
@@ -61,8 +61,7 @@ def explain_command(x: str, y: str, **options: Any) -> None:
 
     with shown_progress(quiet=options["quiet"]) as progress:
         explanation = explain(x, y, read=make_read_options(options), memory_bytes=memory_bytes, progress=progress)
-    for note in () if options["quiet"] else explanation.notes:
-        show_note(note)
+    show_notes(explanation, options)
     if plot_format is not None:
         from cka_cli.figures.explained import explained_bytes
 

@@ -18,7 +18,7 @@ from cka_cli.cli.options import (
     read_options,
     run_options,
     screen,
-    show_note,
+    show_notes,
     talk_options,
     use_own_threads,
     write_report,
@@ -107,7 +107,7 @@ def _of_matching(
             f"--report accuracy: needs as many layers in every file (found {depths}); choose layers with --layers or "
             "--exclude, or give --report partners"
         )
-    _show_notes(matching.comparison.notes, options)
+    show_notes(matching.comparison, options)
     picture = None if picture_format is None else _matching_picture(matching, picture_format)
     return _matching_report(matching, options), picture
 
@@ -169,14 +169,14 @@ def _of_depth(
             study_depth(file, threshold=options["threshold"], progress=progress, **comparison_options(options))
             for file in files
         ]
-    notes = tuple(dict.fromkeys(note for each in depths for note in each.comparison.notes))
-    _show_notes(notes, options)
     whole = replace(
         depths[0].comparison,
         matrices=tuple(matrix for each in depths for matrix in each.comparison.matrices),
         files=tuple(file for each in depths for file in each.comparison.files),
-        notes=notes,
+        notes=tuple(dict.fromkeys(note for each in depths for note in each.comparison.notes)),
+        warnings=tuple(dict.fromkeys(warning for each in depths for warning in each.comparison.warnings)),
     )
+    show_notes(whole, options)
     studies = [study for each in depths for study in each.studies]
     if picture_format is None:
         return _depth_report(whole, studies, options), None
@@ -196,9 +196,3 @@ def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options
     if report_format == "json":
         return matched.format_depth_json(comparison, studies, provenance_of(options, **canonical_names(comparison)))
     return matched.format_depths(studies)
-
-
-def _show_notes(notes: tuple[str, ...], options: dict[str, Any]) -> None:
-    if not options["quiet"]:
-        for note in notes:
-            show_note(note)

@@ -13,6 +13,8 @@ from cka_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions
+    from cka_cli.checks.result import Diagnosis
+    from cka_cli.components import Explanation
     from cka_cli.matrix import Comparison
     from cka_cli.report import Provenance
 
@@ -135,7 +137,9 @@ def talk_options(command: Command) -> Command:
     return _decorate(
         command,
         [
-            click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on standard error."),
+            click.option(
+                "-q", "--quiet", is_flag=True, help="No progress, and no notes but warnings that numbers may be wrong."
+            ),
             click.option(
                 "-v", "--verbose", is_flag=True, expose_value=False, callback=_remember_verbose,
                 help="On an error, the traceback too.",
@@ -321,9 +325,7 @@ def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Compar
 
     with shown_progress(quiet=options["quiet"]) as progress:
         comparison = compare(sources[0], sources[1:], progress=progress, **comparison_options(options))
-    if not options["quiet"]:
-        for note in comparison.notes:
-            show_note(note)
+    show_notes(comparison, options)
     return comparison
 
 
@@ -356,12 +358,13 @@ def use_own_threads() -> None:
         os.environ[name] = "1"
 
 
-def show_note(text: str) -> None:
-    """Say something a reader of the result must know, on standard error."""
+def show_notes(result: "Comparison | Diagnosis | Explanation", options: dict[str, Any]) -> None:
+    """Say what a reader of the result must know, each once, on standard error; with `--quiet` warnings only."""
     from cka_cli.errors import one_line
 
     with suppress(OSError):  # nobody reads standard error any more; the result matters
-        click.echo(f"Note: {one_line(text)}", err=True)
+        for note in dict.fromkeys(result.warnings if options["quiet"] else result.notes):
+            click.echo(f"Note: {one_line(note)}", err=True)
 
 
 def is_terminal(output: str) -> bool:
