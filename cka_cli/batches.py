@@ -173,10 +173,10 @@ def batch_sums(
     results = in_order(lambda rows: _sums_of(job, rows, meter.add), batches[n_before:], n_threads)
     for place, of_kernels in enumerate(results, start=n_before):
         number, in_pass = divmod(place, n_in_pass)
-        for of_kernel, sums_of_batch in zip(all_sums, of_kernels, strict=True):
-            of_kernel[number][in_pass * n_groups // n_in_pass].add(sums_of_batch)
-        state["n_added"] += 1
-        checkpoint.keep(_STAGE, lambda: state)
+        with checkpoint.adding(_STAGE, lambda: state):
+            for of_kernel, sums_of_batch in zip(all_sums, of_kernels, strict=True):
+                of_kernel[number][in_pass * n_groups // n_in_pass].add(sums_of_batch)
+            state["n_added"] += 1
     return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in all_sums]
 
 

@@ -2,13 +2,15 @@
 
 The sums of tiles are added in a fixed order, so a run that goes on from saved sums ends with the same bits as one that
 was never broken off. The file holds text (what the run is of, and its plan) and plain arrays; nothing is unpickled.
+A signal is answered by another thread than the one that adds: a lock keeps it from saving half an addition.
 """
 
 import io
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _MAGIC = b"cka checkpoint 1\n"
 _DIGEST_BYTES = 64
 EVERY_S = 30.0
+# How long the end by a signal waits for an addition, or for a save, that has begun.
+_WAIT_S = 1.0
 _N_SAMPLES = 16
 _SAMPLE_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
@@ -48,7 +52,10 @@ class Checkpoint:
         self._path, self._facts, self._every_s = path, _plain(facts or {}), every_s
         self._plan: dict[str, Any] | None = None
         self._stages: dict[str, dict[str, Array]] = {}
-        self._saved_at = time.monotonic()
+        # Of stages that go on: how to get at the state, which is not copied until it is saved.
+        self._live: dict[str, Callable[[], State]] = {}
+        self._lock, self._is_ending = Lock(), False
+        self._saved_at, self._has_saved, self._is_saved = time.monotonic(), False, True
         self.trouble = ""
         if path is not None:
             _check_folder(path)
@@ -80,17 +87,77 @@ class Checkpoint:
         for key, values in saved.items():
             state[key][...] = values
 
-    def keep(self, name: str, state: Callable[[], State], *, at_once: bool = False) -> None:
-        """Save the state of a stage, if it is time; other stages stay as they were saved last."""
-        if self._path is None or not (at_once or time.monotonic() - self._saved_at >= self._every_s):
+    @contextmanager
+    def adding(self, name: str, state: Callable[[], State], *, at_once: bool = False) -> Iterator[None]:
+        """Within this block the state of a stage changes, and nobody else saves it; after it, it is, if it is time.
+
+        Keep the block short. Other stages are saved as they are by then.
+        """
+        if self._path is None:
+            yield
             return
-        self._stages[name] = {key: np.array(values) for key, values in state().items()}
+        self._wait_if_ending()
+        with self._lock:
+            self._live.pop(name, None)  # until it is whole again
+            self._is_saved = False
+            yield
+            self._live[name] = state
+            if at_once or time.monotonic() - self._saved_at >= self._every_s:
+                self._save()
+
+    def end_stage(self, name: str) -> None:
+        """Copy the state of a stage, whose arrays are now used for something else."""
+        if self._path is not None and name in self._live:
+            with self._lock:
+                self._stages[name] = _copied(self._live.pop(name))
+
+    @contextmanager
+    def running(self) -> Iterator["Checkpoint"]:
+        """Within this block, the end by a signal saves what is done."""
+        global _current
+        _current = self
+        try:
+            yield self
+        finally:
+            self._wait_if_ending()
+            with self._lock:
+                self._live.clear()
+                self._stages.clear()
+
+    def _wait_if_ending(self) -> None:
+        """Leave the state to whoever saves it: the process ends then."""
+        while self._is_ending:
+            time.sleep(_WAIT_S)
+
+    def _save(self) -> None:
+        self._stages |= {name: _copied(state) for name, state in self._live.items()}
+        if self._path is None or not self._stages:
+            return
         try:
             replace_file(self._path, self._bytes(), beside=_beside(self._path))
-            self.trouble = ""
+            self.trouble, self._has_saved, self._is_saved = "", True, True
         except OSError as error:
             self.trouble = error.strerror or str(error)
         self._saved_at = time.monotonic()
+
+    def end(self) -> str:
+        """Save what is done, for the process ends; return in words what is kept, empty when nothing is.
+
+        What cannot be had within a second, because it is being added to or saved, is left out.
+        """
+        self._is_ending = True
+        saved_at, had_saved = self._saved_at, self._has_saved
+        goes_on, trouble = f"in {self._path}; the same command goes on from there", ""
+        if self._lock.acquire(timeout=_WAIT_S) and (self._live or self._stages):
+            if not self._is_saved:
+                self._save()
+            if not self.trouble:
+                return f"what is done is kept {goes_on}"
+            trouble = f"what is done could not be saved ({self.trouble})"
+        if self._path is None or not os.path.exists(self._path):
+            return trouble
+        since = f", {time.monotonic() - saved_at:.0f} s ago," if had_saved else ""
+        return f"{trouble}{', ' * bool(trouble)}the last save{since} is {goes_on}"
 
     def _bytes(self) -> bytes:
         arrays = {f"{stage}/{key}": values for stage, state in self._stages.items() for key, values in state.items()}
@@ -145,6 +212,19 @@ class Checkpoint:
             if values.dtype.kind not in "fi":
                 raise ValueError("no numbers")
             self._stages.setdefault(stage, {})[key] = values
+
+
+# The run that goes on, or that went on last.
+_current: Checkpoint | None = None
+
+
+def kept_at_end() -> str:
+    """Save what is done of the run that goes on, since the process ends; return in words what is kept."""
+    return _current.end() if _current is not None else ""
+
+
+def _copied(state: Callable[[], State]) -> dict[str, Array]:
+    return {key: np.array(values) for key, values in state().items()}
 
 
 def facts_of_file(path: str) -> dict[str, Any]:

@@ -158,7 +158,8 @@ def _run(
     if checkpoint.plan is not None:
         plan = _plan_to_go_on_with(checkpoint.plan, plan, options)
     checkpoint.set_plan(asdict(plan))
-    outcome = run(task, plan, progress, checkpoint)
+    with checkpoint.running():
+        outcome = run(task, plan, progress, checkpoint)
     if checkpoint.trouble:
         notes.append(f"{options.checkpoint}: the checkpoint could not be saved ({checkpoint.trouble}); the run went on")
     return outcome

@@ -265,12 +265,12 @@ def _add_pair_values(
     left = pairs[int(state["n_done"][0]) :]
     meter = Meter(partial(progress, "comparing pairs"), len(pairs), len(pairs) - len(left))
     for (row, column), values in zip(left, in_order(both_ways, left, plan.n_threads), strict=True):
-        for place, (forth, back) in enumerate(values):
-            table[:, place, row, column] = forth
-            if is_square and row != column:
-                table[:, place, column, row] = back
-        state["n_done"] += 1
-        checkpoint.keep(_PAIRS, lambda: state)
+        with checkpoint.adding(_PAIRS, lambda: state):
+            for place, (forth, back) in enumerate(values):
+                table[:, place, row, column] = forth
+                if is_square and row != column:
+                    table[:, place, column, row] = back
+            state["n_done"] += 1
         meter.add(1)
     outcome.values |= {(spec, None): table[0, place] for place, spec in enumerate(task.pair_measures)}
     outcome.chances |= {(spec, None): table[1, place] for place, spec in enumerate(task.pair_measures)}

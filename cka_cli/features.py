@@ -147,10 +147,11 @@ def feature_sums(
     )
     results = in_order(lambda run: block_products(layers, x, y, run[1], meter.add), left, n_threads)
     for (fold, rows), block in zip(left, results, strict=True):
-        of_folds[fold].add(block)
-        sums.diagonals[:, rows] = block.squared_norms
-        state["n_added"] += 1
-        checkpoint.keep(_STAGE, lambda: state)
+        with checkpoint.adding(_STAGE, lambda: state):
+            of_folds[fold].add(block)
+            sums.diagonals[:, rows] = block.squared_norms
+            state["n_added"] += 1
+    checkpoint.end_stage(_STAGE)
     if not folds:
         _set_sums(sums, of_folds[0], layers)
         _take_off_diagonals(sums)

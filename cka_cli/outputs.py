@@ -10,8 +10,9 @@ from contextlib import suppress
 from cka_cli.errors import DataError, UsageError
 
 STDOUT = "-"
-# Files being written beside their place.
+# Files being written beside their place, and what has been written, or begun to be.
 _unfinished: set[str] = set()
+_written: list[str] = []
 
 
 def check_output(path: str, *, force: bool, inputs: Sequence[str] = (), option: str = "--output") -> None:
@@ -80,9 +81,11 @@ def write_output(path: str, data: bytes, *, force: bool, option: str = "--output
     try:
         if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
             with open(path, "wb") as device:
+                _written.append(path)
                 device.write(data)
             return
         _replace(os.path.realpath(path), data, force=force)
+        _written.append(path)
     except FileExistsError as error:
         raise DataError(_taken(path, option)) from error
     except BrokenPipeError:
@@ -94,6 +97,7 @@ def write_output(path: str, data: bytes, *, force: bool, option: str = "--output
 def _write_stdout(data: bytes) -> None:
     with suppress(OSError):  # no descriptor, or a closed one
         os.set_blocking(sys.stdout.fileno(), True)  # a pipe that does not wait for a slow reader takes a part only
+    _written.append("a part of standard output")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -133,10 +137,11 @@ def _replace(target: str, data: bytes, *, force: bool, beside: str = "") -> None
         _remove(beside)
 
 
-def remove_unfinished() -> None:
-    """Remove what is half-written, when a run ends in the middle of it."""
+def remove_unfinished() -> str:
+    """Remove what is half-written, when a run ends in the middle of it; return in words what was written before."""
     for path in list(_unfinished):
         _remove(path)
+    return f"written before: {', '.join(_written)}" if _written else "nothing was written"
 
 
 def _remove(path: str) -> None:

@@ -202,10 +202,10 @@ def counted_p_values(
     meter = Meter(partial(progress, "permuting"), n_steps * n_permutations, n_steps * int(n_done[0]))
     left = islice(pairings, int(n_done[0]), n_permutations)
     for result in in_order(lambda order: similarities(order, meter.add), left, n_threads):
-        n_at_least += result >= observed
-        n_max += np.nanmax(result, initial=-np.inf) >= observed
-        n_done += 1
-        checkpoint.keep(stage, lambda: state)
+        with checkpoint.adding(stage, lambda: state):
+            n_at_least += result >= observed
+            n_max += np.nanmax(result, initial=-np.inf) >= observed
+            n_done += 1
     is_missing = np.isnan(observed)
     p_value, of_max = (counted_p_value(count, n_permutations) for count in (n_at_least, n_max))
     return Counted(np.where(is_missing, np.nan, p_value), np.where(is_missing, np.nan, of_max))

@@ -171,10 +171,10 @@ class _Ledger:
         return [first, second]
 
     def add(self, places: list[int], tile: list[TileSums]) -> None:
-        for place, of_tile in zip(places, tile, strict=True):
-            self.sums[place].add(of_tile)
-            self.n_added[place] += 1
-        self._checkpoint.keep(_TILES, self._state)
+        with self._checkpoint.adding(_TILES, self._state):
+            for place, of_tile in zip(places, tile, strict=True):
+                self.sums[place].add(of_tile)
+                self.n_added[place] += 1
 
     def _state(self) -> dict[str, Array]:
         states = [each.state() for each in self.sums]
@@ -303,8 +303,8 @@ def with_medians(
     found = known.copy()
     for place, layer in enumerate(in_order(with_median, range(len(job.layers)), n_threads)):
         layers.append(layer)
-        found[place] = layer.terms.typical_distance
-        checkpoint.keep(_MEDIANS, lambda: {"medians": found}, at_once=len(layers) == len(job.layers))
+        with checkpoint.adding(_MEDIANS, lambda: {"medians": found}, at_once=len(layers) == len(job.layers)):
+            found[place] = layer.terms.typical_distance
     return replace(job, layers=layers)
 
 
