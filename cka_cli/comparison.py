@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from cka_cli import __version__
-from cka_cli.activations import ReadOptions, SelectedLayer, select_layers
+from cka_cli.activations import Layer, ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.selection import SelectedFile, read_groups
 from cka_cli.activations.vectors import vector_values
 from cka_cli.centred import find_nonfinite_examples
@@ -268,24 +268,36 @@ def _check_batch(task: Task) -> None:
 def _left_out(files: list[SelectedFile]) -> list[str]:
     """Say which arrays would have been layers, were they of another kind, unless layers were named."""
     notes = [f"{file.file.path}::{name} left out: {why}" for file in files for name, why in file.left_out.items()]
+    notes += [note for file in files for note in file.file.notes]
     return list(dict.fromkeys(notes))
 
 
 def _other_order(files: list[SelectedFile]) -> list[str]:
     """Say when files hold the same labels or ids in another order: then their rows are not the same examples."""
-    first, notes = files[0].file, []
-    for file in dict.fromkeys(each.file for each in files[1:]):
-        theirs = {vector.name: vector for vector in file.vectors}
-        for vector in first.vectors:
+    first, notes = files[0], []
+    for file in {each.file.path: each for each in files[1:]}.values():
+        theirs = {vector.name: vector for vector in file.file.vectors}
+        for vector in first.file.vectors:
             other = theirs.get(vector.name)
-            if other is None or vector.shape != other.shape or vector.n_bytes > _MOST_VECTOR_BYTES:
+            if other is None or max(vector.n_bytes, other.n_bytes) > _MOST_VECTOR_BYTES:
                 continue
-            if vector_values(vector) != vector_values(other):
+            if vector.shape == other.shape:
+                differ = vector_values(vector) != vector_values(other)
+            elif (vector.shape[0], other.shape[0]) == (first.n_saved, file.n_saved):  # files of different lengths
+                differ = _at_rows(vector, first) != _at_rows(other, file)
+            else:
+                continue
+            if differ:
                 notes.append(
                     f"{other.label} differs from {vector.label}: are the rows the same examples in the same order? "
                     "if it holds ids, --ids aligns them"
                 )
     return notes
+
+
+def _at_rows(vector: Layer, file: SelectedFile) -> list[Any]:
+    values = vector_values(vector)
+    return [values[row] for row in file.layers[0].rows]
 
 
 def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progress) -> list[SelectedFile]:

@@ -25,7 +25,7 @@ def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) 
     for address in addresses:
         path, pattern = split_address(address)
         file = open_file(path)
-        names = [array.name for array in (*file.layers, *file.vectors)] + list(file.refused)
+        names = file.names
         if not names:
             raise DataError(f"{path}: holds no arrays ({file.format}); was the run that wrote it ended early?")
         if pattern is not None and not any(matches(name, pattern) for name in names):
@@ -36,7 +36,7 @@ def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) 
         found += [(vector, False) for vector in file.vectors if vector.name in wanted]
         result += [
             Inspected(path, name, "refused", None, "", "", None, trouble=why)
-            for name, why in file.refused.items()
+            for name, why in (file.refused | file.unreadable).items()
             if name in wanted
         ]
     meter = Meter(partial(progress, "scanning"), len(found))

@@ -53,6 +53,8 @@ def make_wrong_files(folder):
     _make_sound(folder)
     _make_no_arrays(folder)
     _make_cut(folder)
+    _make_joined(folder)
+    _make_left_open(folder)
     _make_pickles(folder)
     _make_wrong_arrays(folder)
     _make_wrong_links(folder)
@@ -104,6 +106,29 @@ def _make_cut(folder):
     damaged.write_bytes(data)
 
 
+def _make_joined(folder):
+    a, npz, hdf5 = ((folder / name).read_bytes() for name in ("a.npy", "a.npz", "a.h5"))
+    (folder / "appended.npy").write_bytes(a * 5)
+    (folder / "junk.npy").write_bytes(a + b"junk")
+    (folder / "joined.npz").write_bytes(npz + npz)
+    (folder / "behind.npz").write_bytes(npz + b"junk")
+    (folder / "joined.h5").write_bytes(hdf5 + hdf5)
+    with zipfile.ZipFile(folder / "member.npz", "w") as archive:
+        archive.writestr("conv1.npy", a + a)
+        archive.writestr("conv2.npy", a)
+    write_folder(folder / "spoilt", {"conv1": values(12, 5)})
+    (folder / "spoilt" / "conv2.npy").write_bytes(a[:-40])
+    write_folder(folder / "odd", {"conv1": values(12, 5), "table": np.zeros(12, [("x", "f4"), ("y", "f4")])})
+    (folder / "odd" / "notes.npy").write_text("no array")
+
+
+def _make_left_open(folder):
+    with h5py.File(folder / "open.h5", "w", libver="latest") as file:
+        file["conv1"] = values(12, 5)
+        file.flush()
+        (folder / "left open.h5").write_bytes((folder / "open.h5").read_bytes())  # as a program that died leaves it
+
+
 def _make_pickles(folder):
     objects = np.array([{"a": 1}, None], dtype=object)
     np.save(folder / "objects.npy", objects, allow_pickle=True)
@@ -131,6 +156,10 @@ def _make_wrong_arrays(folder):
     write_hdf5(folder / "flax.h5", {"conv1": values(12, 4, 4, 3)})
     np.save(folder / "film.npy", values(12, 2, 4, 4, 3))
 
+    with h5py.File(folder / "ragged.h5", "w") as file:
+        file.create_dataset("conv1", (12,), h5py.vlen_dtype("f4"))
+        file.create_dataset("conv2", (12, 2), h5py.ref_dtype)
+
 
 def _make_wrong_links(folder):
     (folder / "raw.bin").write_bytes(values(12, 5).tobytes())
@@ -150,6 +179,8 @@ def _make_wrong_ids(folder):
     write_hdf5(folder / "ids.h5", {"conv1": values(12, 5), "ids": ids})
     write_hdf5(folder / "ids-other.h5", {"conv1": values(12, 5), "ids": ids + 1})
     write_hdf5(folder / "ids-doubled.h5", {"conv1": values(12, 5), "ids": ids // 2})
+    write_folder(folder / "ids-objects", {"conv1": values(12, 5)})
+    np.save(folder / "ids-objects" / "ids.npy", np.array(["a"] * 12, object), allow_pickle=True)
     write_hdf5(folder / "ids-short.h5", {"conv1": values(12, 5), "ids": ids[:7]})
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cka_cli.activations import open_file
+from cka_cli.activations.header import read_npy_header
 from cka_cli.activations.layer import natural_order
-from cka_cli.activations.npy import read_npy_header
 from cka_cli.errors import DataError
 from tests.files import values, write_folder, write_hdf5
 
@@ -181,8 +181,9 @@ def test_what_hdf5_holds_that_is_no_layer(tmp_path):
         "hollow": "an empty dataset without a shape",
         "kinds": "an enumeration (CAT, DOG, ...)",
         "names": "text, not numbers",
-        "ragged": "rows of different lengths (a variable-length type)",
-        "refs": "references to other datasets",
+        "ragged": "a variable-length type (vlen of float32), a row of any length; "
+        "save numpy.stack of rows of one length",
+        "refs": "references to other datasets; save what they refer to",
     }
 
 

@@ -34,7 +34,7 @@ def without_excluded(file: ActivationFile, layers: tuple[Layer, ...], globs: tup
 
 def check_exclude(files: list[ActivationFile], globs: tuple[str, ...]) -> None:
     """Refuse a glob that is in no file: a mistyped one would leave in what was to be left out."""
-    names = [array.name for file in files for array in (*file.layers, *file.vectors)]
+    names = [name for file in files for name in file.names]
     for glob in globs:
         if not any(matches(name, glob) for name in names):
             raise UsageError(

@@ -5,10 +5,11 @@ import stat
 from pathlib import Path
 
 from cka_cli.activations.layer import ActivationFile, reason
+from cka_cli.activations.superblock import SIGNATURE, signature_offset
 from cka_cli.errors import DataError, UsageError
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_SIGNATURES = (_HDF5_SIGNATURE, b"\x93NUMPY", b"PK\x03\x04")
+_NPY, _ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
+_SIGNATURES = (SIGNATURE, _NPY, _ZIP[0])
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
 }
@@ -31,7 +32,8 @@ def open_file(path: str) -> ActivationFile:
             raise DataError(f"{path}: is a pipe or a device, which gives its bytes only once; save it as a file")
         with Path(path).open("rb") as stream:
             head = stream.read(8)
-            is_hdf5 = head == _HDF5_SIGNATURE or _has_late_signature(stream)
+            # What begins as another kind of file is no user block of an HDF5 file that was joined to it.
+            is_hdf5 = not head.startswith((_NPY, *_ZIP)) and signature_offset(stream) is not None
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder; check the name") from error
     except NotADirectoryError as error:
@@ -43,11 +45,11 @@ def open_file(path: str) -> ActivationFile:
         from cka_cli.activations.hdf5 import open_hdf5
 
         return open_hdf5(path)
-    if head.startswith(b"\x93NUMPY"):
+    if head.startswith(_NPY):
         from cka_cli.activations.npy import open_npy
 
         return open_npy(path)
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    if head.startswith(_ZIP):
         from cka_cli.activations.npz import open_npz
 
         return open_npz(path)
@@ -59,17 +61,3 @@ def open_file(path: str) -> ActivationFile:
         if head.startswith(signature):
             raise DataError(f"{path}: is {hint}")
     raise DataError(f"{path}: is not HDF5, NPY or NPZ (it begins with {head!r}); give a file of saved activations")
-
-
-def _has_late_signature(stream: object) -> bool:
-    """Whether an HDF5 signature stands behind a user block: at byte 512, 1024, 2048, ..."""
-    offset = 512
-    while offset <= 1 << 26:
-        stream.seek(offset)  # type: ignore[attr-defined]
-        head = stream.read(8)  # type: ignore[attr-defined]
-        if len(head) < 8:
-            return False
-        if head == _HDF5_SIGNATURE:
-            return True
-        offset *= 2
-    return False

@@ -5,6 +5,7 @@ dataset would read another file than the one the user gave. What the file says o
 first.
 """
 
+import shlex
 from collections.abc import Iterator
 from math import prod
 from threading import Lock
@@ -15,10 +16,12 @@ import numpy as np
 
 from cka_cli.activations.apart import tried
 from cka_cli.activations.chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
+from cka_cli.activations.filters import missing_filter
 from cka_cli.activations.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
 from cka_cli.activations.library import Library
 from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
+from cka_cli.activations.superblock import check_end
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
@@ -27,6 +30,8 @@ _MAX_SOFT_LINKS = 16
 _MAX_DEPTH = 100
 # What h5py makes of the errors of the HDF5 library, and of what it does not know.
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, MemoryError)
+# In what the HDF5 library says of a file that nobody closed.
+_LEFT_OPEN = "clear file consistency flags"
 # What reading the headers may take, in a small file and more in a large one: three times what many datasets do.
 _HEADER_SECONDS, _MOST_HEADER_SECONDS, _BYTES_PER_SECOND = 4, 60, 1 << 19
 _HEADER_BYTES, _BYTES_PER_BYTE = 1 << 28, 100
@@ -40,10 +45,16 @@ def open_hdf5(path: str) -> ActivationFile:
     """Return the datasets of an HDF5 file as layers named by their path; only headers are read."""
     try:
         origin = origin_of(path)
+        check_end(origin)
         seconds = min(_MOST_HEADER_SECONDS, _HEADER_SECONDS + origin.n_bytes // _BYTES_PER_SECOND)
         failed = tried(lambda: _failures(origin), seconds, _HEADER_BYTES + _BYTES_PER_BYTE * origin.n_bytes)
         arrays, refused = _arrays(origin, _open(path), failed)
     except _ERRORS as error:
+        if _LEFT_OPEN in str(error):
+            raise DataError(
+                f"{path}: is still open in the program that writes it, or that program died ({reason(error)}); "
+                f"wait until it has ended, or run: h5clear -s {shlex.quote(path)}"
+            ) from error
         raise DataError(
             f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
@@ -177,17 +188,17 @@ def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
     if dataset.shape is None:
         return "an empty dataset without a shape"
     if h5py.check_vlen_dtype(dtype) is not None and h5py.check_string_dtype(dtype) is None:
-        return "rows of different lengths (a variable-length type)"
+        base = h5py.check_vlen_dtype(dtype)
+        return f"a variable-length type (vlen of {base}), a row of any length; save numpy.stack of rows of one length"
     if h5py.check_ref_dtype(dtype) is not None:
-        return "references to other datasets"
+        return "references to other datasets; save what they refer to"
     if (enum := h5py.check_enum_dtype(dtype)) is not None and dtype != np.dtype(bool):
         return f"an enumeration ({', '.join(list(enum)[:3])}, ...)"
     properties = dataset.id.get_create_plist()
     for place in range(properties.get_nfilters()):
         code, _, _, name = properties.get_filter(place)
         if not h5py.h5z.filter_avail(code):
-            known = f"{name.decode('utf-8', 'replace') or 'a filter'} ({code})"
-            return f"compressed with {known}, which this HDF5 library cannot undo; save it with gzip"
+            return missing_filter(code, name.decode("utf-8", "replace"))
     return None
 
 

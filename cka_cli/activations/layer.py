@@ -68,6 +68,8 @@ class ActivationFile:
     layers : real numeric arrays with at least two axes, in network order.
     vectors : real or text arrays with one axis (labels, ids): layers only when named.
     refused : names of what can never be a layer, each with the reason.
+    unreadable : names of arrays that may well be layers and are damaged, each with the reason: never passed over.
+    notes : what a reader must know of how the file was read.
     """
 
     path: str
@@ -75,6 +77,17 @@ class ActivationFile:
     layers: tuple[Layer, ...]
     vectors: tuple[Layer, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all that the file holds."""
+        return [array.name for array in (*self.layers, *self.vectors)] + list(self.refused) + list(self.unreadable)
+
+    def why_not(self, name: str) -> str | None:
+        """Return why an array of this name cannot be read or used, or None."""
+        return self.refused.get(name) or self.unreadable.get(name)
 
 
 def reason(error: BaseException) -> str:
@@ -88,24 +101,34 @@ def reason(error: BaseException) -> str:
 
 def refusal(dtype: np.dtype[Any]) -> str | None:
     """Return why an array of this dtype cannot be a layer, or None when it can."""
-    if dtype.hasobject or dtype.kind == "O":
-        return "object array, which only unpickling could read; save it as an array of numbers"
+    if dtype.names is not None:
+        shown = ", ".join(dtype.names[:3]) + (", ..." if len(dtype.names) > 3 else "")
+        return f"a table (fields {shown}); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"
+    if dtype.hasobject:
+        return "object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"
     if dtype.kind in "biuf":
         return None
     if dtype.kind in "US":
         return "text, not numbers"
-    if dtype.kind == "V" and dtype.names is None:
+    if dtype.kind == "V":
         return f"bytes without a type ({dtype}; bfloat16?); save it as float32"
-    words = {"c": "complex numbers", "V": "compound", "M": "dates", "m": "time spans"}
+    words = {"c": "complex numbers", "M": "dates", "m": "time spans"}
     return f"{words.get(dtype.kind, 'not numeric')} ({dtype}); save it as real numbers"
 
 
-def sort_arrays(path: str, file_format: str, arrays: list[Layer], refused: dict[str, str]) -> ActivationFile:
+def sort_arrays(
+    path: str,
+    file_format: str,
+    arrays: list[Layer],
+    refused: dict[str, str],
+    unreadable: dict[str, str] | None = None,
+    notes: tuple[str, ...] = (),
+) -> ActivationFile:
     """Return the file whose arrays these are, told apart into layers, vectors and refused."""
     layers, vectors, refused = [], [], dict(refused)
     for array in arrays:
         why = refusal(array.dtype)
-        if len(array.shape) == 1 and not array.dtype.hasobject:
+        if len(array.shape) == 1 and not array.dtype.hasobject and array.dtype.names is None:
             vectors.append(array)
         elif why is not None:
             refused[array.name] = why
@@ -113,7 +136,7 @@ def sort_arrays(path: str, file_format: str, arrays: list[Layer], refused: dict[
             refused[array.name] = SINGLE_NUMBER
         else:
             layers.append(array)
-    return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused)
+    return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, unreadable or {}, notes)
 
 
 def natural_order(name: str) -> list[tuple[int, int, str, str]]:

@@ -15,21 +15,21 @@ from typing import IO, Any
 
 import numpy as np
 
-from cka_cli.activations.layer import ActivationFile, Layer, reason, sort_arrays
-from cka_cli.activations.npy import PlainRows, read_npy_header
+from cka_cli.activations.archive import check_whole, data_offset
+from cka_cli.activations.header import MAGIC, damage_of, read_npy_header
+from cka_cli.activations.layer import ActivationFile, Layer, reason
+from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.activations.plain import read_rows
+from cka_cli.activations.sorting import SortedOut, is_hidden
 from cka_cli.activations.unpacked import IN_MEMORY_BYTES, unpacked
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, *_DAMAGE)
-# No stream of deflate is longer once unpacked: 258 bytes for 2 bits.
-_MOST_DEFLATED = 1032
 # What the highest preset of LZMA takes.
 _MOST_DICTIONARY_BYTES = 1 << 26
-_LOCAL_HEADER_BYTES = 30
 _AT_ONCE = 1 << 20
 
 
@@ -38,76 +38,70 @@ def open_npz(path: str) -> ActivationFile:
     try:
         origin = origin_of(path)
         with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            check_whole(archive, origin)
+            members = [info for info in archive.infolist() if _is_array(archive, info)]
             if not members:
                 found = ", ".join(archive.namelist()[:3]) or "nothing"
                 raise DataError(
                     f"{path}: is a zip archive without NPY arrays (found {found}); save plain arrays with numpy.savez"
                 )
-            names = [info.filename for info in members]
+            names = [_name_of(info) for info in members]
             if len(set(names)) < len(names):
-                doubled = next(name for name in names if names.count(name) > 1).removesuffix(".npy")
+                doubled = next(name for name in names if names.count(name) > 1)
                 raise DataError(f"{path}::{doubled}: stands more than once in the archive; save it again")
-            _check_places(archive, origin)
-            arrays = [_member_layer(origin, archive, info) for info in members]
+            sorted_out = SortedOut()
+            for info, name in zip(members, names, strict=True):
+                with sorted_out.sorting(name, (*_READ_ERRORS, NotImplementedError)):
+                    sorted_out.add(*_member_layer(origin, archive, info, name))
     except _READ_ERRORS as error:
         raise DataError(
             f"{path}: is not a readable NPZ archive ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    return sort_arrays(path, "NPZ", arrays, {})
+    return sorted_out.file(path, "NPZ")
 
 
-def _check_places(archive: zipfile.ZipFile, origin: Origin) -> None:
-    """Raise BadZipFile when members lie over each other, or promise what their bytes cannot hold."""
-    end = 0
-    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
-        if info.header_offset < end:
-            raise zipfile.BadZipFile(f"{info.filename} lies over another member")
-        end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size
-        limits = {zipfile.ZIP_STORED: info.compress_size, zipfile.ZIP_DEFLATED: _MOST_DEFLATED * info.compress_size}
-        if end > origin.n_bytes or info.file_size > limits.get(info.compress_type, info.file_size):
-            raise zipfile.BadZipFile(f"{info.filename} promises more bytes than the archive holds")
+def _name_of(info: zipfile.ZipInfo) -> str:
+    return info.filename.removesuffix(".npy")
 
 
-def _member_layer(origin: Origin, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Layer:
-    path, name = origin.path, info.filename.removesuffix(".npy")
+def _is_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+    """Whether a member is an array by its name, and, where that is hidden or another, by how it begins."""
+    if info.is_dir() or is_hidden(info.filename.rpartition("/")[0]):
+        return False
+    if info.filename.endswith(".npy") and not is_hidden(info.filename):
+        return True
     try:
-        if info.compress_type == zipfile.ZIP_LZMA:
-            _check_dictionary(path, info)
         with archive.open(info) as stream:
-            shape, column_order, dtype = read_npy_header(stream)
-            header_bytes = stream.tell()
-    except (*_READ_ERRORS, NotImplementedError) as error:
-        raise DataError(f"{path}::{name}: is not a readable NPY array ({reason(error)}); save it again") from error
-    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if not dtype.hasobject and needed > info.file_size - header_bytes:
-        raise DataError(
-            f"{path}::{name}: is cut short ({info.file_size - header_bytes} bytes of values where its header "
-            f"promises {needed}); save it again"
-        )
+            return stream.read(len(MAGIC)) == MAGIC
+    except (*_READ_ERRORS, NotImplementedError):
+        return False
+
+
+def _member_layer(
+    origin: Origin, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str
+) -> tuple[Layer, str | None]:
+    """Return the array of a member, and what is wrong with the bytes behind its header."""
+    path = origin.path
+    if info.compress_type == zipfile.ZIP_LZMA:
+        _check_dictionary(path, info)
+    with archive.open(info) as stream:
+        shape, column_order, dtype = read_npy_header(stream)
+        header_bytes = stream.tell()
+        damage = damage_of(stream, info.file_size - header_bytes, shape, dtype)
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
         stored = _StoredRows(origin, info, header_bytes, shape, dtype, column_order=column_order)
-        return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=stored.n_first_axis)
+        return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=stored.n_first_axis), damage
     packed = _Unpacker(origin, info.filename, shape, dtype, column_order=column_order)
-    return Layer(path, name, shape, dtype, "compressed", packed.read_rows, n_second_axis=(*shape, 1, 1)[1])
+    return Layer(path, name, shape, dtype, "compressed", packed.read_rows, n_second_axis=(*shape, 1, 1)[1]), damage
 
 
 def _check_dictionary(path: str, info: zipfile.ZipInfo) -> None:
     """Raise BadZipFile when a member packed with LZMA asks for more memory than any that was packed in earnest."""
     with Path(path).open("rb") as stream:
-        stream.seek(_data_offset(path, info) + 5)  # version, size of the parameters, the first of them
+        stream.seek(data_offset(path, info) + 5)  # version, size of the parameters, the first of them
         n_bytes = int.from_bytes(stream.read(4), "little")
     if n_bytes > _MOST_DICTIONARY_BYTES:
         raise zipfile.BadZipFile(f"it asks for a dictionary of {n_bytes >> 20} MiB")
-
-
-def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
-    """Return where a member's bytes begin: behind its local header, whose extra field may differ in length."""
-    with Path(path).open("rb") as stream:
-        stream.seek(info.header_offset)
-        header = stream.read(_LOCAL_HEADER_BYTES)
-    name_length, extra_length = struct.unpack("<HH", header[26:30])
-    return int(info.header_offset + _LOCAL_HEADER_BYTES + name_length + extra_length)
 
 
 class _StoredRows(PlainRows):
@@ -123,7 +117,7 @@ class _StoredRows(PlainRows):
         *,
         column_order: bool,
     ):
-        begin = _data_offset(origin.path, info)
+        begin = data_offset(origin.path, info)
         super().__init__(origin, begin + header_bytes, shape, dtype, column_order=column_order)
         with origin.opened() as stream:
             stream.seek(begin)

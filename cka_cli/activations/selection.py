@@ -9,39 +9,14 @@ import numpy as np
 from cka_cli.activations.addresses import check_exclude, matches, split_address, without_excluded
 from cka_cli.activations.formats import open_file
 from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
-from cka_cli.activations.vectors import aligned_orders, read_vector
+from cka_cli.activations.rows import ReadOptions, Rows, rows_of_files
+from cka_cli.activations.vectors import read_vector
 from cka_cli.arrays import Array, Indices
 from cka_cli.errors import DataError, UsageError, nearest
 
-Rows = range | Indices
 # Rows in between that are read and thrown away rather than read around.
 _MAX_GAP = 16
 _MOST_RUN_BYTES = 1 << 24
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What is read of every file.
-
-    layers : shell globs over layer names; empty for all. exclude : globs of layers to leave out of those.
-    examples : (start, stop) of the rows, as in a Python slice.
-    sample, seed : how many rows to draw without replacement, and the seed of the draw; order is kept.
-    ids : name of a one-axis array of example ids in every file, by which rows are aligned.
-    pool : how arrays with more than two axes become rows × features: flatten, mean, max or positions.
-    channels : `first` or `last` for all layers, or pairs of (layer glob, `first` or `last`), a later one before an
-        earlier one; for layers without any, first on images, and a question back where it cannot be known.
-    nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
-    """
-
-    layers: tuple[str, ...] = ()
-    examples: tuple[int | None, int | None] = (None, None)
-    sample: int | None = None
-    seed: int = 0
-    ids: str | None = None
-    pool: str = "flatten"
-    channels: str | tuple[tuple[str, str], ...] | None = None
-    nonfinite: str = "error"
-    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +195,11 @@ class SelectedFile:
     left_out: dict[str, str] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
 
+    @property
+    def n_saved(self) -> int:
+        """Rows of the longest of the layers: what an array beside them has a value for each of."""
+        return max(layer.layer.shape[0] for layer in self.layers)
+
 
 def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[SelectedFile]:
     """Return the layers that the addresses and options choose, with the same examples in every one.
@@ -230,6 +210,7 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
     for address in addresses:
         path, pattern = split_address(address)
         file = open_file(path)
+        _check_readable(file, [[pattern] if pattern is not None else [], options.layers], options.exclude)
         layers = _matching(file, [pattern] if pattern is not None else [])
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
         if not layers:
@@ -238,12 +219,9 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         is_named = pattern is not None or options.layers
         chosen.append((file, layers, {} if is_named else _would_be_layers(file)))
     check_exclude([file for file, _, _ in chosen], options.exclude)
-    n_saved = _common_count([layer for _, layers, _ in chosen for layer in layers])
-    rows = _chosen_rows(n_saved, options, chosen[0][1][0].label)
-    orders = aligned_orders([file for file, _, _ in chosen], n_saved, options.ids)
+    rows = rows_of_files([(file, layers) for file, layers, _ in chosen], options)
     selected = []
-    for (file, layers, left_out), order in zip(chosen, orders, strict=True):
-        file_rows = rows if order is None else order[np.asarray(rows)]
+    for (file, layers, left_out), file_rows in zip(chosen, rows, strict=True):
         as_examples = tuple(_as_examples(layer, file_rows, options) for layer in layers)
         assumed = tuple(layer.name for layer in layers if _is_assumed(layer, options))
         selected.append(SelectedFile(file, as_examples, left_out, assumed))
@@ -253,6 +231,14 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
 
 def _would_be_layers(file: ActivationFile) -> dict[str, str]:
     return {name: why for name, why in file.refused.items() if why != SINGLE_NUMBER}
+
+
+def _check_readable(file: ActivationFile, choices: Sequence[Sequence[str]], excluded: Sequence[str]) -> None:
+    """Refuse a file of which an array is damaged that would be chosen: that must be said, not left out."""
+    for name, why in file.unreadable.items():
+        is_chosen = all(not patterns or any(matches(name, glob) for glob in patterns) for patterns in choices)
+        if is_chosen and not any(matches(name, glob) for glob in excluded):
+            raise DataError(f"{file.path}::{name}: {why}")
 
 
 def _matching(file: ActivationFile, patterns: list[str], every: ActivationFile | None = None) -> tuple[Layer, ...]:
@@ -277,7 +263,7 @@ def _matching(file: ActivationFile, patterns: list[str], every: ActivationFile |
 
 
 def _no_such_layer(file: ActivationFile, pattern: str) -> str:
-    for name, why in file.refused.items():
+    for name, why in (file.refused | file.unreadable).items():
         if matches(name, pattern):
             return f"{file.path}::{name}: cannot be a layer: {why}"
     names = [layer.name for layer in file.layers]
@@ -290,52 +276,19 @@ def _no_such_layer(file: ActivationFile, pattern: str) -> str:
 def _nothing_there(file: ActivationFile) -> str:
     if not file.vectors and not file.refused:
         return f"{file.path}: holds no arrays ({file.format}); was the run that wrote it ended early?"
-    if file.vectors:
+    if file.vectors and not _would_be_layers(file):
         names = ", ".join(vector.name for vector in file.vectors[:6])
         return (
             f"{file.path}: holds no array of numbers with two or more axes (found {names} with one axis); "
             "name an array with one axis in --layers to use it"
         )
-    name, why = next(iter(file.refused.items()))
+    name, why = next(iter((_would_be_layers(file) or file.refused).items()))
     return f"{file.path}::{name}: cannot be a layer: {why}"
-
-
-def _common_count(layers: list[Layer]) -> int:
-    first = layers[0]
-    for layer in layers[1:]:
-        if layer.shape[0] != first.shape[0]:
-            where = first.name if layer.file == first.file else first.label
-            raise DataError(
-                f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
-                f"give {'layers' if layer.file == first.file else 'files'} of the same examples, "
-                "or choose layers that have them with --layers"
-            )
-    return first.shape[0]
-
-
-def _chosen_rows(n_saved: int, options: ReadOptions, label: str) -> Rows:
-    start, stop = options.examples
-    for end in (start, stop):
-        if end is not None and abs(end) > n_saved:
-            raise UsageError(f"--examples: {end} is beyond the {n_saved} examples of {label}; give rows within them")
-    if n_saved == 0:
-        raise DataError(f"{label}: has no examples (0 rows); was the run that wrote it ended early?")
-    rows = range(n_saved)[start:stop]
-    if not rows:
-        text = ":".join("" if end is None else str(end) for end in (start, stop))
-        raise UsageError(f"--examples {text}: chooses none of the {n_saved} examples of {label}; give START below STOP")
-    if options.sample is None:
-        return rows
-    if options.sample > len(rows):
-        raise UsageError(f"--sample {options.sample}: {label} has {len(rows)} examples to draw from; ask for fewer")
-    drawn = np.random.default_rng(options.seed).choice(len(rows), options.sample, replace=False)
-    return np.sort(drawn).astype(np.intp) + rows.start
 
 
 def read_groups(file: SelectedFile, name: str) -> Indices:
     """Return for each selected row the number of its group, from 0, as a one-axis array of the file says."""
-    layer = file.layers[0]
-    values = np.array(read_vector(file.file, name, layer.layer.shape[0], "groups"))[np.asarray(layer.rows)]
+    values = np.array(read_vector(file.file, name, file.n_saved, "groups"))[np.asarray(file.layers[0].rows)]
     groups = np.unique(values, return_inverse=True)[1].astype(np.intp)
     if groups.max(initial=0) == 0:
         raise DataError(f"{file.file.path}::{name}: all rows are of one group; give an array with several")

@@ -9,29 +9,43 @@ from cka_cli.arrays import Indices
 from cka_cli.errors import DataError, nearest
 
 
-def aligned_orders(files: list[ActivationFile], n_saved: int, name: str | None) -> list[Indices] | list[None]:
-    """Return for each file the saved row of each example, so that all follow the order of the first file's ids."""
-    if name is None:
-        return [None] * len(files)
-    all_ids = [read_vector(file, name, n_saved, "ids") for file in files]
-    orders: list[Indices] = []
+def aligned_rows(
+    files: list[ActivationFile], counts: list[int], name: str, among: range, rows: range | Indices
+) -> list[Indices]:
+    """Return for each file the saved row of each example, so that all follow the order of the first file's ids.
+
+    counts : of the saved rows of each file. among : those rows of the first file whose ids must be in every file.
+    rows : those of them that are the examples.
+    """
+    all_ids = [read_vector(file, name, count, "ids") for file, count in zip(files, counts, strict=True)]
+    wanted = all_ids[0][among.start : among.stop]
+    aligned: list[Indices] = []
     for file, ids in zip(files, all_ids, strict=True):
         places = {value: row for row, value in enumerate(ids)}
         if len(places) < len(ids):
             doubled = next(value for row, value in enumerate(ids) if places[value] != row)
             raise DataError(f"{file.path}::{name}: id {doubled!r} stands at more than one row; ids must be unique")
-        missing = next((value for value in all_ids[0] if value not in places), None)
+        missing = next((value for value in wanted if value not in places), None)
         if missing is not None:
             raise DataError(
                 f"{file.path}::{name}: id {missing!r} of {files[0].path} is missing; give files of the same examples"
             )
-        orders.append(np.array([places[value] for value in all_ids[0]], dtype=np.intp))
-    return orders
+        aligned.append(np.array([places[all_ids[0][row]] for row in rows], dtype=np.intp))
+    return aligned
+
+
+def find_vector(file: ActivationFile, name: str, what: str) -> Layer | None:
+    """Return the one-axis array of this name, if there is one. Raises DataError when it is there and cannot be read."""
+    name = name.strip("/")
+    found = next((vector for vector in file.vectors if vector.name == name), None)
+    if found is None and (why := file.why_not(name)) is not None:
+        raise DataError(f"{file.path}::{name}: cannot be read as {what}: {why}")
+    return found
 
 
 def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> list[Any]:
     """Return a value for each saved row. what : the values in the plural, and the option that asks for them."""
-    vector = next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
+    vector = find_vector(file, name, what)
     if vector is None:
         known = [vector.name for vector in file.vectors]
         raise DataError(

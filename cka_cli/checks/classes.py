@@ -6,6 +6,7 @@ import numpy as np
 
 from cka_cli.activations import Layer
 from cka_cli.activations.selection import SelectedFile
+from cka_cli.activations.vectors import find_vector
 from cka_cli.checks.judging import RowNames
 from cka_cli.checks.numbers import Labels
 from cka_cli.errors import DataError, nearest, one_line
@@ -33,6 +34,7 @@ def read_labels(files: list[SelectedFile], name: str | None, notes: list[str]) -
     if file is None:
         if name is None:
             return None
+        find_vector(files[0].file, name, "labels")  # what is there and cannot be read has a reason of its own
         known = [vector.name for vector in files[0].file.vectors]
         raise DataError(
             f"{files[0].file.path}::{name}: no such one-axis array of labels{nearest(name, known)} "
@@ -40,11 +42,11 @@ def read_labels(files: list[SelectedFile], name: str | None, notes: list[str]) -
         )
     vector, first = _vector(file, name or DEFAULT_LABELS), file.layers[0]
     assert vector is not None
-    if vector.shape[0] != first.layer.shape[0]:
+    if vector.shape[0] != file.n_saved:
         if name is None:
             return None
         raise DataError(
-            f"{vector.label}: {vector.shape[0]} labels for {first.layer.shape[0]} examples; give one label for each row"
+            f"{vector.label}: {vector.shape[0]} labels for {file.n_saved} examples; give one label for each row"
         )
     values = [_text(value) for value in vector.read(0, vector.shape[0])[np.asarray(first.rows)].tolist()]
     names = list(dict.fromkeys(values))

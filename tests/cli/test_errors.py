@@ -40,8 +40,19 @@ WRONG_FILES = [
     ("compare cut-tail.npz", 1, "cut-tail.npz: is not a readable NPZ archive ({library}); it may be cut short: copy or save it again"),
     ("compare cut-half.npz", 1, "cut-half.npz: is not a readable NPZ archive ({library}); it may be cut short: copy or save it again"),
     ("compare damaged.npz", 1, "damaged.npz::conv1: cannot be read ({library}); the file may be damaged: copy or save it again"),
-    ("compare objects.npy", 1, "objects.npy::objects: cannot be a layer: object array, which only unpickling could read; save it as an array of numbers"),
-    ("compare objects.npz", 1, "objects.npz::conv1: cannot be a layer: object array, which only unpickling could read; save it as an array of numbers"),
+    ("compare objects.npy", 1, "objects.npy::objects: cannot be a layer: object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"),
+    ("compare objects.npz", 1, "objects.npz::conv1: cannot be a layer: object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"),
+    ("compare appended.npy a.npy", 1, "appended.npy: holds more than one array (4 more arrays follow the first, of shape (12, 5)); join them with numpy.concatenate, and call numpy.save once"),
+    ("inspect appended.npy", 1, "appended.npy: holds more than one array (4 more arrays follow the first, of shape (12, 5)); join them with numpy.concatenate, and call numpy.save once"),
+    ("compare junk.npy", 1, "junk.npy: holds more than its array (4 bytes follow the 240 of shape (12, 5)); save it again"),
+    ("compare joined.npz", 1, "joined.npz: {library} bytes stand before the archive (two archives joined into one?), which would not be read; give each archive by itself"),
+    ("compare behind.npz", 1, "behind.npz: bytes follow the end of the archive (was something appended to it?); save it again"),
+    ("compare joined.h5", 1, "joined.h5: {library} bytes follow the end that the file declares (two files joined, or was the run that wrote it ended early?), and would not be read; give each file by itself, or save it again"),
+    ("compare member.npz", 1, "member.npz::conv1: holds more than one array (1 more array follows the first, of shape (12, 5)); join them with numpy.concatenate, and call numpy.save once"),
+    ("compare spoilt", 1, "spoilt::conv2: is cut short (200 bytes of values where its header promises 240); save it again"),
+    ("compare spoilt::conv2", 1, "spoilt::conv2: is cut short (200 bytes of values where its header promises 240); save it again"),
+    ("compare odd::notes", 1, "odd::notes: cannot be a layer: no NPY file (it begins with b'no arr'); save it with numpy.save"),
+    ("compare odd --layers table", 1, "odd::table: cannot be a layer: a table (fields x, y); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"),
     ("compare model.pkl", 1, "model.pkl: is a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py"),
     ("compare model.pt", 1, "model.pt: is a zip archive without NPY arrays (found model/data.pkl, model/data/0); save plain arrays with numpy.savez"),
 ]  # fmt: skip
@@ -57,8 +68,10 @@ WRONG_LAYERS = [
     ("compare complex.h5::conv1", 1, "complex.h5::conv1: cannot be a layer: complex numbers (complex64); save it as real numbers"),
     ("compare words.h5", 1, "words.h5::conv1: cannot be a layer: text, not numbers"),
     ("compare words.npy", 1, "words.npy::words: cannot be a layer: text, not numbers"),
-    ("compare compound.npy", 1, "compound.npy::compound: cannot be a layer: compound ([('x', '<f4'), ('y', '<f4')]); save it as real numbers"),
+    ("compare compound.npy", 1, "compound.npy::compound: cannot be a layer: a table (fields x, y); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"),
     ("compare bfloat16.npy", 1, "bfloat16.npy::bfloat16: cannot be a layer: bytes without a type (|V2; bfloat16?); save it as float32"),
+    ("compare ragged.h5", 1, "ragged.h5::conv1: cannot be a layer: a variable-length type (vlen of float32), a row of any length; save numpy.stack of rows of one length"),
+    ("compare ragged.h5::conv2", 1, "ragged.h5::conv2: cannot be a layer: references to other datasets; save what they refer to"),
     ("compare names.h5::names", 1, "names.h5::names: cannot be a layer: text, not numbers"),
     ("compare vectors.h5", 1, "vectors.h5: holds no array of numbers with two or more axes (found ids, labels with one axis); name an array with one axis in --layers to use it"),
     ("compare links.h5::outside", 1, "links.h5::outside: cannot be a layer: external link to a.h5, which is never followed; give that file itself"),
@@ -79,6 +92,8 @@ WRONG_LAYERS = [
 WRONG_EXAMPLES = [
     ("compare uneven.h5", 1, "uneven.h5::conv2: 9 examples, but conv1 has 12; give layers of the same examples, or choose layers that have them with --layers"),
     ("compare a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
+    ("compare ids-objects --ids ids", 1, "ids-objects::ids: cannot be read as ids: object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"),
+    ("diagnose ids-objects --labels ids", 1, "ids-objects::ids: cannot be read as labels: object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"),
     ("compare rows0.h5", 1, "rows0.h5::conv1: has no examples (0 rows); was the run that wrote it ended early?"),
     ("compare rows1.h5", 1, "rows1.h5::conv1: 1 examples, but cka needs at least 3{advice}"),
     ("compare rows2.h5", 1, "rows2.h5::conv1: 2 examples, but cka needs at least 3{advice}"),
@@ -247,6 +262,28 @@ def test_one_line_says_what_is_wrong(here, capsysbinary, typed, status, line):
 def test_strange_names_stay_on_one_line(here, capsysbinary, arguments, status, line):
     ended = run_here(arguments, capsysbinary)
     assert (ended.status, ended.out, ended.err) == (status, b"", f"Error: {line}\n")
+
+
+def test_a_file_that_its_writer_left_open(here, capsysbinary):
+    ended = run_here(["compare", "left open.h5"], capsysbinary)
+    line = (
+        "left open.h5: is still open in the program that writes it, or that program died ({library}); "
+        "wait until it has ended, or run: h5clear -s 'left open.h5'"
+    )
+    assert is_line(ended.err, line), ended.err
+    assert (ended.status, ended.out) == (1, b"")
+
+
+def test_what_stops_one_array_of_a_folder_stops_no_other(here, capsysbinary):
+    assert run_here(["compare", "spoilt", "--layers", "conv1"], capsysbinary).err == ""
+    assert run_here(["compare", "spoilt", "--exclude", "conv2"], capsysbinary).err == ""
+    ended = run_here(["compare", "odd"], capsysbinary)
+    assert ended.out.splitlines()[1].startswith(b"odd,conv1,odd,conv1,cka,linear,12,")
+    assert ended.err.splitlines() == [
+        "Note: odd::notes left out: no NPY file (it begins with b'no arr'); save it with numpy.save",
+        "Note: odd::table left out: a table (fields x, y); "
+        "save its numbers with numpy.lib.recfunctions.structured_to_unstructured",
+    ]
 
 
 def test_a_folder_without_permission_to_write(here, capsysbinary, monkeypatch):

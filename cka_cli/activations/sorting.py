@@ -1,0 +1,50 @@
+"""What a folder or an archive holds, told apart: arrays, what is none, and what is damaged."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cka_cli.activations.header import NoLayerError
+from cka_cli.activations.layer import ActivationFile, Layer, reason, refusal, sort_arrays
+from cka_cli.errors import DataError
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path is one that a system keeps for itself, or a user out of sight."""
+    return any((part.startswith(".") and part.strip(".")) or part == "__MACOSX" for part in name.split("/"))
+
+
+@dataclass
+class SortedOut:
+    """The arrays of a folder or an archive, and what of it is none or is damaged, each with the reason."""
+
+    arrays: list[Layer] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def add(self, layer: Layer, damage: str | None) -> None:
+        """Take an array in. Damage to what no one asks for by default (one axis) is told, and stops nobody."""
+        if is_hidden(layer.name):
+            self.refused[layer.name] = "its name is hidden (it begins with a dot); rename it to use it"
+        elif damage is None or refusal(layer.dtype) is not None:
+            self.arrays.append(layer)
+        else:
+            (self.refused if len(layer.shape) < 2 else self.unreadable)[layer.name] = damage
+
+    @contextmanager
+    def sorting(self, name: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Take what is raised within as what becomes of the array of this name."""
+        damage: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, *also)
+        try:
+            yield
+        except NoLayerError as error:
+            self.refused[name] = str(error)
+        except damage as error:
+            self.unreadable[name] = f"is not a readable NPY array ({reason(error)}); save it again"
+
+    def file(self, path: str, file_format: str, notes: tuple[str, ...] = ()) -> ActivationFile:
+        """Return the file that all this is found in. Raises DataError when all there is in it is damaged."""
+        if self.unreadable and not self.arrays and not self.refused:
+            name, why = next(iter(self.unreadable.items()))
+            raise DataError(f"{path}::{name}: {why}")
+        return sort_arrays(path, file_format, self.arrays, self.refused, self.unreadable, notes)
