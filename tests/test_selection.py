@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cka_cli.activations import Layer, ReadOptions, SelectedLayer, select_layers
 from cka_cli.activations.addresses import split_address
 from cka_cli.comparison import compare
-from cka_cli.errors import UsageError
+from cka_cli.errors import DataError, UsageError
 from tests.files import values, write_folder, write_hdf5
 
 STRANGE = ["a b", "a,b", "conv[1]", "x::y", "größe/層", "star*", 'quo"te', "q?", "new\nline", "[/x]"]
@@ -338,3 +338,62 @@ def test_text_saved_as_bytes_and_as_letters_is_the_same(tmp_path):
     a = write_hdf5(tmp_path / "a.h5", {"conv": values(4, 3), "name": np.array([b"p", b"q", b"r", b"s"])})
     np.savez(tmp_path / "b.npz", conv=values(4, 3), name=np.array(["p", "q", "r", "s"]))
     assert not [note for note in compare(a, [str(tmp_path / "b.npz")]).notes if "same order" in note]
+
+
+@pytest.fixture
+def uneven(tmp_path):
+    """Layers of 70 and 64 rows, of which the first 64 are the same examples; ids in another order in the second."""
+    order = np.random.default_rng(2).permutation(64)
+    ids = np.arange(100, 170)
+    a = write_hdf5(tmp_path / "long.h5", {"conv": values(70, 5), "ids": ids})
+    b = write_hdf5(tmp_path / "short.h5", {"conv": values(70, 5)[:64], "ids": ids[:64]})
+    c = write_hdf5(tmp_path / "turned.h5", {"conv": values(70, 5)[:64][order], "ids": ids[:64][order]})
+    return a, b, c
+
+
+@pytest.mark.parametrize("options", [{}, {"sample": 20, "seed": 4}, {"ids": "ids"}, {"ids": "ids", "sample": 20}])
+@pytest.mark.parametrize("examples", [(0, 64), (None, 64), (3, 30)])
+def test_rows_that_are_in_all_are_taken_from_layers_of_different_lengths(uneven, examples, options):
+    others = uneven[1:] if "ids" in options else uneven[1:2]
+    for pair in [(uneven[0], other) for other in others] + [(other, uneven[0]) for other in others]:
+        first, second = select_layers(pair, ReadOptions(examples=examples, **options))
+        np.testing.assert_array_equal(all_values(first.layers[0]), all_values(second.layers[0]))
+        assert first.layers[0].n_examples == options.get("sample", examples[1] - (examples[0] or 0))
+
+
+@pytest.mark.parametrize("options", [{}, {"ids": "ids"}, {"sample": 20}])
+@pytest.mark.parametrize("examples", [(None, None), (10, None), (-10, None), (-70, -6), (-64, 64), (5, -6), (None, -1)])
+def test_rows_that_depend_on_the_length_are_refused_where_lengths_differ(uneven, examples, options):
+    for pair in (uneven[:2], uneven[1::-1]):
+        with pytest.raises(DataError, match="say which rows are the same ones in all, as --examples 0:64"):
+            select_layers(pair, ReadOptions(examples=examples, **options))
+
+
+def test_rows_beyond_the_shortest_layer_are_refused(uneven):
+    for pair in (uneven[:2], uneven[1::-1]):
+        with pytest.raises(UsageError, match=r"66 is beyond the 64 examples of .*short\.h5::conv"):
+            select_layers(pair, ReadOptions(examples=(0, 66)))
+    with pytest.raises(DataError, match=r"short\.h5::ids: id 164 of .*long\.h5 is missing"):
+        select_layers(uneven[:2], ReadOptions(examples=(0, 66), ids="ids"))
+
+
+def test_ids_that_lead_behind_the_end_of_a_layer_are_refused(tmp_path):
+    x = values(70, 5)
+    a = write_hdf5(tmp_path / "a.h5", {"one": x, "ids": np.arange(70)})
+    b = write_hdf5(tmp_path / "b.h5", {"one": x[::-1], "two": x[::-1][:64], "ids": np.arange(70)[::-1]})
+    with pytest.raises(DataError, match=r"b\.h5::two: 64 examples, but the ids lead to row 69"):
+        select_layers([a, b], ReadOptions(examples=(0, 30), ids="ids"))
+    first, second = select_layers([a, b], ReadOptions(examples=(6, 30), ids="ids"))
+    for layer in second.layers:
+        np.testing.assert_array_equal(all_values(layer), all_values(first.layers[0]))
+
+
+def test_labels_of_layers_of_different_lengths_are_compared_at_the_rows_taken(tmp_path):
+    labels = np.arange(70) % 7
+    a = write_hdf5(tmp_path / "a.h5", {"conv": values(70, 5), "labels": labels})
+    same = write_hdf5(tmp_path / "same.h5", {"conv": values(64, 5), "labels": labels[:64]})
+    other = write_hdf5(tmp_path / "other.h5", {"conv": values(64, 5), "labels": labels[6:]})
+    read = ReadOptions(examples=(0, 64))
+    assert compare(a, [same], read=read).notes == ()
+    (note,) = compare(a, [other], read=read).notes
+    assert note.startswith(f"{other}::labels differs from {a}::labels")

@@ -44,13 +44,14 @@ def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
     """Return for each file the saved rows that stand for examples, in order.
 
     Without ids they are the same in every file, and with them those of the same ids in the order of the first file.
+    Layers of different lengths are taken where `examples` says from which row to which, counted from the first.
     Raises DataError naming the layer when counts or ids do not fit, UsageError for rows that are not there.
     """
     layers = [layer for _, of_file in chosen for layer in of_file]
     least = min(layers, key=lambda layer: layer.shape[0])
     if least.shape[0] == 0:
         raise DataError(f"{least.label}: has no examples (0 rows); was the run that wrote it ended early?")
-    _check_counts(layers)
+    _check_counts(layers, least, options.examples)
     if options.ids is not None:
         least = min(chosen[0][1], key=lambda layer: layer.shape[0])
     among = _sliced(least, options.examples)
@@ -64,16 +65,19 @@ def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
     return list(aligned)
 
 
-def _check_counts(layers: list[Layer]) -> None:
-    """Refuse layers of different lengths."""
+def _check_counts(layers: list[Layer], least: Layer, examples: tuple[int | None, int | None]) -> None:
+    """Refuse layers of different lengths, unless the rows that are asked for are the same ones in each."""
+    start, stop = examples
+    if (start or 0) >= 0 and (stop or 0) > 0:  # the rest depends on where a layer ends
+        return
     first = layers[0]
     for layer in layers[1:]:
         if layer.shape[0] != first.shape[0]:
             where = first.name if layer.file == first.file else first.label
             raise DataError(
                 f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
-                f"give {'layers' if layer.file == first.file else 'files'} of the same examples, "
-                "or choose layers that have them with --layers"
+                f"give {'layers' if layer.file == first.file else 'files'} of the same examples, choose layers that "
+                f"have them with --layers, or say which rows are the same ones in all, as --examples 0:{least.shape[0]}"
             )
 
 

@@ -90,8 +90,12 @@ WRONG_LAYERS = [
 ]  # fmt: skip
 
 WRONG_EXAMPLES = [
-    ("compare uneven.h5", 1, "uneven.h5::conv2: 9 examples, but conv1 has 12; give layers of the same examples, or choose layers that have them with --layers"),
-    ("compare a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
+    ("compare uneven.h5", 1, "uneven.h5::conv2: 9 examples, but conv1 has 12; give layers of the same examples, choose layers that have them with --layers, or say which rows are the same ones in all, as --examples 0:9"),
+    ("compare a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, choose layers that have them with --layers, or say which rows are the same ones in all, as --examples 0:9"),
+    ("compare uneven.h5 --examples 3:", 1, "uneven.h5::conv2: 9 examples, but conv1 has 12; give layers of the same examples, choose layers that have them with --layers, or say which rows are the same ones in all, as --examples 0:9"),
+    ("compare a.h5 short.h5 --examples=-5:", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, choose layers that have them with --layers, or say which rows are the same ones in all, as --examples 0:9"),
+    ("compare a.h5 short.h5 --examples 0:10", 2, "--examples: 10 is beyond the 9 examples of short.h5::conv1; give rows within them"),
+    ("compare a.h5 short.h5 --examples 0:9 --sample 10", 2, "--sample 10: short.h5::conv1 has 9 examples to draw from; ask for fewer"),
     ("compare ids-objects --ids ids", 1, "ids-objects::ids: cannot be read as ids: object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"),
     ("diagnose ids-objects --labels ids", 1, "ids-objects::ids: cannot be read as labels: object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"),
     ("compare rows0.h5", 1, "rows0.h5::conv1: has no examples (0 rows); was the run that wrote it ended early?"),
@@ -160,7 +164,7 @@ WRONG_MATCHES = [
     ("match a.h5 --threshold nan", 2, "--threshold nan: a similarity is above 0 and at most 1; 0.95 is usual"),
     ("match a.h5 b.h5 -m kca", 2, "measure 'kca': no such measure; did you mean 'cka'? (see: cka measures)"),
     ("match a.h5 b.h5 -k rdf", 2, "kernel 'rdf': no such kernel; did you mean 'rbf'? (see: cka measures)"),
-    ("match a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
+    ("match a.h5 short.h5", 1, "short.h5::conv1: 9 examples, but a.h5::conv1 has 12; give files of the same examples, choose layers that have them with --layers, or say which rows are the same ones in all, as --examples 0:9"),
     ("match a.h5 --batch 5 -m cca-r2", 2, "--batch: cca-r2 has no minibatch estimate; leave it out, or leave out --batch"),
     ("match a.h5 --plot x.gif", 2, "--plot x.gif: no such picture format (found '.gif'); name it .png, .svg or .pdf"),
     ("match a.h5 --plot -", 2, "--plot -: no such picture format (found '.'); name it .png, .svg or .pdf"),
