@@ -159,6 +159,10 @@ def _make_wrong_arrays(folder):
     with h5py.File(folder / "ragged.h5", "w") as file:
         file.create_dataset("conv1", (12,), h5py.vlen_dtype("f4"))
         file.create_dataset("conv2", (12, 2), h5py.ref_dtype)
+    with h5py.File(folder / "matlab.h5", "w", userblock_size=512) as file:
+        for name, of_class in (("cells", "cell"), ("mask", "logical"), ("words", "char")):
+            file[name] = np.zeros((3, 12), "u2")
+            file[name].attrs["MATLAB_class"] = np.bytes_(of_class)
 
 
 def _make_wrong_links(folder):

@@ -100,6 +100,11 @@ def paged(folder):
     return (folder / "paged.h5").read_bytes()
 
 
+def matlab(file):
+    file["a"] = X.T
+    file["a"].attrs["MATLAB_class"] = np.bytes_("single")
+
+
 def written_in_part(file):
     file.create_dataset("a", X.shape, "f4", chunks=(6, 5))[:12] = X[:12]
 
@@ -180,6 +185,7 @@ HDF = {
     "never closed": (left_open, Line("is still open in the program that writes it, or that program died")),
     "rows never written": (hdf5({}, written_in_part), Line("2 of 4 chunks were written")),
     "nothing written": (hdf5(fill=lambda file: file.create_dataset("z", (24, 4), "f4")), Note("z left out: its values were never written")),
+    "axes of MATLAB": (hdf5({}, matlab, userblock_size=512), READ),
     "rows of any length": (hdf5(fill=lambda file: file.create_dataset("z", (24,), h5py.vlen_dtype("f4"))), Note("z left out: a variable-length type")),
     "references": (hdf5(fill=lambda file: file.create_dataset("z", (24, 2), h5py.ref_dtype)), Note("z left out: references")),
     "a table": (hdf5({"a": X, "z": TABLE}), Note("z left out: a table")),

@@ -12,6 +12,7 @@ _NPY, _ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
 _SIGNATURES = (SIGNATURE, _NPY, _ZIP[0])
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
+    b"MATLAB 5": "a MATLAB file of the older kind; save it with save(..., '-v7.3')",
 }
 
 

@@ -19,6 +19,7 @@ from cka_cli.activations.chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable
 from cka_cli.activations.filters import missing_filter
 from cka_cli.activations.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
 from cka_cli.activations.library import Library
+from cka_cli.activations.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
 from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.activations.superblock import check_end
@@ -35,6 +36,8 @@ _LEFT_OPEN = "clear file consistency flags"
 # What reading the headers may take, in a small file and more in a large one: three times what many datasets do.
 _HEADER_SECONDS, _MOST_HEADER_SECONDS, _BYTES_PER_SECOND = 4, 60, 1 << 19
 _HEADER_BYTES, _BYTES_PER_BYTE = 1 << 28, 100
+# Of a dataset in one piece whose rows are not together, fewer rows cost as much.
+_VALUES_PER_PAGE = 512
 # Of a dataset of which less than one chunk in so many was written, nothing is read.
 _LEAST_WRITTEN = 1000
 # A chunk of a kind that only the HDF5 library unpacks, in memory and as a whole, is not larger.
@@ -58,7 +61,13 @@ def open_hdf5(path: str) -> ActivationFile:
         raise DataError(
             f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    return sort_arrays(path, "HDF5", arrays, refused)
+    turned = [array for array in arrays if array.storage.endswith(REVERSED) and len(array.shape) > 2]
+    notes = tuple(
+        f"{array.label}: its first axis in MATLAB, of {array.shape[0]}, is taken for the examples; "
+        "where they are on another, save permute() of it"
+        for array in turned[:1]
+    )
+    return sort_arrays(path, "HDF5", arrays, refused, notes=notes)
 
 
 class _Failure(str):
@@ -117,7 +126,9 @@ def _walk(
             continue
         found = failed.get(name) or _resolve(group, key)
         if isinstance(found, h5py.Group):
-            if h5py.h5o.get_info(found.id).addr not in visited:  # once, whatever the links to it
+            if (why := why_no_group(found)) is not None:
+                yield name, why
+            elif h5py.h5o.get_info(found.id).addr not in visited:  # once, whatever the links to it
                 yield from _walk(found, name + "/", visited, failed)
         elif found is not None:
             yield name, found
@@ -210,12 +221,19 @@ def _dataset_layer(
     except (TypeError, ValueError) as error:
         refused[name] = f"unsupported HDF5 type ({reason(error)})"
         dtype = np.dtype("V1")
-    if name not in refused and (why := _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
+    of_class = matlab_class(dataset)
+    why = None if of_class is None else why_no_array(dataset, of_class)
+    if name not in refused and (why := why or _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
         refused[name] = why
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
+    rows = _DatasetRows(origin, dataset, library, from_matlab=of_class is not None)
     n_first_axis, n_second_axis = (*(dataset.chunks or ()), 1, 1)[:2]
-    shape, rows = tuple(dataset.shape or ()), _DatasetRows(origin, dataset, library)
+    if rows.is_turned:
+        shape, storage = matlab_shape(dataset.shape), f"{_storage(dataset)}, {REVERSED}"
+        n_first_axis, n_second_axis = (*(dataset.chunks or ())[::-1], _VALUES_PER_PAGE, 1)[:2]
+        return Layer(origin.path, name, shape, dtype, storage, rows, n_second_axis, n_first_axis)
+    shape = tuple(dataset.shape or ())
     return Layer(origin.path, name, shape, dtype, _storage(dataset), rows, n_second_axis, n_first_axis)
 
 
@@ -225,8 +243,9 @@ class _DatasetRows:
     In another process it opens the file anew.
     """
 
-    def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library):
+    def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library, *, from_matlab: bool):
         self._origin, self._name, self._library = origin, dataset.name, library
+        self.is_turned = from_matlab and dataset.ndim > 1
         self._dataset: h5py.Dataset | None = dataset
         self._read: ReadRows | None = None
         self._lock = Lock()
@@ -242,7 +261,7 @@ class _DatasetRows:
         if self._dataset is None:
             self._dataset = _open(self._origin.path)[self._name]
         dataset, layout = self._dataset, self._dataset.id.get_create_plist().get_layout()
-        is_plain = _has_plain_values(dataset)
+        is_plain = _has_plain_values(dataset) and not self.is_turned
         if layout == h5py.h5d.CONTIGUOUS:
             offset = dataset.id.get_offset()
             if dataset.id.get_storage_size() > self._origin.n_bytes:
@@ -262,8 +281,12 @@ class _DatasetRows:
             is_known = pipeline in PIPELINES and _shuffles_values(dataset) and not (pipeline and may_skip_edges)
             if is_plain and is_known:
                 return ChunkRows(self._origin, table, dataset.dtype, pipeline)
+            if self.is_turned and len(table.places) < prod(table.grid):
+                raise ValueError(f"{len(table.places)} of {prod(table.grid)} chunks were written")
             if chunk_bytes > _MOST_CHUNK_BYTES:
                 raise ValueError(f"its chunks of {chunk_bytes >> 20} MiB can only be unpacked whole; save smaller ones")
+            if self.is_turned:
+                return self._by_library
             return lambda start, stop, part: self._by_library(start, stop, part, table)
         return self._by_library
 
@@ -271,7 +294,7 @@ class _DatasetRows:
         if table is not None:
             table.check_written(start, stop)
         self._origin.check()
-        return self._library.read(self._dataset, start, stop, part)
+        return self._library.read(self._dataset, start, stop, part, is_turned=self.is_turned)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_dataset": None, "_read": None, "_lock": None}
