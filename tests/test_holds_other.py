@@ -65,6 +65,36 @@ def zipped(members, method=zipfile.ZIP_DEFLATED):
     return stream.getvalue()
 
 
+class Pipe(io.RawIOBase):
+    """A stream that takes bytes and cannot go back, so that sizes stand behind the members."""
+
+    def __init__(self):
+        self.data = b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.data += bytes(data)
+        return len(data)
+
+
+def streamed(**options):
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.npy", "labels.npy"):
+            with archive.open(name, "w", **options) as member:
+                member.write(npy(X if name == "a.npy" else np.arange(N_EXAMPLES)))
+    return pipe.data
+
+
+def with_comment(folder):
+    with zipfile.ZipFile(folder / "made.npz", "w") as archive:
+        archive.writestr("a.npy", npy(X))
+        archive.comment = b"of epoch 3"
+    return (folder / "made.npz").read_bytes()
+
+
 def without_entry(members):
     """An archive whose directory does not tell of its second member."""
     data = zipped(members, zipfile.ZIP_STORED)
@@ -165,6 +195,9 @@ NPZ = {
     "objects": (zipped([("a.npy", ARRAY), ("z.npy", npy(OBJECTS))]), Note("z left out: object array")),
     "companions of a Mac": (zipped([("d/", b""), ("d/a.npy", ARRAY), ("__MACOSX/d/._a.npy", RESOURCE_FORK), ("d/.DS_Store", b"Bud1"), ("d/._b.npy", RESOURCE_FORK)]), READ),
     "an array under a hidden name": (zipped([("a.npy", ARRAY), (".z.npy", npy(OTHER))]), Note("z left out: its name is hidden")),
+    "written into a pipe": (streamed(), READ),
+    "sizes of 64 bits": (streamed(force_zip64=True), READ),
+    "a comment": (with_comment, READ),
     "an array without an ending": (zipped([("a", ARRAY)]), READ),
     "a name twice": (zipped([("a.npy", ARRAY), ("a", npy(OTHER))]), Line("a: stands more than once")),
     "strange letters": (zipped([("größe [1]/層 a.npy", ARRAY)]), READ),
@@ -293,7 +326,7 @@ def test_npy(tmp_path, capsysbinary, made, expected):
 
 @cases_of(NPZ)
 def test_npz(tmp_path, capsysbinary, made, expected):
-    (tmp_path / "x.npz").write_bytes(made)
+    (tmp_path / "x.npz").write_bytes(made(tmp_path) if callable(made) else made)
     check_compared(tmp_path, tmp_path / "x.npz", expected, capsysbinary)
 
 

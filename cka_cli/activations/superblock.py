@@ -11,7 +11,7 @@ from cka_cli.errors import DataError
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # A user block takes 512 bytes, or 1024, 2048, ...
 _FIRST_OFFSET, _LAST_OFFSET = 512, 1 << 26
-_MOST_BYTES = 512
+_LEAST_BYTES, _MOST_BYTES = 16, 512
 
 
 def signature_offset(stream: object) -> int | None:
@@ -47,8 +47,10 @@ def check_end(origin: Origin) -> None:
 
 def _declared_end(block: bytes, offset: int) -> int | None:
     """Return the end of the file that a superblock at `offset` declares; None for one that the library must judge."""
-    version = block[8] if len(block) > 8 else 255
-    if version > 3 or (version == 3 and block[11:12] != b"\0"):  # or marked as open
+    if len(block) < _LEAST_BYTES:
+        return None
+    version = block[8]
+    if version > 3 or (version == 3 and block[11]):  # or marked as open
         return None
     n_bytes = block[13] if version < 2 else block[9]
     first = {0: 24, 1: 28}.get(version, 12)

@@ -338,7 +338,7 @@ def test_what_cannot_be_a_layer_is_left_out_with_a_note_each(here, capsysbinary)
 
 def test_every_length_of_a_cut_hdf5_file_is_one_line(here, capsysbinary, tmp_path):
     whole = (here / "a.h5").read_bytes()
-    for n_bytes in (*range(1, 9), *range(48, len(whole), 331), len(whole) - 1):
+    for n_bytes in (*range(1, 48), *range(48, len(whole), 331), len(whole) - 1):
         cut = tmp_path / "cut.h5"
         cut.write_bytes(whole[:n_bytes])
         ended = run_here(["compare", cut], capsysbinary)
