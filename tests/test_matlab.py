@@ -135,3 +135,15 @@ def test_a_file_of_the_older_kind_is_named(tmp_path, capsysbinary):
     ended = run_here(["compare", tmp_path / "old.mat"], capsysbinary)
     assert ended.status == 1
     assert ended.err.endswith("old.mat: is a MATLAB file of the older kind; save it with save(..., '-v7.3')\n")
+
+
+def test_a_group_whose_attributes_are_damaged_stops_no_other(tmp_path, monkeypatch):
+    path = write_hdf5(tmp_path / "a.h5", {"conv": values(30, 6), "block/conv": values(30, 6)})
+
+    def damaged(group):
+        raise RuntimeError("Can't determine if attribute exists")
+
+    monkeypatch.setattr("cka_cli.activations.hdf5.why_no_group", damaged)
+    found = open_file(path)
+    assert [layer.name for layer in found.layers] == ["conv"]
+    assert found.refused == {"block": "cannot be read (Can't determine if attribute exists)"}

@@ -126,12 +126,20 @@ def _walk(
             continue
         found = failed.get(name) or _resolve(group, key)
         if isinstance(found, h5py.Group):
-            if (why := why_no_group(found)) is not None:
+            if (why := _no_group(found)) is not None:
                 yield name, why
             elif h5py.h5o.get_info(found.id).addr not in visited:  # once, whatever the links to it
                 yield from _walk(found, name + "/", visited, failed)
         elif found is not None:
             yield name, found
+
+
+def _no_group(group: h5py.Group) -> str | None:
+    """Return why nothing below a group is an array, None where arrays may be."""
+    try:
+        return why_no_group(group)
+    except _ERRORS as error:
+        return _Failure(f"cannot be read ({reason(error)})")
 
 
 def _ordered_keys(group: h5py.Group) -> list[str | bytes]:
