@@ -184,10 +184,10 @@ def test_a_layer_that_the_library_unpacks_can_go_to_another_process(packed):
 @pytest.mark.parametrize(
     ("ends", "line"),
     [
-        (lambda *_: os.kill(os.getpid(), signal.SIGSEGV), "the HDF5 library failed with SIGSEGV"),
-        (lambda *_: len(bytes(1 << 30)), "MemoryError"),
-        (lambda *_: 1 / 0, "division by zero"),
-        (lambda *_: [None for _ in itertools.count() if not True], "the HDF5 library came to no end"),
+        (lambda *_, **__: os.kill(os.getpid(), signal.SIGSEGV), "the HDF5 library failed with SIGSEGV"),
+        (lambda *_, **__: len(bytes(1 << 30)), "MemoryError"),
+        (lambda *_, **__: 1 / 0, "division by zero"),
+        (lambda *_, **__: [None for _ in itertools.count() if not True], "the HDF5 library came to no end"),
     ],
 )
 def test_what_the_library_does_not_survive_is_one_line(packed, monkeypatch, ends, line):

@@ -71,6 +71,7 @@ def _hdf5():
         "many": (_fill_many, earliest),
         "many-latest": (_fill_many, latest),
         "unwritten": (_fill_unwritten, earliest),
+        "matlab": (_fill_matlab, {**earliest, "userblock_size": 512}),
     }
     found = {f"{name}.h5": _hdf5_bytes(fill, **options) for name, (fill, options) in made.items()}
     found["userblock.h5"] = bytes(512) + found["plain.h5"]
@@ -161,6 +162,23 @@ def _fill_unwritten(file):
     file["whole"] = values(N_EXAMPLES, 5)
 
 
+def _fill_matlab(file):
+    file["maps"] = values(3, 2, 5, N_EXAMPLES)
+    file.create_dataset("flat", data=values(7, N_EXAMPLES, dtype="f8"), chunks=(7, 9), compression="gzip")
+    file["ids"] = np.arange(N_EXAMPLES)[None, :]
+    file["cells"] = np.array([[file["ids"].ref] * 2] * 3, dtype=h5py.ref_dtype)
+    file["thin/data"] = values(4)
+    for name, of_class in (
+        ("maps", "single"),
+        ("flat", "double"),
+        ("ids", "int64"),
+        ("cells", "cell"),
+        ("thin", "double"),
+    ):
+        file[name].attrs["MATLAB_class"] = np.bytes_(of_class)
+    file["thin"].attrs["MATLAB_sparse"] = np.uint64(N_EXAMPLES)
+
+
 def _npy_bytes(array, version=None):
     stream = io.BytesIO()
     np.lib.format.write_array(stream, array, version=version)
@@ -181,6 +199,8 @@ def _npy():
     }
     found = {f"{name}.npy": _npy_bytes(array) for name, array in made.items()}
     found["second.npy"] = _npy_bytes(values(N_EXAMPLES, 6), version=(2, 0))
+    found["third.npy"] = _npy_bytes(values(N_EXAMPLES, 6), version=(2, 0)).replace(b"NUMPY\2", b"NUMPY\3")
+    found["joined.npy"] = found["rows.npy"] * 3
     return found
 
 
