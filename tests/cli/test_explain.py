@@ -21,7 +21,7 @@ WRONG = [
     ("explain b.h5 a.h5::conv*", 2, "a.h5::conv*: is 2 layers (conv1, conv2); give one of them, as a.h5::conv1"),
     ("explain b.h5 uneven.h5", 2, "uneven.h5: is 2 layers (conv1, conv2); give one of them, as uneven.h5::conv1"),
     ("explain a.h5::conv3 b.h5", 1, "a.h5::conv3: no such layer; did you mean 'conv2'? (the file has conv1, conv2, fc)"),
-    ("explain b.h5 short.h5", 1, "short.h5::conv1: 9 examples, but b.h5::conv1 has 12; give files of the same examples, or choose layers that have them with --layers"),
+    ("explain b.h5 short.h5", 1, "short.h5::conv1: 9 examples, but b.h5::conv1 has 12; give files of the same examples, choose layers that have them with --layers, or say which rows are the same ones in all, as --examples 0:9"),
     ("explain b.h5 flat.h5", 1, f"flat.h5::conv1: {CONSTANT}"),
     ("explain flat.h5 b.h5", 1, f"flat.h5::conv1: {CONSTANT}"),
     ("explain rows2.h5 rows2.h5", 1, "rows2.h5::conv1: 2 examples, but cka needs at least 3{advice}"),
