@@ -18,6 +18,7 @@ from cka_cli.centred import find_nonfinite_examples
 from cka_cli.checkpoint import Checkpoint, facts_of_file
 from cka_cli.engine import run
 from cka_cli.errors import DataError, UsageError
+from cka_cli.floating_point import flags_ignored
 from cka_cli.folds import folds_of_rows
 from cka_cli.job import RunKeywords, RunOptions
 from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix, Statistics
@@ -37,6 +38,7 @@ def silent(stage: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
+@flags_ignored
 def compare(
     x: str,
     ys: str | Sequence[str] = (),
@@ -115,6 +117,7 @@ def _comparison(
     )
 
 
+@flags_ignored
 def plan_comparison(
     x: str,
     ys: str | Sequence[str] = (),

@@ -27,6 +27,7 @@ from cka_cli.checks.result import Diagnosis
 from cka_cli.checks.verdicts import FINE, Finding, judge
 from cka_cli.comparison import select_files, silent
 from cka_cli.errors import DataError
+from cka_cli.floating_point import flags_ignored
 from cka_cli.memory import default_memory_bytes
 from cka_cli.meter import Meter, Progress
 from cka_cli.threads import in_order
@@ -37,6 +38,7 @@ MOST_EXAMPLES = 3000
 _N_KEPT, _N_AT_WORK = 4, 14
 
 
+@flags_ignored
 def diagnose(
     x: str,
     y: str | None = None,

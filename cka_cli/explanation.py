@@ -16,6 +16,7 @@ from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_compo
 from cka_cli.errors import DataError, UsageError
 from cka_cli.factors import LOST_BESIDE, factorise_layer, work_bytes
 from cka_cli.far_rows import FAR_RATIO
+from cka_cli.floating_point import flags_ignored
 from cka_cli.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.meter import Count, Meter, Progress, parts_of, uncounted
 from cka_cli.names import Spec
@@ -28,6 +29,7 @@ _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
 _MOST_NAMES, _MOST_RUNS = 12, 4
 
 
+@flags_ignored
 def explain(
     x: str,
     y: str,

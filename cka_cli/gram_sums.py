@@ -102,16 +102,16 @@ def _part_sums(tiles: Array, x: slice, y: slice, weight: int) -> _PartSums:
     n_layers, n_rows, n_columns = tiles.shape
     sums = _PartSums(tiles.shape, x, y)
     n_chunk = max(1, _CHUNK_BYTES // (8 * n_layers * n_columns))
-    with np.errstate(over="ignore", invalid="ignore"):  # a kernel that overflows is told of by its norm
-        for start in range(0, n_rows, n_chunk):
-            # float32 sums of this many terms would cost two to three digits of a debiased value.
-            chunk = tiles[:, start : start + n_chunk].astype(np.float64)
-            flat = chunk.reshape(n_layers, -1)
-            sums.cross += flat[x] @ flat[y].T
-            # Row by row: short sums keep their digits.
-            sums.norms += np.einsum("lij,lij->li", chunk, chunk).sum(axis=1)
-            sums.row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
-            sums.column_sums += chunk.sum(axis=1)
+    # A kernel that overflows is told of by its norm.
+    for start in range(0, n_rows, n_chunk):
+        # float32 sums of this many terms would cost two to three digits of a debiased value.
+        chunk = tiles[:, start : start + n_chunk].astype(np.float64)
+        flat = chunk.reshape(n_layers, -1)
+        sums.cross += flat[x] @ flat[y].T
+        # Row by row: short sums keep their digits.
+        sums.norms += np.einsum("lij,lij->li", chunk, chunk).sum(axis=1)
+        sums.row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
+        sums.column_sums += chunk.sum(axis=1)
     sums.cross *= weight
     sums.norms *= weight
     return sums
@@ -219,10 +219,9 @@ class GramSums:
 
         The participation ratio: 1 to n_examples − 1. Σλ is the trace and √Σλ² the norm, so no eigenvalue is needed.
         """
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            _, norms = self.biased()
-            ratios = self._traces() / np.sqrt(norms) / (self.n_examples - 1)
-            return np.where(norms > self.rounding(is_unbiased=False), ratios**2, np.nan)
+        _, norms = self.biased()
+        ratios = self._traces() / np.sqrt(norms) / (self.n_examples - 1)
+        return np.where(norms > self.rounding(is_unbiased=False), ratios**2, np.nan)
 
     def _traces(self) -> Float64:
         """Return tr(HKH) of each layer."""

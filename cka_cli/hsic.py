@@ -65,8 +65,7 @@ def hsic_unbiased(inner: Float64, row_products: Float64, total_products: Float64
 
 def cka(cross: Float64, x_norms: Float64, y_norms: Float64) -> Float64:
     """Return HSIC(K,L)/√(HSIC(K,K) HSIC(L,L)); NaN where a norm is NaN. Kornblith et al. (2019), eq. 4."""
-    with np.errstate(over="ignore"):
-        products = np.multiply.outer(x_norms, y_norms)
+    products = np.multiply.outer(x_norms, y_norms)
     apart = np.multiply.outer(np.sqrt(x_norms), np.sqrt(y_norms))
     # √(a·a) is a to the last digit, so that a layer with itself is 1; √a·√a holds where a·a leaves float64.
     in_range = (products > 1e-290) & (products < 1e290)

@@ -12,9 +12,11 @@ from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
 from cka_cli.activations.repeated import Repeats, find_repeats
 from cka_cli.errors import DataError, nearest
+from cka_cli.floating_point import flags_ignored
 from cka_cli.meter import Meter, Progress
 
 
+@flags_ignored
 def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) -> list[Inspected]:
     """Return what each file holds, in network order.
 

@@ -12,6 +12,7 @@ from cka_cli.comparison import compare, compare_each, silent
 from cka_cli.correspondence import Correspondence, correspondence
 from cka_cli.depth import DEFAULT_THRESHOLD, DepthStudy, study
 from cka_cli.errors import DataError, UsageError
+from cka_cli.floating_point import flags_ignored
 from cka_cli.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
 from cka_cli.job import RunKeywords
 from cka_cli.matrix import Comparison, Matrix, is_largest
@@ -44,6 +45,7 @@ class Depth:
     studies: tuple[DepthStudy, ...]
 
 
+@flags_ignored
 def match(
     sources: Sequence[str],
     *,
@@ -134,6 +136,7 @@ def mean_matrices(matching: Matching) -> tuple[Matrix, ...]:
     return tuple(result)
 
 
+@flags_ignored
 def study_depth(
     source: str,
     *,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
+from cka_cli.floating_point import flags_ignored
 
 _BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
 # Values nearer to the largest of their row than this, relative to it, are as large: saturated CCA is 1 everywhere.
@@ -67,12 +68,12 @@ class Matrix:
         return best
 
 
+@flags_ignored
 def is_largest(values: Float64) -> Booleans:
     """Return which values are the largest of their row, to a relative 1e-9; none in a row of NaN. Same shape."""
     filled = np.where(np.isnan(values), -np.inf, values)
     largest = filled.max(axis=-1, keepdims=True, initial=-np.inf)
-    with np.errstate(invalid="ignore"):
-        is_as_large = (filled == largest) | (filled >= largest - TIE * np.abs(largest))
+    is_as_large = (filled == largest) | (filled >= largest - TIE * np.abs(largest))
     return np.asarray(is_as_large & ~np.isneginf(largest))
 
 

@@ -164,23 +164,22 @@ def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> GramV
     scales : shape (n_layers,), the square root of what each Gram matrix was multiplied by; 0 where there is none.
     """
     assert measure.from_hsic is not None
-    with np.errstate(over="ignore", invalid="ignore"):
-        cross, norms = sums.unbiased() if measure.is_unbiased else sums.biased()
-        is_flat = (norms <= sums.rounding(is_unbiased=measure.is_unbiased)) | (scales == 0)
-        overflows = ~np.isfinite(norms)
-        norms = np.where(is_flat | overflows, np.nan, norms)
-        # An unbiased estimate is 0 on average when rows are paired at random.
-        expected = 0 * cross if measure.is_unbiased else sums.expected()
-        values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
-        chance = measure.from_hsic(expected, norms[sums.x], norms[sums.y])
-        is_out_of_range = np.zeros(values.shape, bool)
-        if measure.has_units:
-            is_nonzero = values != 0
-            divisors = np.where(is_flat | overflows, np.nan, scales)
-            for _ in range(2):
-                values = values / divisors[sums.x][:, None] / divisors[sums.y]
-                chance = chance / divisors[sums.x][:, None] / divisors[sums.y]
-            # What is left of a value below the smallest normal float has lost digits.
-            is_out_of_range = np.isinf(values) | (is_nonzero & (np.abs(values) < np.finfo(np.float64).tiny))
-            values, chance = (np.where(is_out_of_range, np.nan, each) for each in (values, chance))
+    cross, norms = sums.unbiased() if measure.is_unbiased else sums.biased()
+    is_flat = (norms <= sums.rounding(is_unbiased=measure.is_unbiased)) | (scales == 0)
+    overflows = ~np.isfinite(norms)
+    norms = np.where(is_flat | overflows, np.nan, norms)
+    # An unbiased estimate is 0 on average when rows are paired at random.
+    expected = 0 * cross if measure.is_unbiased else sums.expected()
+    values = measure.from_hsic(cross, norms[sums.x], norms[sums.y])
+    chance = measure.from_hsic(expected, norms[sums.x], norms[sums.y])
+    is_out_of_range = np.zeros(values.shape, bool)
+    if measure.has_units:
+        is_nonzero = values != 0
+        divisors = np.where(is_flat | overflows, np.nan, scales)
+        for _ in range(2):
+            values = values / divisors[sums.x][:, None] / divisors[sums.y]
+            chance = chance / divisors[sums.x][:, None] / divisors[sums.y]
+        # What is left of a value below the smallest normal float has lost digits.
+        is_out_of_range = np.isinf(values) | (is_nonzero & (np.abs(values) < np.finfo(np.float64).tiny))
+        values, chance = (np.where(is_out_of_range, np.nan, each) for each in (values, chance))
     return GramValues(values, chance, is_flat & ~overflows, overflows, is_out_of_range)

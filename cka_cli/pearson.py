@@ -31,12 +31,11 @@ def pearson_iii_p_value(value: Array, mean: Array, variance: Array, skewness: Ar
     As a p-value it is an approximation: Josse, Pagès, Husson (2008), Comput. Stat. Data Anal. 53.
     """
     value, mean, variance, skewness = np.broadcast_arrays(value, mean, variance, skewness)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        deviation = np.asarray((value - mean) / np.sqrt(variance), np.float64)
-        # Of a negative skewness, the lower tail of its mirror image.
-        is_upper = skewness >= 0
-        size = np.asarray(np.maximum(np.abs(skewness), _SMALLEST_SKEWNESS), np.float64)
-        lower, upper = _gamma_tails(4 / size**2, np.where(is_upper, deviation, -deviation) * size / 2)
+    deviation = np.asarray((value - mean) / np.sqrt(variance), np.float64)
+    # Of a negative skewness, the lower tail of its mirror image.
+    is_upper = skewness >= 0
+    size = np.asarray(np.maximum(np.abs(skewness), _SMALLEST_SKEWNESS), np.float64)
+    lower, upper = _gamma_tails(4 / size**2, np.where(is_upper, deviation, -deviation) * size / 2)
     is_constant = (variance == 0) & ~np.isnan(value + mean + skewness)
     return np.where(is_constant, 1.0, np.where(is_upper, upper, lower))
 

@@ -71,8 +71,7 @@ class MatrixInvariants:
         Of biased matrices; 0 when U-centred. About 2/n of normal features, from 1/10 on an example or a few outweigh
         the rest, and then a p-value from three moments may be several times too small: count permutations.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.squares[:, 1] / (self.n_examples * self.squares[:, 0]))
+        return np.asarray(self.squares[:, 1] / (self.n_examples * self.squares[:, 0]))
 
     def with_cubes_of(self, some_rows: "MatrixInvariants") -> "MatrixInvariants":
         """Return the same layers with the cubes of a subsample of the rows, but for those of the diagonal."""
@@ -140,8 +139,7 @@ def invariants_of_sums(n_examples: int, square_sums: Float64, diagonals: Float64
     of_diagonal = np.minimum(n * (diagonals**2).mean(axis=1), of_all)
     squares = np.stack([(of_all - of_diagonal) / (n * (n - 1)), of_diagonal / n], axis=1)
     cubes = np.full((n_layers, len(_CUBES)), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cubes[:, -1] = np.where(of_all == 0, 0.0, (diagonals**3).mean(axis=1) / squares[:, 0] ** 1.5)
+    cubes[:, -1] = np.where(of_all == 0, 0.0, (diagonals**3).mean(axis=1) / squares[:, 0] ** 1.5)
     return MatrixInvariants(n, n * means, squares, cubes)
 
 
@@ -166,8 +164,7 @@ def permutation_moments(x: MatrixInvariants, y: MatrixInvariants) -> Moments:
     variance = x.squares @ _weights(n, 2) @ y.squares.T
     third = x.cubes @ _weights(n, 3) @ y.cubes.T
     units = np.multiply.outer(x.squares[:, 0], y.squares[:, 0])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        skewness = np.where(variance == 0, 0.0, third * (units / variance) ** 1.5)
+    skewness = np.where(variance == 0, 0.0, third * (units / variance) ** 1.5)
     return Moments(np.multiply.outer(x.traces, y.traces) / (n - 1), variance, skewness)
 
 

@@ -77,10 +77,9 @@ def p_values_by_law(
     of_rows = stack(
         list(in_order(lambda layer: invariants_of(centre(gram_matrix(layer, rows, spec))), layers, n_threads))
     )
-    with np.errstate(over="ignore", invalid="ignore"):
-        cross, norms = sums.unbiased() if is_unbiased else sums.biased()
-        values = cka(cross, norms[x], norms[y])
-        of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(of_rows)
+    cross, norms = sums.unbiased() if is_unbiased else sums.biased()
+    values = cka(cross, norms[x], norms[y])
+    of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(of_rows)
     moments = permutation_moments(_part(of_all, x), _part(of_all, y))
     p_value = np.asarray(np.maximum(pearson_iii_p_value(values, *moments), least_p_value(n)))
     return ByLaw(p_value, _heavy_layers(sums))
@@ -95,8 +94,7 @@ def least_p_value(n_examples: int) -> float:
 
 
 def _heavy_layers(sums: GramSums) -> set[int]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        ratios = _invariants_of_sums(sums, sums.biased()[1], is_unbiased=False).outlier_ratios
+    ratios = _invariants_of_sums(sums, sums.biased()[1], is_unbiased=False).outlier_ratios
     places = range(len(ratios))
     of_pairs = np.sqrt(np.multiply.outer(ratios[sums.x], ratios[sums.y])) > _HEAVY
     rows, columns = np.nonzero(of_pairs)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import TypeVar
 
+from cka_cli.floating_point import ignore_flags
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -22,7 +24,7 @@ def in_order(function: Callable[[Task], Result], tasks: Iterable[Task], n_thread
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="cka")
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="cka", initializer=ignore_flags)
     waiting: deque[Future[Result]] = deque()
     try:
         for task in chain(first, remaining):

@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from cka_cli.comparison import compare  # noqa: E402
+from cka_cli.floating_point import ignored_flags  # noqa: E402
 
 # The same examples on every machine and every day; a longer search is `pytest --hypothesis-profile=search`.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -29,6 +30,16 @@ settings.load_profile("same")
 
 # A child that reads the headers first takes ten times as long as a small comparison.
 WITH_CHILD = ("test_hostile", "test_fuzz", "test_faults", "test_activations", "test_errors")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flags_ignored():
+    """Ignore floating-point flags in what a test calls by itself, as every call from outside does for what is within.
+
+    What must not warn is tested in test_floating_point.py.
+    """
+    with ignored_flags():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,6 +57,14 @@ def as_a_large_job(arrays, options):
     dtypes = [np.asarray(array).dtype for array in arrays]
     bears_single = all((dtype.kind in "bf" and dtype.itemsize <= 4) or dtype.itemsize <= 2 for dtype in dtypes)
     return {"precision": "single" if bears_single else "auto", **options}
+
+
+def checked(comparison):
+    """The comparison itself, no value of which is infinite, or NaN without a note of why: no warning would tell."""
+    for matrix in comparison.matrices:
+        assert not np.isinf(matrix.values).any(), matrix.title
+        assert comparison.notes or not np.isnan(matrix.values).any(), matrix.title
+    return comparison
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +86,7 @@ def compare_arrays(tmp_path_factory):
         comparison = compare(first, others, measures=[measure], kernels=[kernel], **options)
         for path in paths:
             path.unlink()
-        return float(comparison.matrices[0].values[0, 0])
+        return float(checked(comparison).matrices[0].values[0, 0])
 
     return run
 
@@ -92,6 +111,6 @@ def compare_layers(tmp_path_factory):
         comparison = compare(first, others, **options)
         for path in paths:
             path.unlink()
-        return comparison
+        return checked(comparison)
 
     return run

@@ -174,11 +174,10 @@ class SelectedLayer:
             return channels_last.reshape(n_rows * self.n_positions, -1)
         if self.pool == "max":
             return np.asarray(raw.max(axis=self._spatial_axes))
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
-            if raw.dtype.itemsize == 8 and not np.isfinite(mean).all():  # a sum may overflow where the mean does not
-                n_positions = int(np.prod([raw.shape[axis] for axis in self._spatial_axes]))
-                mean = np.asarray((raw / n_positions).sum(axis=self._spatial_axes))
+        mean = np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
+        if raw.dtype.itemsize == 8 and not np.isfinite(mean).all():  # a sum may overflow where the mean does not
+            n_positions = int(np.prod([raw.shape[axis] for axis in self._spatial_axes]))
+            mean = np.asarray((raw / n_positions).sum(axis=self._spatial_axes))
         return mean
 
 

@@ -352,10 +352,14 @@ def use_own_threads() -> None:
     """Give each BLAS call one thread, before numpy is imported: the work is divided among threads of our own.
 
     BLAS threads wait for each other on the short, wide products of tiles, and sums of tiles that are added in a fixed
-    order are the same for any number of threads.
+    order are the same for any number of threads. Until the command ends floating-point flags are ignored, which what
+    it does around the library needs too.
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ[name] = "1"
+    from cka_cli.floating_point import ignored_flags
+
+    click.get_current_context().with_resource(ignored_flags())
 
 
 def show_notes(result: "Comparison | Diagnosis | Explanation", options: dict[str, Any]) -> None:

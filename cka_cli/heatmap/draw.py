@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from cka_cli.canvas import check_format, figure_bytes, new_figure, settings
+from cka_cli.floating_point import flags_ignored
 from cka_cli.heatmap import layout
 from cka_cli.heatmap.layout import Box, Names, Place, Sheet, arrange
 from cka_cli.heatmap.panels import NO_VALUE, ON_PATH, Panel, compose
@@ -27,6 +28,7 @@ _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
 _FRAME_PT = (0.5, 1.5)  # thinnest, thickest
 
 
+@flags_ignored
 def draw_heatmap(
     matrices: Sequence[Matrix],
     style: HeatmapStyle = HeatmapStyle(),  # noqa: B008 - frozen

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cka_cli.errors import DataError
+from cka_cli.floating_point import flags_ignored
 from cka_cli.matrix import Matrix
 from cka_cli.report.writing import TIDY_HEADER, from_text
 
@@ -21,6 +22,7 @@ _MOST_SHOWN = 60
 Rows = Iterator[tuple[int, list[str]]]
 
 
+@flags_ignored
 def read_matrices(data: bytes, name: str) -> tuple[Matrix, ...]:
     """Return the matrices that a report holds, in the order they stand there.
 
