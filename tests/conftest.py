@@ -17,15 +17,26 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 import h5py  # noqa: E402 - after the environment is set
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+from hypothesis.internal.conjecture import providers  # noqa: E402
 
 from cka_cli.comparison import compare  # noqa: E402
 from cka_cli.floating_point import ignored_flags  # noqa: E402
 
-# The same examples on every machine and every day; a longer search is `pytest --hypothesis-profile=search`.
-settings.register_profile("same", derandomize=True, deadline=None)
-settings.register_profile("search", max_examples=500, deadline=None)
+# `make test` draws the same examples on every machine and every day, `make test-all` others each time, from a seed that
+# it prints; a longer search is `pytest --hypothesis-profile=search`. Nothing is remembered from one run to the next, no
+# clock is looked at, and no setting is left to the default, which is another where CI is set.
+_every = settings(
+    database=None, deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("same", _every, derandomize=True)
+settings.register_profile("fresh", _every)
+settings.register_profile("search", _every, max_examples=500)
 settings.load_profile("same")
+# Hypothesis draws literals of our own modules too: of those that are loaded by then, which the order of tests decides,
+# and that it can parse in a tenth of a second.
+if hasattr(providers, "_get_local_constants"):
+    providers._get_local_constants = providers.Constants
 
 
 # A child that reads the headers first takes ten times as long as a small comparison.

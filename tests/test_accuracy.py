@@ -29,7 +29,7 @@ KERNELS = [
     "cosine",
 ]
 seeds = st.integers(0, 2**32 - 1)
-few = settings(deadline=None, max_examples=15, derandomize=True)
+few = settings(max_examples=15)
 
 
 def two_networks(n_examples, sizes=((12, 40), (25, 7)), *, offset=0.0, seed=0):

@@ -172,7 +172,7 @@ def test_one_network_alone_and_every_pair_raise_no_alarm():
     ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=8, derandomize=True)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.integers(80, 200), st.integers(10, 400))
 def test_sound_networks_raise_no_alarm_even_with_more_features_than_examples(tmp_path_factory, seed, n, p):
     rng = np.random.default_rng(seed)

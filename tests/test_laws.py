@@ -15,7 +15,7 @@ from tests.files import factorise
 
 seeds = st.integers(0, 2**32 - 1)
 scales = st.integers(-6, 6).map(lambda power: 10.0**power)
-few = settings(deadline=None, max_examples=15, derandomize=True)
+few = settings(max_examples=15)
 
 
 def exactly(expected):

@@ -1,11 +1,13 @@
 """`make fuzz`: mutated files through the commands; every failure with the seed and number that repeat it.
 
-python -m tests.fuzz --count 2000 --seed 1          2000 files
+python -m tests.fuzz --count 2000                   2000 files, by a seed that is drawn and printed
+python -m tests.fuzz --count 2000 --seed 1          2000 files, the same each time
 python -m tests.fuzz --seed 1 --only 1234           one of them again, and what was said; kept in .fuzz/
 """
 
 import argparse
 import json
+import secrets
 import select
 import subprocess
 import sys
@@ -110,13 +112,18 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="drawn when none is given")
     parser.add_argument("--only", type=int, nargs="+", help="numbers of cases to repeat, told in full")
     parser.add_argument("--kind", default="", help="files whose name has this in it, such as h5 or chunks")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if options.only:
+        if options.seed is None:
+            parser.error("--only: needs the --seed that was printed with the failure")
         return _repeat(options)
+    if options.seed is None:
+        options.seed = secrets.randbelow(1 << 32)
+    print(f"seed {options.seed}; a case is repeated by: --seed {options.seed} --only NUMBER", flush=True)
     started = time.monotonic()
     tally = _run_all(options)
     seconds = time.monotonic() - started
