@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 CKA := $(BIN)/cka
+OLDEST := .oldest
 
-.PHONY: demo test test-all coverage lint types smoke fuzz bench clean
+.PHONY: demo test test-all test-oldest coverage lint types smoke fuzz bench clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(DEMO)
@@ -32,8 +33,12 @@ test: lint types
 # What hypothesis draws is the same in every `make test`, and other here each time; it is repeated from the seed that the
 # line of pytest shows: make test-all SEED=1234
 SEED ?= $(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**32))')
-test-all: lint types
+test-all: lint types test-oldest
 	$(BIN)/pytest -m '' -n auto --dist worksteal --hypothesis-profile=fresh --hypothesis-seed=$(SEED)
+
+# The tests with the least version of every required package that pyproject.toml allows; these are built for Python 3.11.
+test-oldest: $(OLDEST)/tested
+	$(OLDEST)/bin/pytest -n auto --dist worksteal
 
 coverage: $(VENV)/tested
 	$(BIN)/pytest --cov --cov-report=term-missing
@@ -70,14 +75,25 @@ $(VENV)/python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# Python compiles what is imported; to compile all that is installed takes as long again.
 $(VENV)/installed: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --no-compile --editable .
 	@touch $@
 
 $(VENV)/tested: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[test]'
 	@touch $(VENV)/installed $@
 
+LEAST := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")
+$(OLDEST)/tested: pyproject.toml
+	@rm -rf $(OLDEST)
+	$(or $(shell python3.11 -c 'import sys; print(sys.executable)' 2>/dev/null),$(PYTHON)) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo 'test-oldest needs Python 3.11, for which the oldest packages are built' >&2; exit 1; }
+	$(OLDEST)/bin/python -c '$(LEAST)' | sed 's/>=/==/' >$(OLDEST)/least.txt
+	$(OLDEST)/bin/pip install --quiet --no-compile --constraint $(OLDEST)/least.txt --editable '.[test]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO) .smoke .bench .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(OLDEST) $(DEMO) .smoke .bench .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -6,10 +6,11 @@ scikit-learn. The small arrays are worked out by hand.
 
 import csv
 import math
+from contextlib import redirect_stderr
+from io import StringIO
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from cka_cli.cca import FactorPair
 from cka_cli.cli import cli
@@ -81,16 +82,16 @@ def command_values(tmp_path_factory):
     for pair, arrays in PAIRS.items():
         for name, array in zip("xy", arrays, strict=True):
             np.save(folder / f"{name}.npy", array)
-        wanted = [row for row in PUBLISHED if row[0] == pair]
-        arguments = ["compare", str(folder / "x.npy"), str(folder / "y.npy"), "--format", "csv"]
-        for measure in {row[1] for row in wanted}:
+        wanted, out = [row for row in PUBLISHED if row[0] == pair], folder / f"{pair}.csv"
+        arguments = ["compare", str(folder / "x.npy"), str(folder / "y.npy"), "-o", str(out)]
+        for measure in dict.fromkeys(row[1] for row in wanted):
             arguments += ["-m", measure]
-        for kernel in {row[2] or "linear" for row in wanted}:
+        for kernel in dict.fromkeys(row[2] or "linear" for row in wanted):
             arguments += ["-k", kernel]
-        result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-        assert result.exit_code == 0
-        assert result.stderr == ""
-        for line in csv.DictReader(result.stdout.splitlines()):
+        with redirect_stderr(StringIO()) as said:
+            cli.main(arguments, prog_name="cka", standalone_mode=False, obj={})
+        assert said.getvalue() == ""
+        for line in csv.DictReader(out.read_text(encoding="utf-8").splitlines()):
             values[pair, line["measure"], line["kernel"]] = float(line["value"])
     return values
 

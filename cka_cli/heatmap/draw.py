@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import Bbox, ScaledTranslation, TransformedBbox
 
 from cka_cli.canvas import check_format, figure_bytes, new_figure, settings
 from cka_cli.floating_point import flags_ignored
@@ -90,7 +90,7 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
     axes = _axes(figure, place.axes)
     norm = Normalize(panel.scale.low, panel.scale.high)
     values = np.clip(panel.scale.scaled(panel.matrix.values), panel.scale.low, panel.scale.high)
-    axes.imshow(
+    image = axes.imshow(
         np.ma.masked_invalid(values),
         cmap=colours,
         norm=norm,
@@ -100,6 +100,8 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
         # cells are averaged rather than dropped.
         interpolation="nearest" if place.axes.width * style.dpi >= values.shape[1] else "antialiased",
     )
+    # A box that rounding makes wider than whole pixels is stretched over one more by matplotlib before 3.11.
+    image.set_clip_box(TransformedBbox(Bbox.from_extents(0, 0, 1 - 1e-12, 1 - 1e-12), axes.transAxes))
     _draw_names(axes, place)
     if panel.row_file:
         axes.set_ylabel(shorten(panel.row_file, place.box_height, layout.FILE_PT), parse_math=False)
@@ -145,7 +147,7 @@ def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"], direct
     """Set the names of cells narrower than a letter apart, a line from each to its tick."""
     if not names.pitch_in:
         return
-    figure = axes.get_figure(root=True)
+    figure = axes.figure
     assert figure is not None
     axes.tick_params(axis=side, pad=(layout.TEXT_GAP_IN + layout.FAN_IN) * 72)
     axis, start, length = (axes.xaxis, box.left, box.width) if side == "x" else (axes.yaxis, box.bottom, box.height)
