@@ -52,11 +52,11 @@ class _Sum:
     def add(self, sums: GramSums) -> None:
         self.counts += 1
         self.expected += sums.expected()
-        with np.errstate(all="ignore"):  # fewer than 4 examples in all have no unbiased estimate
-            for is_unbiased, (cross, norms) in ((True, sums.unbiased()), (False, sums.biased())):
-                self.cross[is_unbiased] += cross
-                self.norms[is_unbiased] += norms
-                self.rounding[is_unbiased] += sums.rounding(is_unbiased=is_unbiased)
+        # Fewer than 4 examples in all have no unbiased estimate: it is infinite or NaN.
+        for is_unbiased, (cross, norms) in ((True, sums.unbiased()), (False, sums.biased())):
+            self.cross[is_unbiased] += cross
+            self.norms[is_unbiased] += norms
+            self.rounding[is_unbiased] += sums.rounding(is_unbiased=is_unbiased)
 
 
 class BatchSums:

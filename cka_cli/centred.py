@@ -248,8 +248,7 @@ def _values(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> Array:
             if len(block) == layer.n_examples and isinstance(where, slice) and _can_be_kept(block, dtype):
                 return block  # a copy would cost as much as reading
             values = np.empty((layer.n_examples, layer.n_features), dtype)
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told of by the caller
-            values[where] = block
+        values[where] = block  # what is not finite is told of by the caller
     assert values is not None
     return values
 
@@ -359,8 +358,7 @@ def nonfinite_error(layer: SelectedLayer) -> DataError:
     n_values = n_rows = 0
     first_row: int | None = None
     for where, saved in layer.blocks():
-        with np.errstate(over="ignore", invalid="ignore"):
-            block = saved.astype(np.float64) if saved.dtype.itemsize > 8 else saved
+        block = saved.astype(np.float64) if saved.dtype.itemsize > 8 else saved
         bad = ~np.isfinite(block)
         rows = np.flatnonzero(bad.any(axis=1))
         n_values += int(np.count_nonzero(bad))

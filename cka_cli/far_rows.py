@@ -68,11 +68,10 @@ class Landmark:
         """Return how far rows lie from the landmark, in the feature where that is most, shape (n_rows,)."""
         result = np.empty(len(values))
         n_rows = max(1, _CHUNK_BYTES // (8 * max(1, len(self.row))))
-        with np.errstate(over="ignore"):  # infinitely far is far
-            for start in range(0, len(values), n_rows):
-                block = values[start : start + n_rows].astype(np.float64)
-                block -= self.row
-                result[start : start + n_rows] = np.abs(block, out=block).max(axis=1, initial=0)
+        for start in range(0, len(values), n_rows):
+            block = values[start : start + n_rows].astype(np.float64)
+            block -= self.row
+            result[start : start + n_rows] = np.abs(block, out=block).max(axis=1, initial=0)
         return result
 
     def far_rows(self, distances: Float64, largest: float) -> FarRows:
@@ -101,8 +100,7 @@ def distances_between(slices: Iterable[Array]) -> Float64:
     distances: Float64 | None = None
     for values in slices:
         block = values.astype(np.float64)
-        with np.errstate(over="ignore"):
-            found = np.array([np.abs(block - row).max(axis=1, initial=0) for row in block])
+        found = np.array([np.abs(block - row).max(axis=1, initial=0) for row in block])
         distances = found if distances is None else np.maximum(distances, found)
     assert distances is not None
     return distances

@@ -176,22 +176,19 @@ def _distances(
     """
     if not len(layer.source.far.places):
         return kernels.squared_distances(products, row_terms, column_terms)
-    with np.errstate(over="ignore", invalid="ignore"):
-        distances = kernels.squared_distances(products, row_terms, column_terms)
-        limit = _FAR_SQUARE * layer.terms.mean_distance
-        is_far_row, is_far_column = row_terms.squared_norms > limit, column_terms.squared_norms > limit
-        far_rows, far_columns = np.flatnonzero(is_far_row), np.flatnonzero(is_far_column)
-        if not (len(far_rows) and len(far_columns)):
-            return distances
-        found = distances[np.ix_(far_rows, far_columns)].astype(np.float64)
-        norms = row_terms.squared_norms[far_rows][:, None] + column_terms.squared_norms[far_columns]
-        of_rows, of_columns = np.nonzero(~(found > _LOST * norms))
-        anew = np.zeros(len(of_rows))
-        for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
-            anew += _of_pairs(
-                _squared_difference, row_values, column_values, far_rows[of_rows], far_columns[of_columns]
-            )
-        distances[far_rows[of_rows], far_columns[of_columns]] = anew
+    distances = kernels.squared_distances(products, row_terms, column_terms)
+    limit = _FAR_SQUARE * layer.terms.mean_distance
+    is_far_row, is_far_column = row_terms.squared_norms > limit, column_terms.squared_norms > limit
+    far_rows, far_columns = np.flatnonzero(is_far_row), np.flatnonzero(is_far_column)
+    if not (len(far_rows) and len(far_columns)):
+        return distances
+    found = distances[np.ix_(far_rows, far_columns)].astype(np.float64)
+    norms = row_terms.squared_norms[far_rows][:, None] + column_terms.squared_norms[far_columns]
+    of_rows, of_columns = np.nonzero(~(found > _LOST * norms))
+    anew = np.zeros(len(of_rows))
+    for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
+        anew += _of_pairs(_squared_difference, row_values, column_values, far_rows[of_rows], far_columns[of_columns])
+    distances[far_rows[of_rows], far_columns[of_columns]] = anew
     return distances
 
 

@@ -194,8 +194,7 @@ class GramSums:
         sums = GramSums(len(self.norms), int(np.count_nonzero(kept)), self.x, self.y)
         sums.entry_rounding, sums.product_rounding = self.entry_rounding, self.product_rounding
         sums.cross = self.cross - self.fold_cross[fold]
-        with np.errstate(invalid="ignore"):  # of a kernel that overflows
-            sums.norms = self.norms - self.fold_norms[fold]
+        sums.norms = self.norms - self.fold_norms[fold]
         sums.norms[sums.norms < _LOST * self.norms] = np.nan
         sums.row_sums = self.row_sums[:, kept] - self.fold_row_sums[fold][:, kept]
         sums.diagonals = self.diagonals[:, kept]

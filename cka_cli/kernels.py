@@ -101,8 +101,7 @@ def rbf_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTe
     """
     rate = min(rbf_rate(layer, spec), float(np.finfo(distances.dtype).max) / 1e9)
     values = distances
-    with np.errstate(over="ignore"):  # of distances that count as infinite
-        values *= -rate
+    values *= -rate  # may overflow: of distances that count as infinite
     function = np.exp if _is_narrow(rate, layer) else np.expm1
     function(values, out=values)
     values -= values.dtype.type(function(-rate * layer.typical_distance))
@@ -126,8 +125,7 @@ def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
 
 def _descaled(gamma: float, scale: float) -> float:
     """Return gamma/scale², for products in scaled units; too large is infinite, never an error."""
-    with np.errstate(over="ignore"):
-        return float(np.float64(gamma) / scale / scale)
+    return float(np.float64(gamma) / scale / scale)
 
 
 def _rate(layer: LayerTerms, spec: Spec) -> tuple[float, float]:
@@ -159,13 +157,12 @@ def _less_single_rows(
     rate, coef0 = _rate(layer, spec)
     values = np.empty(products.shape)
     n_chunk = max(1, _CHUNK_VALUES // max(1, products.shape[1]))
-    with np.errstate(over="ignore", invalid="ignore"):
-        at_mean = rate * layer.mean_square + coef0
-        of_columns = rate * columns.mean_products
-        for start in range(0, len(products), n_chunk):
-            chunk = slice(start, start + n_chunk)
-            beside = rate * products[chunk].astype(np.float64)
-            values[chunk] = difference(at_mean, rate * rows.mean_products[chunk], of_columns, beside, spec)
+    at_mean = rate * layer.mean_square + coef0
+    of_columns = rate * columns.mean_products
+    for start in range(0, len(products), n_chunk):
+        chunk = slice(start, start + n_chunk)
+        beside = rate * products[chunk].astype(np.float64)
+        values[chunk] = difference(at_mean, rate * rows.mean_products[chunk], of_columns, beside, spec)
     return values
 
 
@@ -183,8 +180,7 @@ def laplacian_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: L
     rate = min((1 / layer.n_features if gamma is None else float(gamma)) / layer.scale, 1e290)
     function = np.exp if rate * layer.typical_l1 > _NARROW else np.expm1
     values: Float64 = distances.astype(np.float64)
-    with np.errstate(over="ignore"):
-        values *= -rate
+    values *= -rate
     function(values, out=values)
     values -= function(-rate * layer.typical_l1)
     return values
@@ -210,20 +206,19 @@ def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
 
     epsilon : relative rounding of the inner products.
     """
-    with np.errstate(all="ignore"):
-        if spec.name == "rbf":
-            rate = rbf_rate(layer, spec)
-            function = np.exp if _is_narrow(rate, layer) else np.expm1
-            return epsilon * abs(float(function(-rate * layer.typical_distance)))
-        if spec.name == "cosine":
-            return epsilon * (math.sqrt(layer.unit_spread) + epsilon)
-        if spec.name in ("polynomial", "sigmoid"):
-            rate, coef0 = _rate(layer, spec)
-            spread = rate * layer.typical_distance / 2
-            along_mean = math.sqrt(spread) * math.sqrt(rate * layer.mean_square)
-            difference = second_difference_of_tanh if spec.name == "sigmoid" else second_difference_of_power
-            one = np.array([along_mean]), np.array([along_mean]), np.array([[spread]])
-            return float(epsilon * np.abs(difference(rate * layer.mean_square + coef0, *one, spec)).item())
+    if spec.name == "rbf":
+        rate = rbf_rate(layer, spec)
+        function = np.exp if _is_narrow(rate, layer) else np.expm1
+        return epsilon * abs(float(function(-rate * layer.typical_distance)))
+    if spec.name == "cosine":
+        return epsilon * (math.sqrt(layer.unit_spread) + epsilon)
+    if spec.name in ("polynomial", "sigmoid"):
+        rate, coef0 = _rate(layer, spec)
+        spread = rate * layer.typical_distance / 2
+        along_mean = math.sqrt(spread) * math.sqrt(rate * layer.mean_square)
+        difference = second_difference_of_tanh if spec.name == "sigmoid" else second_difference_of_power
+        one = np.array([along_mean]), np.array([along_mean]), np.array([[spread]])
+        return float(epsilon * np.abs(difference(rate * layer.mean_square + coef0, *one, spec)).item())
     return 0.0
 
 
@@ -233,8 +228,7 @@ def loses_origin(layer: LayerTerms, spec: Spec) -> bool:
     if spec.name != "sigmoid":
         return False
     rate, _ = _rate(layer, spec)
-    with np.errstate(over="ignore"):
-        return _EPSILON * rate * layer.mean_square > _NO_LOSS
+    return _EPSILON * rate * layer.mean_square > _NO_LOSS
 
 
 @dataclass(frozen=True)

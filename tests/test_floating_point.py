@@ -1,8 +1,10 @@
 """Nobody who uses the package is warned of a floating-point flag, and nobody's own state is changed."""
 
 import inspect
+import re
 import threading
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,5 +139,8 @@ def test_no_command_warns_of_what_it_does_around_the_library(networks, monkeypat
     assert seen
 
 
-def test_the_flags_are_ignored_in_one_place():
+def test_flags_are_ignored_in_one_place():
     assert floating_point.flags_ignored(np.geterr)() == dict.fromkeys(np.geterr(), "ignore")
+    package = Path(cka_cli.__file__).parent
+    places = [path for path in package.rglob("*.py") if re.search("errstate|seterr", path.read_text(encoding="utf-8"))]
+    assert places == [package / "floating_point.py"]
