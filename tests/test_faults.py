@@ -165,7 +165,7 @@ def can_mount(tmp_path_factory):
 def test_a_disk_that_takes_nothing_is_one_line_and_changes_nothing(here, fault, typed, status, line):
     script = f"{MOUNTS} ls -A mnt ro > before; {' '.join(CKA)} {typed}\necho $? > status\nls -A mnt ro | cmp - before\ncat mnt/old.csv ro/old.csv mnt/rest"
     ended = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script], env=child_environment(), capture_output=True, timeout=60, check=False
+        ["unshare", "-rm", "sh", "-c", script], env=child_environment(), capture_output=True, timeout=300, check=False
     )
     assert (ended.stdout, ended.stderr.decode()) == (b"old\nold\n", f"Error: {line}\n")
     assert int((here / "status").read_text()) == status
@@ -175,18 +175,18 @@ def test_a_disk_that_takes_nothing_is_one_line_and_changes_nothing(here, fault, 
 KILL = "os.kill(os.getpid(), number)"
 MOMENTS = {
     "while importing": (f"sys.meta_path.insert(0, type('Kill', (), {{'find_spec': lambda *a: (a[0] == 'numpy' and {KILL}) or None}}))", []),
-    "while reading": (f"import cka_cli.engine as e; e.load_centred = lambda *a: {KILL} or time.sleep(60)", []),
+    "while reading": (f"import cka_cli.engine as e; e.load_centred = lambda *a: {KILL} or time.sleep(600)", []),
     "in a long step without a word to Python": (
         "import cka_cli.engine as e, hashlib, threading\n"
         f"def wait(*a):\n    threading.Timer(0.1, lambda: {KILL}).start()\n"
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
         "e.load_centred = wait", ["--threads", "1"],
     ),
-    "while writing": (f"import cka_cli.outputs as o; o.os.fsync = lambda d: {KILL} or time.sleep(60)", ["-f"]),
-    "before the new name is given": (f"import cka_cli.outputs as o; o.os.replace = lambda *a: {KILL} or time.sleep(60)", ["-f"]),
+    "while writing": (f"import cka_cli.outputs as o; o.os.fsync = lambda d: {KILL} or time.sleep(600)", ["-f"]),
+    "before the new name is given": (f"import cka_cli.outputs as o; o.os.replace = lambda *a: {KILL} or time.sleep(600)", ["-f"]),
     "while keeping a checkpoint": (
         "import cka_cli.checkpoint as c, cka_cli.outputs as o; c.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
-        f"o.os.fsync = lambda d: {KILL} or time.sleep(60)", ["--checkpoint", "run.ckpt"],
+        f"o.os.fsync = lambda d: {KILL} or time.sleep(600)", ["--checkpoint", "run.ckpt"],
     ),
 }  # fmt: skip
 
@@ -197,7 +197,7 @@ def killed(number, moment, folder, **options):
     arguments = ["compare", "a.h5", "-o", "old.csv" if "-f" in extra else "new.csv", *extra]
     return subprocess.run(
         [CKA[0], "-c", program, *arguments], cwd=folder, env=child_environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, timeout=30, check=False, **options,
+        capture_output=True, timeout=300, check=False, **options,
     )  # fmt: skip
 
 
@@ -232,9 +232,9 @@ def test_a_signal_that_the_caller_ignores_is_ignored(here):
 
 @pytest.mark.parametrize("command", [[*CKA], [CKA[0], "-c", "from cka_cli.__main__ import run; run()"]])
 def test_ctrl_c_before_the_command_has_begun_shows_no_traceback(here, command):
-    (here / "click.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)")
+    (here / "click.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(600)")
     environment = child_environment(PYTHONPATH=str(here))
-    ended = subprocess.run([*command, "measures"], env=environment, capture_output=True, timeout=30, check=False)
+    ended = subprocess.run([*command, "measures"], env=environment, capture_output=True, timeout=300, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
 
 
@@ -255,7 +255,7 @@ def test_a_slow_reader_of_a_pipe_that_does_not_wait_gets_everything(here):
     os.close(writing)
     with open(reading, "rb") as pipe:
         assert pipe.read() == expected
-    assert child.wait(30) == 0
+    assert child.wait(300) == 0
 
 
 NAMES = [

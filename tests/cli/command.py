@@ -48,6 +48,6 @@ def run_child(arguments, *, environment=None, **options):
     """Run `cka` as a child of its own; `stdin`, `cwd` and the like as in `subprocess.run`."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     ended = subprocess.run(
-        [*CKA, *map(str, arguments)], env=child_environment(**(environment or {})), timeout=60, check=False, **options
+        [*CKA, *map(str, arguments)], env=child_environment(**(environment or {})), timeout=300, check=False, **options
     )
     return Ended(ended.returncode, ended.stdout or b"", (ended.stderr or b"").decode())

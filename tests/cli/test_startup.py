@@ -26,7 +26,7 @@ finally:
 def imported(arguments, **options):
     child = subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-        env=child_environment(), capture_output=True, check=False, timeout=60, **options,
+        env=child_environment(), capture_output=True, check=False, timeout=300, **options,
     )  # fmt: skip
     return child, set(child.stderr.decode().split("\n"))
 
@@ -88,12 +88,12 @@ def test_the_command_ends_with_its_status_and_its_result_though_nothing_is_given
     for command in ([str(script)], [sys.executable, "-m", "cka_cli"]):
         program = [*command, "compare", "a.h5", "--threads", "2"]
         child = subprocess.run(
-            program, cwd=folder, env=child_environment(), capture_output=True, check=True, timeout=60
+            program, cwd=folder, env=child_environment(), capture_output=True, check=True, timeout=300
         )
         assert child.stdout.count(b"\n") == 2
         assert child.stderr == b""
         child = subprocess.run(
-            [*program, "-m", "kca"], cwd=folder, env=child_environment(), capture_output=True, timeout=60
+            [*program, "-m", "kca"], cwd=folder, env=child_environment(), capture_output=True, timeout=300
         )
         assert (child.returncode, child.stdout) == (2, b"")
 
@@ -101,7 +101,7 @@ def test_the_command_ends_with_its_status_and_its_result_though_nothing_is_given
 def test_what_was_registered_for_the_end_is_done(folder, tmp_path):
     environment = child_environment(TMPDIR=str(tmp_path), HOME="/dev/null", MPLCONFIGDIR="/dev/null/none")
     program = [str(Path(sys.executable).with_name("cka")), "heatmap", "good.csv"]
-    child = subprocess.run(program, cwd=folder, env=environment, capture_output=True, check=True, timeout=60)
+    child = subprocess.run(program, cwd=folder, env=environment, capture_output=True, check=True, timeout=300)
     assert child.stdout.startswith(b"\x89PNG")
     assert "temporary" in child.stderr.decode()  # matplotlib says that it made a folder
     assert list(tmp_path.iterdir()) == []
@@ -109,7 +109,7 @@ def test_what_was_registered_for_the_end_is_done(folder, tmp_path):
 
 def test_a_profiler_has_its_say_at_the_end(folder, tmp_path):
     program = [sys.executable, "-m", "cProfile", "-o", str(tmp_path / "profile"), "-m", "cka_cli", "measures"]
-    subprocess.run(program, cwd=folder, env=child_environment(), capture_output=True, check=True, timeout=60)
+    subprocess.run(program, cwd=folder, env=child_environment(), capture_output=True, check=True, timeout=300)
     assert (tmp_path / "profile").stat().st_size > 0
 
 
