@@ -4,11 +4,14 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from unittest import mock
 
 # The command gives each BLAS call one thread before numpy is imported; the tests run as it does.
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# Neither a matplotlibrc of the user's nor a home that cannot be written to, of which matplotlib would tell.
+os.environ["MPLCONFIGDIR"] = os.path.join(sys.prefix, "matplotlib")
 
 # A shell starts what it puts in the background with signals ignored, and children inherit that.
 for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

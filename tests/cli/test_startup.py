@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def imported(arguments, **options):
     return child, set(child.stderr.decode().split("\n"))
 
 
+@cache
 def modules_of(statement):
     program = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
     child = subprocess.run([sys.executable, "-c", program], env=child_environment(), capture_output=True, check=True)
