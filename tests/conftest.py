@@ -11,6 +11,9 @@ from unittest import mock
 # The command gives each BLAS call one thread before numpy is imported; the tests run as it does.
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# Of the terminal that the tests are started on, which rich and click look at.
+for _name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TERM", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_name, None)
 # Neither a matplotlibrc of the user's nor a home that cannot be written to, of which matplotlib would tell.
 os.environ["MPLCONFIGDIR"] = os.path.join(sys.prefix, "matplotlib")
 

@@ -63,8 +63,8 @@ def test_a_reader_that_left_before_anything_was_written(folder, command):
 
 
 def test_a_file_of_the_shell_and_a_picture_from_a_pipe(folder, tmp_path):
-    line = f"cka compare a.h5 > {tmp_path}/x.csv && cka compare a.h5 | cka heatmap -o {tmp_path}/x.png"
-    ended = shell(f"set -o pipefail; {line} && cka heatmap a.h5 > {tmp_path}/y.png", folder)
+    line = f'cka compare a.h5 > "{tmp_path}/x.csv" && cka compare a.h5 | cka heatmap -o "{tmp_path}/x.png"'
+    ended = shell(f'set -o pipefail; {line} && cka heatmap a.h5 > "{tmp_path}/y.png"', folder)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
     assert (tmp_path / "x.csv").read_bytes().startswith(b"x_file,x_layer,")
     assert (tmp_path / "x.png").read_bytes().startswith(PNG)
@@ -104,7 +104,7 @@ def test_closed_standard_streams(folder, tmp_path):
     ended = shell("cka compare a.h5 >&-", folder)
     line = b"Error: standard output: cannot be written (it is closed); give --output PATH\n"
     assert (ended.returncode, ended.stderr) == (1, line)
-    ended = shell(f"cka compare a.h5 -o {tmp_path}/x.csv <&- >&- 2>&-", folder)
+    ended = shell(f'cka compare a.h5 -o "{tmp_path}/x.csv" <&- >&- 2>&-', folder)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
     assert (tmp_path / "x.csv").read_bytes().startswith(b"x_file,")
     ended = shell("cka compare a.h5 2>&- <&-", folder)
