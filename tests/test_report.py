@@ -67,7 +67,7 @@ def test_wide_reads_back_exactly():
     assert (read.x_layers, read.y_layers) == (matrix.x_layers, matrix.y_layers)
 
 
-text = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=6) | st.text(
+text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=6) | st.text(
     "'=+-@\t\r\n \"1,x", min_size=1, max_size=6
 )
 

@@ -52,7 +52,7 @@ _RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads
 def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     """Draw matrices as a paper prints them: from reports of `cka compare`, or straight from activation files.
 
-    Reads tidy CSV, wide CSV, JSON or any CSV with a name to each row and column; standard input when nothing is named.
+    Reads tidy CSV, wide CSV, JSON or any table of numbers, with names or without; standard input when nothing is named.
     Several measures or kernels become panels side by side.
 
     \b
@@ -149,11 +149,12 @@ def _bytes_of(source: str) -> bytes:
     """Return what a source holds, no more than a report may: `read_matrices` refuses the rest."""
     from contextlib import nullcontext
 
+    from cka_cli.report.cells import is_marked_text
     from cka_cli.report.reading import MOST_BYTES
 
     with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
         data = bytearray(stream.read(_BLOCK_BYTES))
-        is_text = b"\0" not in data  # what is none may have no end
+        is_text = b"\0" not in data or is_marked_text(data)  # what is none may have no end
         while is_text and len(data) <= MOST_BYTES and (block := stream.read(_BLOCK_BYTES)):
             data += block
     return bytes(data)

@@ -1,93 +1,110 @@
-"""Matrices read back from tidy CSV, wide CSV, JSON, or any CSV of numbers with a name to each row and column."""
+"""Matrices read back from tidy CSV, wide CSV, JSON, or any table of numbers, with names or without, also joined."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
 from cka_cli.floating_point import flags_ignored
 from cka_cli.matrix import Matrix
+from cka_cli.report.cells import Rows, Table, text_of
+from cka_cli.report.labels import has_names
 from cka_cli.report.writing import TIDY_HEADER, from_text
 
-_MISSING = ("", "nan", "na", "null", "none")
 # A report of ten million cells; a picture of more has several to each of its dots.
 MOST_BYTES = 1 << 30
 _MOST_CELLS = 10**7
 _MOST_SHOWN = 60
-
-Rows = Iterator[tuple[int, list[str]]]
+_NEEDED = frozenset(TIDY_HEADER) - {"kernel", "n_examples"}
+_WANTED = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
 
 
 @flags_ignored
 def read_matrices(data: bytes, name: str) -> tuple[Matrix, ...]:
     """Return the matrices that a report holds, in the order they stand there.
 
+    Reports of one kind may be joined: headers within tidy CSV are passed over, and so is a cell that is given twice
+    with the same value. A table without names has the places of its rows and columns for names, from 0.
     name : how errors name the source. Raises DataError naming it and the line when it is no matrix.
     """
     if len(data) > MOST_BYTES:
         raise DataError(f"{name}: is more than {MOST_BYTES >> 20} MiB; give the report of fewer layers (--layers)")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name}: is not text ({error.reason} at byte {error.start}); give a CSV or JSON report"
-        ) from error
+    text = text_of(data, name)
     if not text or text.isspace():
         raise DataError(f"{name}: is empty; give a CSV or JSON report (did the command before it fail?)")
     if text.lstrip().startswith(("{", "[")):
         return _read_json(text, name)
-    rows = _csv_rows(text, name)
+    table = Table(text, name, is_known_header)
+    rows = table.rows()
     _, first = next(rows, (0, []))
     if not first:
         raise DataError(f"{name}: holds commas and nothing between them; give a CSV or JSON report")
     header = [cell.strip() for cell in first]
-    if set(TIDY_HEADER) - {"kernel", "n_examples"} <= set(header):
-        return _read_tidy(header, rows, name)
-    return (_read_wide(header, rows, name),)
+    matrices = _read_tidy(header, rows, table, name) if _is_tidy(header) else (_read_wide(header, rows, table, name),)
+    table.check_marks()
+    return matrices
 
 
-def _csv_rows(text: str, name: str) -> Rows:
-    """Give (line number, cells) of every line that is not empty."""
-    first = text.lstrip().partition("\n")[0]
-    delimiter = "\t" if "\t" in first and "," not in first else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(
-            f"{name}: line {reader.line_num} is not CSV ({error}); give a report of cka compare, or mend the line"
-        ) from error
+def is_known_header(cells: Sequence[str]) -> bool:
+    """Whether a line can be nothing but the first of a report of `cka compare`."""
+    return _is_tidy(cells) or (len(cells) > 1 and cells[0].strip() == "layer")
 
 
-def _read_tidy(header: list[str], rows: Rows, name: str) -> tuple[Matrix, ...]:
-    if len(set(header)) < len(header):
-        doubled = next(column for column in header if header.count(column) > 1)
-        raise DataError(f"{name}: line 1 names the column {_shown(doubled)} twice; leave one of them out")
-    places = {column: place for place, column in enumerate(header)}
-    of_group = [places.get(column) for column in ("x_file", "y_file", "measure", "kernel", "n_examples")]
-    of_pair = places["x_layer"], places["y_layer"]
+def _is_tidy(cells: Sequence[str]) -> bool:
+    return {_column(cell) for cell in cells} >= _NEEDED
+
+
+def _column(cell: str) -> str:
+    """Return the name of a column of tidy CSV, whatever a spreadsheet or a file joined to another did to it."""
+    return cell.strip("\ufeff \t").lower()
+
+
+class _Columns:
+    """Where the columns of a tidy CSV stand."""
+
+    def __init__(self, header: Sequence[str], name: str, line: int) -> None:
+        columns = [_column(cell) for cell in header]
+        if len(set(columns)) < len(columns):
+            doubled = next(column for column in columns if columns.count(column) > 1)
+            raise DataError(f"{name}: line {line} names the column {_shown(doubled)} twice; leave one of them out")
+        places = {column: place for place, column in enumerate(columns)}
+        self.n = len(columns)
+        self.of_group = [places.get(column) for column in ("x_file", "y_file", "measure", "kernel", "n_examples")]
+        self.of_pair = places["x_layer"], places["y_layer"]
+        self.of_value = places["value"]
+
+
+def _read_tidy(header: list[str], rows: Rows, table: Table, name: str) -> tuple[Matrix, ...]:
+    columns = _Columns(header, name, 1)
     cells: dict[tuple[str, ...], dict[tuple[str, str], float]] = {}
     for n_cells, (line, row) in enumerate(rows):
         _check_size(n_cells, name)
-        if len(row) != len(header):
+        if (len(row) != columns.n or not row[columns.of_value][-1:].isdigit()) and _is_tidy(row):  # a report joined on
+            columns = _Columns(row, name, line)
+            continue
+        if len(row) != columns.n:
             raise DataError(
-                f"{name}: line {line} has {len(row)} cells where the header has {len(header)}; is the file cut short?"
+                f"{name}: line {line} has {len(row)} cells where the header has {columns.n}; is the file cut short?"
             )
-        group = tuple("" if place is None else from_text(row[place]) for place in of_group)
-        pair = (from_text(row[of_pair[0]]), from_text(row[of_pair[1]]))
+        group = tuple("" if place is None else from_text(row[place]) for place in columns.of_group)
+        pair = (from_text(row[columns.of_pair[0]]), from_text(row[columns.of_pair[1]]))
         matrix = cells.setdefault(group, {})
-        if pair in matrix:
-            raise DataError(f"{name}: line {line} gives {_pair(pair)} a second time; leave one of them out")
-        matrix[pair] = _number(row[places["value"]], name, line)
+        value = table.number(row[columns.of_value], line)
+        if not _is_same(matrix.setdefault(pair, value), value):
+            raise DataError(
+                f"{name}: line {line} gives {_pair(pair)} a second time ({value:g}, not {matrix[pair]:g}); "
+                "leave one of them out"
+            )
     if not cells:
         raise DataError(f"{name}: holds a header and no values; give the whole report")
     return tuple(_tidy_matrix(group, matrix, name) for group, matrix in cells.items())
+
+
+def _is_same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _check_size(n_cells: int, name: str) -> None:
@@ -117,52 +134,95 @@ def _tidy_matrix(group: tuple[str, ...], cells: dict[tuple[str, str], float], na
     return Matrix(values, x_layers, y_layers, x_file, y_file, measure, kernel, count)
 
 
-def _read_wide(header: list[str], rows: Rows, name: str) -> Matrix:
-    wanted = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
+def _read_wide(header: list[str], rows: Rows, table: Table, name: str) -> Matrix:
     if len(header) < 2:
-        raise DataError(f"{name}: is no matrix (found {1 + sum(1 for _ in rows)} × {len(header)} cells); {wanted}")
-    values, names = [], []
+        raise DataError(f"{name}: is no matrix (found {1 + sum(1 for _ in rows)} × {len(header)} cells); {_WANTED}")
+    values: list[Float64] = []
+    column: list[str] = []
     for line, row in rows:
+        if not column and len(row) == len(header) + 1 and None is table.value(header[0]):
+            header = ["layer", *header]  # as R writes it, with nothing over the column of names
         if len(row) != len(header):
-            raise DataError(f"{name}: line {line} has {len(row)} cells where the first has {len(header)}; {wanted}")
-        values.append(np.array([_number(cell, name, line) for cell in row[1:]]))
-        names.append(from_text(row[0].strip()))
+            raise DataError(f"{name}: line {line} has {len(row)} cells where the first has {len(header)}; {_WANTED}")
+        first = row[0].strip()
+        if first == header[0] and table.value(first) is None and _is_header_again(row, header, table):
+            raise DataError(f"{name}: line {line} begins another table; give each for itself, or join tidy CSV")
+        values.append(np.array([table.number(cell, line) for cell in row[1:]]))
+        column.append(first)
         _check_size(len(values) * len(header), name)
-    if not values:
-        raise DataError(f"{name}: is no matrix (found 1 × {len(header)} cells); {wanted}")
-    return Matrix(np.array(values), tuple(names), tuple(map(from_text, header[1:])))
+    if not values and None in map(table.value, header):
+        raise DataError(f"{name}: is no matrix (found 1 × {len(header)} cells); {_WANTED}")
+    numbers = [[table.value(cell) for cell in cells] for cells in (header, column)]
+    body = np.array(values).reshape(len(values), len(header) - 1)
+    has_header, has_column = has_names(header, column, body, numbers, name) if values else (False, False)
+    if not has_header:
+        body = np.vstack([np.array(numbers[0][1:], dtype=np.float64), body])
+    if not has_column:
+        beside = ([] if has_header else numbers[0][:1]) + numbers[1]
+        body = np.column_stack([np.array(beside, dtype=np.float64), body])
+    n_rows, n_columns = body.shape
+    x_layers = column if has_header else [header[0], *column]
+    y_layers = header[1:] if has_column else header
+    return Matrix(
+        body,
+        tuple(map(from_text, x_layers)) if has_column else tuple(map(str, range(n_rows))),
+        tuple(map(from_text, y_layers)) if has_header else tuple(map(str, range(n_columns))),
+    )
 
 
-def _number(text: str, name: str, line: int) -> float:
-    if text.strip().lower() in _MISSING:
-        return math.nan
-    try:
-        if "_" in text or not text.isascii():  # which Python takes for digits, and nobody else
-            raise ValueError
-        return float(text)
-    except ValueError as error:
-        raise DataError(f"{name}: line {line} holds {text[:40]!r} where a number belongs; mend the line") from error
+def _is_header_again(row: Sequence[str], header: Sequence[str], table: Table) -> bool:
+    return [cell.strip() for cell in row] == header or None in map(table.value, row[1:])
 
 
 def _read_json(text: str, name: str) -> tuple[Matrix, ...]:
-    import json
-
     try:
-        document = json.loads(text)
+        documents = list(_documents(text))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: is not JSON ({error}); is the file cut short?") from error
-    try:
-        if not isinstance(document, dict):
-            raise TypeError("it is a list")
-        matrices = tuple(_json_matrix(entry) for entry in document["matrices"])
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(
-            f"{name}: is JSON, but no report of cka compare ({why}); make one with cka compare --format json"
-        ) from error
+    matrices: list[Matrix] = []
+    for document in documents:
+        try:
+            if not isinstance(document, dict):
+                raise TypeError("it is a list")
+            found = [_json_matrix(entry) for entry in document["matrices"]]
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(
+                f"{name}: is JSON, but no report of cka compare ({why}); make one with cka compare --format json"
+            ) from error
+        matrices += [matrix for matrix in found if not _is_among(matrix, matrices, name)]
     if not matrices:
         raise DataError(f"{name}: is a report without matrices; make one with cka compare --format json")
-    return matrices
+    return tuple(matrices)
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """Give each of the JSON documents that stand one behind the other."""
+    import json
+
+    decoder, text = json.JSONDecoder(), text.strip()
+    while text:
+        document, stop = decoder.raw_decode(text)
+        yield document
+        text = text[stop:].lstrip("\ufeff \t\r\n")
+
+
+def _is_among(matrix: Matrix, others: Sequence[Matrix], name: str) -> bool:
+    """Whether a report joined before holds the same matrix; DataError where it holds other values for it."""
+    for other in others:
+        if _facts(matrix) == _facts(other):
+            if np.array_equal(matrix.values, other.values, equal_nan=True):
+                return True
+            raise DataError(
+                f"{name}: gives {_shown(matrix.title)} of {_shown(matrix.x_file)} and {_shown(matrix.y_file)} "
+                "a second time with other values; leave one of them out"
+            )
+    return False
+
+
+def _facts(matrix: Matrix) -> tuple[object, ...]:
+    return (matrix.x_file, matrix.y_file, matrix.measure, matrix.kernel, matrix.n_examples,
+            matrix.x_layers, matrix.y_layers)  # fmt: skip
 
 
 def _json_matrix(entry: dict[str, Any]) -> Matrix:

@@ -190,7 +190,7 @@ WRONG_REPORTS = [
     ("commas.csv", "commas.csv: holds commas and nothing between them; give a CSV or JSON report"),
     ("quote.csv", "quote.csv: line 2 is not CSV (unexpected end of data); give a report of cka compare, or mend the line"),
     ("missing.csv", "missing.csv: no value for r × q (cka); give the whole report"),
-    ("doubled.csv", "doubled.csv: line 3 gives p × p a second time; leave one of them out"),
+    ("doubled.csv", "doubled.csv: line 3 gives p × p a second time (0, not 1); leave one of them out"),
     ("cut.csv", "cut.csv: line 3 has 4 cells where the header has 8; is the file cut short?"),
     ("other.json", f"other.json: is JSON, but no report of cka compare (it has no 'matrices'); {NO_REPORT}"),
     ("list.json", f"list.json: is JSON, but no report of cka compare (it is a list); {NO_REPORT}"),
@@ -198,7 +198,7 @@ WRONG_REPORTS = [
     ("none.json", f"none.json: is a report without matrices; {NO_REPORT}"),
     ("uneven.json", f"uneven.json: is JSON, but no report of cka compare (values of shape (1, 2) for 1 × 1 layers); {NO_REPORT}"),
     ("no-cells.json", f"no-cells.json: is JSON, but no report of cka compare (values of shape (1, 0) for 1 × 0 layers); {NO_REPORT}"),
-    ("garbage.csv", "garbage.csv: is not text (invalid start byte at byte 0); give a CSV or JSON report"),
+    ("garbage.csv", "garbage.csv: is not text in UTF-8 or UTF-16 (invalid start byte at byte 0); give a CSV or JSON report, saved as UTF-8"),
     ("nowhere.csv", "nowhere.csv: {library}"),
 ]  # fmt: skip
 

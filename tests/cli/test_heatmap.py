@@ -72,3 +72,13 @@ def test_a_device_without_end_is_no_report(here, capsysbinary):
     assert ended.status == 1
     assert ended.err.startswith("Error: /dev/zero: ")
     assert ended.err.count("\n") == 1
+
+
+def test_a_long_report_in_utf_16_is_read_to_its_end(here, capsysbinary, monkeypatch):
+    monkeypatch.setattr("cka_cli.cli.heatmap._BLOCK_BYTES", 16)
+    report = run_here(["compare", "a.h5"], capsysbinary).out
+    (here / "r.csv").write_bytes(report)
+    (here / "utf16.csv").write_bytes(report.decode().replace(",", "\t").encode("utf-16"))
+    drawn, again = (run_here(["heatmap", name], capsysbinary) for name in ("r.csv", "utf16.csv"))
+    assert (again.status, again.err) == (0, "")
+    assert drawn.out == again.out
