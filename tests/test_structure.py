@@ -10,7 +10,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 
 RANKS = {
-    0: {"__init__", "arrays", "errors", "names", "floating_point"},
+    0: {"__init__", "arrays", "errors", "names", "floating_point", "shortening"},
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "meter",
         "threads", "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",

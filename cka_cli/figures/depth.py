@@ -20,6 +20,7 @@ _EDGE_IN, _MAP_IN, _CURVES_IN, _GAP_IN = 0.1, 2.7, 1.55, 0.16
 _BELOW_IN, _ABOVE_IN, _BAR_IN = 0.5, 0.36, 0.09
 _NAME_PT, _LABEL_PT, _HEADING_PT = 7.0, 8.0, 9.0
 _LONGEST_NAME_IN = 1.6
+_NAME_IN_WORDS_IN = 0.9  # two of them beside the words that say what they are
 _MOST_NAMES = 16
 _LINE_PT = 0.6
 _LAST, _BEFORE, _DIMENSION, _NO_VALUE = "#b5367a", "#2c6fa6", "0.2", "0.75"
@@ -121,7 +122,7 @@ def _framed(study: DepthStudy) -> list[range]:
 
 def _words_below(study: DepthStudy) -> list[str]:
     """Return what the frames on the map say."""
-    names = [literal(layer.layer) for layer in study.layers]
+    names = shorten_names([literal(layer.layer) for layer in study.layers], _NAME_IN_WORDS_IN, _NAME_PT)
     lines = []
     if study.stretch:
         lines.append(f"any two ≥ {study.threshold:g}: {names[study.stretch[0]]} to {names[study.stretch[-1]]}")

@@ -145,10 +145,8 @@ def _depth_key(pairs: Sequence[PairNumbers]) -> list[Line2D]:
     if len(pairs) == 1:
         return []
     colours = _colours(len(pairs))
-    return [
-        _mark(shorten(literal(pairs[place].x.layer), 0.5, _TEXT_PT, head_share=0), color=colours[place], linestyle="-")
-        for place in (0, -1)
-    ]
+    names = shorten_names([literal(pair.x.layer) for pair in pairs], 0.5, _TEXT_PT, keep_ends=True)
+    return [_mark(names[place], color=colours[place], linestyle="-") for place in (0, -1)]
 
 
 def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from cka_cli.arrays import Float64
 from cka_cli.canvas import DEFAULT_DPI, check_format, figure_bytes, new_figure, settings
 from cka_cli.components import ComponentPairs, Explanation
-from cka_cli.heatmap.words import file_labels, literal, shorten, width_in
+from cka_cli.heatmap.words import file_labels, literal, shorten_names, width_in
 from cka_cli.sentence import decimals, percent
 
 # In inches: the page, the longest and the shortest side of a matrix of components, where the panels begin.
@@ -158,10 +158,9 @@ def _draw_bar(figure: Figure, left: float, colours: str, most: float, label: str
 def _draw_names(figure: Figure, box: Box, pairs: ComponentPairs, *, has_rows: bool) -> None:
     """Write which layer's components stand along the left and the lower side of a matrix, within the page."""
     files = file_labels([pairs.x.file, pairs.y.file])
-    x_name, y_name = (
-        shorten(literal(f"{letter}, {files[side.file]}::{side.layer}"), _LONGEST_NAME, _TEXT_PT)
-        for letter, side in (("X", pairs.x), ("Y", pairs.y))
-    )
+    names = [literal(f"{files[side.file]}::{side.layer}") for side in (pairs.x, pairs.y)]
+    room = _LONGEST_NAME - width_in("X, ", _TEXT_PT)
+    x_name, y_name = map("{}, {}".format, "XY", shorten_names(names, room, _TEXT_PT))
     centred: dict[str, Any] = {"ha": "center", "va": "center"}
     if has_rows:
         middle = max(box.bottom + box.height / 2, width_in(x_name, _TEXT_PT) / 2 + _EDGE)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import PurePath
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
+from cka_cli import shortening
 from cka_cli.canvas import FONT
 from cka_cli.errors import one_line
 
@@ -54,57 +55,13 @@ def height_in(n_lines: int, size_pt: float) -> float:
 
 
 def shorten(text: str, max_in: float, size_pt: float, head_share: float = 1 / 3) -> str:
-    """Return `text`, or as much of its head and tail around an ellipsis as fits `max_in` inches.
-
-    head_share : how much of what stays comes from the head; the tail of a path says more than its head.
-    """
-    if width_in(text, size_pt) <= max_in:
-        return text
-    too_many, fitting = len(text), 0
-    while too_many - fitting > 1:
-        n_kept = (too_many + fitting) // 2
-        if width_in(_around_ellipsis(text, n_kept, head_share), size_pt) <= max_in:
-            fitting = n_kept
-        else:
-            too_many = n_kept
-    return _around_ellipsis(text, fitting, head_share)
+    """Return `text`, or as much of its head and tail around an ellipsis as fits `max_in` inches."""
+    return shortening.shorten(text, max_in, partial(width_in, size_pt=size_pt), head_share)
 
 
-def _around_ellipsis(text: str, n_kept: int, head_share: float) -> str:
-    n_head = int(n_kept * head_share)
-    return text[:n_head].rstrip("…") + "…" + text[len(text) - (n_kept - n_head) :].lstrip("…")
-
-
-def shorten_names(names: Sequence[str], max_in: float, size_pt: float) -> list[str]:
-    """Return names that fit `max_in` inches, shortened where they are most easily still told apart.
-
-    `encoder/layer.10/attention/dense` and `encoder/layer.11/attention/dense` differ in the middle: the folders that
-    all names share go first, then what all share at the end, and of several places for the ellipsis the first one
-    that leaves all names distinct is taken, or else the one that leaves most.
-    """
-    if widest_in(names, size_pt) <= max_in:
-        return list(names)
-    best: list[str] = []
-    for start, stop in ((True, False), (False, False), (True, True)):
-        parts = _without_shared(names, start=start, stop=stop)
-        for head_share in (1 / 3, 1 / 2, 2 / 3, 0):
-            candidate = [shorten(part, max_in, size_pt, head_share) for part in parts]
-            if len(set(candidate)) > len(set(best)):
-                best = candidate
-            if len(set(best)) == len(set(names)):
-                return best
-    return best
-
-
-def _without_shared(names: Sequence[str], *, start: bool, stop: bool) -> list[str]:
-    """Return names with an ellipsis for the leading and trailing parts, between slashes, that several names share."""
-    split = [name.split("/") for name in names]
-    n_most = min(map(len, split)) - 1 if len(names) > 1 else 0
-    n_head = next((n for n in range(n_most) if len({parts[n] for parts in split}) > 1), n_most) if start else 0
-    n_most -= n_head
-    n_tail = next((n for n in range(n_most) if len({parts[-1 - n] for parts in split}) > 1), n_most) if stop else 0
-    middles = ["/".join(parts[n_head : len(parts) - n_tail]) for parts in split]
-    return ["…" * (n_head > 0) + middle + "…" * (n_tail > 0) for middle in middles]
+def shorten_names(names: Sequence[str], max_in: float, size_pt: float, *, keep_ends: bool = False) -> list[str]:
+    """Return names that fit `max_in` inches, different where they were: see `cka_cli.shortening`."""
+    return shortening.shorten_names(names, max_in, partial(width_in, size_pt=size_pt), keep_ends=keep_ends)
 
 
 def wrap(text: str, max_in: float, size_pt: float, max_lines: int) -> list[str]:

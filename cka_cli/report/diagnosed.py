@@ -115,7 +115,7 @@ def _lines(group: Sequence[Finding], diagnosis: Diagnosis, width: int, *, everyt
     from rich.cells import cell_len
 
     shown = list(group) if everything or len(group) <= _MOST_LINES + 1 else _worst(group)
-    places = [_place(finding, diagnosis, width // 3) for finding in shown]
+    places = _places(shown, diagnosis, width // 3)
     numbers = [_number(finding.number) for finding in shown]
     place_width, number_width = max(map(cell_len, places)), max(map(len, numbers))
     for finding, place, number in zip(shown, places, numbers, strict=True):
@@ -134,24 +134,34 @@ def _worst(group: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in group if finding in off]
 
 
-def _place(finding: Finding, diagnosis: Diagnosis, longest: int) -> str:
+def _places(findings: Sequence[Finding], diagnosis: Diagnosis, longest: int) -> list[str]:
     """Return `conv1`, `Y conv1` where there are two files, or `conv1 × conv2`, in so many columns."""
     from rich.cells import cell_len
 
-    from cka_cli.report.terminal import short_name
+    from cka_cli.report.terminal import short_names
 
-    has_sides = bool(diagnosis.y_file)
+    files = (diagnosis.x_file, diagnosis.y_file) if diagnosis.y_file else (diagnosis.x_file, diagnosis.x_file)
+    sides = (side for finding in diagnosis.findings for side in (finding.x, finding.y))
+    layers = tuple(dict.fromkeys(side.layer for side in sides if side is not None))
+    rooms: dict[int, dict[str, str]] = {}
 
     def named(address: Address, room: int, *, with_side: bool) -> str:
         side = ("X " if address.file == diagnosis.x_file else "Y ") if with_side else ""
-        return side + short_name(address.layer, room - len(side))
+        room -= len(side)
+        if room not in rooms:
+            rooms[room] = short_names(layers, room)
+        return side + rooms[room][address.layer]
 
-    if finding.y is None:
-        return named(finding.x, longest, with_side=has_sides)
-    is_plain = not has_sides or (finding.x.file, finding.y.file) == (diagnosis.x_file, diagnosis.y_file)
-    if cell_len(finding.x.layer) + cell_len(finding.y.layer) + 7 <= longest:
-        longest = 2 * longest  # the two share the room as they like
-    return " × ".join(named(side, (longest - 3) // 2, with_side=not is_plain) for side in (finding.x, finding.y))
+    def placed(finding: Finding) -> str:
+        if finding.y is None:
+            return named(finding.x, longest, with_side=bool(diagnosis.y_file))
+        with_side = (finding.x.file, finding.y.file) != files
+        # Two short names share the room as they like.
+        fit = cell_len(finding.x.layer) + cell_len(finding.y.layer) + 7 <= longest
+        room = ((2 * longest if fit else longest) - 3) // 2
+        return f"{named(finding.x, room, with_side=with_side)} × {named(finding.y, room, with_side=with_side)}"
+
+    return list(map(placed, findings))
 
 
 def _number(value: float) -> str:

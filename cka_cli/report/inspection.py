@@ -46,13 +46,16 @@ def _record(array: Inspected) -> dict[str, Any]:
 def _table(arrays: Sequence[Inspected]) -> str:
     from rich.cells import cell_len  # not for the pipe, which gets CSV
 
+    from cka_cli.report.terminal import short_names
+
     lines: list[str] = []
     of_files: dict[str, list[Inspected]] = {}
     for array in arrays:
         of_files.setdefault(array.file, []).append(array)
     for file, its_arrays in of_files.items():
         lines += [one_line(file)]
-        rows = [_row(array) for array in its_arrays]
+        short = short_names([array.name for array in its_arrays], _MAX_NAME)
+        rows = [_row(array, short[array.name]) for array in its_arrays]
         rows.insert(0, ("layer", "shape", "dtype", "features", "in memory", "stored", "trouble"))
         widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
         for row in rows:
@@ -64,12 +67,12 @@ def _table(arrays: Sequence[Inspected]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(array: Inspected) -> tuple[str, ...]:
+def _row(array: Inspected, name: str) -> tuple[str, ...]:
     trouble = array.trouble
     if array.kind == "vector":
         trouble = "one axis: a layer only when named" + (f"; {trouble}" if trouble else "")
     return (
-        _shortened(one_line(array.name)),
+        name,
         " × ".join(str(length) for length in array.shape or ()),
         one_line(array.dtype),
         "" if array.n_features is None or array.kind != "layer" else str(array.n_features),
@@ -77,11 +80,6 @@ def _row(array: Inspected) -> tuple[str, ...]:
         one_line(array.storage),
         one_line(trouble),
     )
-
-
-def _shortened(name: str) -> str:
-    """Return a name, or its end, which tells layers apart better, where it would push the table off any screen."""
-    return name if len(name) <= _MAX_NAME else "…" + name[1 - _MAX_NAME :]
 
 
 def format_bytes(n_bytes: int) -> str:

@@ -14,7 +14,7 @@ from cka_cli.depth import DepthStudy
 from cka_cli.errors import one_line
 from cka_cli.identification import Identification
 from cka_cli.matrix import Matrix
-from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, make_console, number_text, short_name
+from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, make_console, number_text, short_names
 
 _BOLD, _DIM, _PLAIN = Style(bold=True), Style(dim=True), Style()
 # Lines of partners that follow the accuracies unasked: what a person still reads.
@@ -146,6 +146,7 @@ def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | 
     has_second = longest_name(4, 4) >= needed
     has_monotone = has_second or longest_name(3, 2) >= needed
     longest = longest_name(4, 4) if has_second else longest_name(3, 2) if has_monotone else longest_name(2, 1)
+    short = {"": ""} | short_names((*matrix.x_layers, *matrix.y_layers), longest)
     table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
     for title in ["layer", "best", "", *["second", "", "margin"] * has_second, *["monotone", ""] * has_monotone]:
         table.add_column(title, no_wrap=True)
@@ -153,16 +154,16 @@ def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | 
     def named(layer: str | None, value: float | None) -> list[Text]:
         number = "" if value is None else number_text(value, is_bounded=is_bounded)
         style = _PLAIN if value is None else colours.style(value)
-        return [Text(short_name(layer or "", longest)), Text(number.rjust(value_width), style=style)]
+        return [Text(short[layer or ""]), Text(number.rjust(value_width), style=style)]
 
     for partner in each.partners:
-        cells = [Text(short_name(partner.layer, longest), style=_BOLD), *named(partner.best_layer, partner.best_value)]
+        cells = [Text(short[partner.layer], style=_BOLD), *named(partner.best_layer, partner.best_value)]
         if has_second:
             margin = "" if partner.margin is None else number_text(partner.margin, is_bounded=is_bounded)
             margin = margin if partner.n_best <= 1 else f"{partner.n_best} equal"
             cells += [*named(partner.second_layer, partner.second_value), Text(margin)]
         if has_monotone and partner.monotone_layer == partner.best_layer:
-            cells.append(Text(short_name(partner.monotone_layer or "", longest), style=_DIM))
+            cells.append(Text(short[partner.monotone_layer or ""], style=_DIM))
         elif has_monotone:
             cells += named(partner.monotone_layer, partner.monotone_value)
         table.add_row(*cells)
@@ -189,6 +190,7 @@ def _depth(each: DepthStudy, width: int) -> list[Table | Text]:
         table.add_column(title, justify="right")
     table.add_column("", no_wrap=True)
     longest = min(MAX_NAME, max(MIN_NAME, width - 32))
+    short = short_names([layer.layer for layer in each.layers], longest)
     for layer in each.layers:
         numbers = [
             Text("")
@@ -198,6 +200,6 @@ def _depth(each: DepthStudy, width: int) -> list[Table | Text]:
         ]
         dimension = "" if layer.effective_dimension is None else f"{layer.effective_dimension:.1f}"
         marks = "*" * bool(layer.is_like_last and each.n_like_last) + "|" * bool(layer.is_in_stretch)
-        table.add_row(Text(short_name(layer.layer, longest)), *numbers, dimension, marks)
+        table.add_row(Text(short[layer.layer]), *numbers, dimension, marks)
     said = [Text(words, style="bold") for words in sentences(each)]
     return [heading, table, *said, Text("")]

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from cka_cli.errors import one_line
 from cka_cli.matrix import Comparison, Matrix
+from cka_cli.shortening import shorten_names
 
 # Colours of the magma map at even steps, dark to light (its lightest fifth, hard to tell from white, left out).
 _RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135))  # fmt: skip  # noqa: E501
@@ -56,8 +58,8 @@ def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     best = matrix.best_columns()
     longest = min(MAX_NAME, max(MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
     colours = Colours.of(matrix)
-    x_names = [short_name(name, longest) for name in matrix.x_layers]
-    y_names = [short_name(name, longest) for name in matrix.y_layers]
+    short = short_names((*matrix.x_layers, *matrix.y_layers), longest)
+    x_names, y_names = ([short[name] for name in names] for names in (matrix.x_layers, matrix.y_layers))
     cells = _cells(matrix)
     name_width = max(cell_len(name) for name in [*x_names, "layer"]) + 2
     widths = [
@@ -120,17 +122,17 @@ def _matches(matrix: Matrix, cells: list[list[str]], colours: "Colours", width: 
     longest = min(MAX_NAME, (width - 2 * value_width - 5 * 2) // 3)
     if longest < MIN_NAME:
         return None
-    y_names = [short_name(name, longest) for name in matrix.y_layers]
+    short = short_names((*matrix.x_layers, *matrix.y_layers), longest)
     table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
     for title in ("", "best", "", "second", ""):
         table.add_column(title, no_wrap=True)
     for row, name in enumerate(matrix.x_layers):
         values = matrix.values[row]
         largest = np.argsort(-values, kind="stable")[:2]  # NaN last; equal values in their order
-        words = [Text(short_name(name, longest))]
+        words = [Text(short[name])]
         for place in largest.tolist():
             has_value = not np.isnan(values[place])
-            words.append(Text(y_names[place] if has_value else ""))
+            words.append(Text(short[matrix.y_layers[place]] if has_value else ""))
             words.append(Text(cells[row][place].rjust(value_width), style=colours.style(float(values[place]))))
         table.add_row(*words)
     return table
@@ -155,15 +157,15 @@ def _heading(matrix: Matrix, *, mark: bool) -> Text:
     return text
 
 
-def short_name(name: str, longest: int) -> str:
-    """Return the end of a name, which tells layers apart better than its beginning, in so many columns of a screen."""
-    name = one_line(name)
-    if cell_len(name) <= longest:
-        return name
-    name = name[-longest:]  # a name may have thousands of letters
-    while cell_len(name) >= longest:
-        name = name[1:]
-    return "…" + name
+def short_names(names: Sequence[str], longest: int) -> dict[str, str]:
+    """Return each name in so many columns of a screen, different from the others; of long ones the end, if that does.
+
+    The end of a name tells layers apart better than its beginning.
+    """
+    seen = {name: one_line(name) for name in names}
+    shortened = shorten_names(list(dict.fromkeys(seen.values())), longest, cell_len, keep_ends=True)
+    of_seen = dict(zip(dict.fromkeys(seen.values()), shortened, strict=True))
+    return {name: of_seen[line] for name, line in seen.items()}
 
 
 def number_text(value: float, *, is_bounded: bool) -> str:
