@@ -6,7 +6,6 @@ import click
 
 from cka_cli.cli.options import (
     end_checkpoint,
-    format_of_report,
     measure_options,
     output_options,
     provenance_of,
@@ -14,6 +13,7 @@ from cka_cli.cli.options import (
     run_comparison,
     run_options,
     screen,
+    settle_report,
     stats_options,
     talk_options,
     write_report,
@@ -47,7 +47,6 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     cka compare 'a.h5::conv*' b.h5 -m cka -m cca-r2 -o result.csv
     """
     from cka_cli.names import parse_kernel, parse_measure
-    from cka_cli.outputs import check_output
 
     # A mistyped name or an output in the way is said before anything is read.
     for text in options["measures"]:
@@ -56,7 +55,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
         parse_kernel(text)
     if options["stats"] and options["report_format"] == "wide":
         raise UsageError("--format wide: has no room for --stats; use --format csv or json")
-    check_output(options["output"], force=options["force"], inputs=(x, *y))
+    settle_report(options, (x, *y))
     if options["dry_run"]:
         _print_plan((x, *y), options)
         return
@@ -66,7 +65,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
 
 
 def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
-    report_format = format_of_report(options)
+    report_format = options["report_format"]
     if report_format == "table":
         from cka_cli.report.terminal import format_table
 

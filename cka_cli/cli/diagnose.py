@@ -6,13 +6,13 @@ import click
 
 from cka_cli.cli.options import (
     check_plot,
-    format_of_report,
     make_read_options,
     output_options,
     plot_option,
     provenance_of,
     read_options,
     screen,
+    settle_report,
     show_notes,
     talk_options,
     use_own_threads,
@@ -53,11 +53,11 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
     cka diagnose a.h5 b.h5 --labels digit --plot trust.png
     cka diagnose 'a.h5::conv*' --strict           neighbouring layers; for a script
     """
-    from cka_cli.outputs import check_output, write_output
+    from cka_cli.outputs import write_output
 
     inputs = [x] if y is None else [x, y]
-    check_output(options["output"], force=options["force"], inputs=inputs)
     picture_format = check_plot(options, inputs)
+    settle_report(options, inputs)
     diagnosis = _run(x, y, options)
     if picture_format is not None:
         from cka_cli.figures.diagnosed import diagnosis_bytes
@@ -92,7 +92,7 @@ def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
 def _report(diagnosis: "Diagnosis", options: dict[str, Any]) -> str:
     from cka_cli.report.diagnosed import format_diagnosis, format_findings, format_summary
 
-    report_format = format_of_report(options)
+    report_format = options["report_format"]
     if report_format == "csv":
         return format_findings(diagnosis)
     if report_format == "json":

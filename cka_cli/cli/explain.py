@@ -7,12 +7,12 @@ import click
 from cka_cli.cli.options import (
     check_plot,
     example_options,
-    format_of_report,
     make_read_options,
     output_options,
     parse_memory,
     plot_option,
     provenance_of,
+    settle_report,
     show_notes,
     talk_options,
     use_own_threads,
@@ -50,11 +50,11 @@ def explain_command(x: str, y: str, **options: Any) -> None:
     cka explain a.h5::conv5 b.h5::conv5
     cka explain a.h5::conv1 a.h5::conv8 --components 20 --plot why.pdf
     """
-    from cka_cli.outputs import check_output, write_output
+    from cka_cli.outputs import write_output
 
     memory_bytes = parse_memory(options["memory"])
-    check_output(options["output"], force=options["force"], inputs=(x, y))
     plot_format = check_plot(options, (x, y))
+    settle_report(options, (x, y))
     use_own_threads()
     from cka_cli.explanation import explain
     from cka_cli.progress import shown_progress
@@ -73,7 +73,7 @@ def explain_command(x: str, y: str, **options: Any) -> None:
 def _report(explanation: "Explanation", options: dict[str, Any]) -> str:
     from cka_cli.report import explained
 
-    report_format, n_components = format_of_report(options), options["components"]
+    report_format, n_components = options["report_format"], options["components"]
     if report_format == "table":
         return explained.format_table(explanation, n_components)
     if report_format == "csv":

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cka_cli.cli.options import is_terminal, output_options, talk_options, write_report
+from cka_cli.cli.options import output_options, settle_report, talk_options, write_report
 
 
 @click.command("inspect")
@@ -15,10 +15,10 @@ from cka_cli.cli.options import is_terminal, output_options, talk_options, write
     "--format",
     "report_format",
     type=click.Choice(["csv", "json", "table"]),
-    help="[default: table on a terminal, else csv]",
+    help="[default: table on a terminal, else csv; json for -o *.json]",
 )
 @talk_options
-def inspect_command(files: tuple[str, ...], headers: bool, report_format: str | None, **options: Any) -> None:
+def inspect_command(files: tuple[str, ...], headers: bool, **options: Any) -> None:
     """List the layers of activation files: shape, dtype, bytes, and trouble seen (NaN, constant features).
 
     \b
@@ -26,12 +26,10 @@ def inspect_command(files: tuple[str, ...], headers: bool, report_format: str | 
     cka inspect runs/*.h5 --headers
     """
     from cka_cli.inspection import inspect
-    from cka_cli.outputs import check_output
     from cka_cli.progress import shown_progress
     from cka_cli.report.inspection import format_inspection
 
-    check_output(options["output"], force=options["force"], inputs=files)
+    settle_report(options, files)
     with shown_progress(quiet=options["quiet"]) as progress:
         arrays = inspect(files, scan=not headers, progress=progress)
-    report_format = report_format or ("table" if is_terminal(options["output"]) else "csv")
-    write_report(format_inspection(arrays, report_format), options | {"report_format": report_format})
+    write_report(format_inspection(arrays, options["report_format"]), options)

@@ -10,7 +10,6 @@ from cka_cli.cli.options import (
     check_plot,
     comparison_options,
     end_checkpoint,
-    format_of_report,
     measure_options,
     output_options,
     plot_option,
@@ -18,6 +17,7 @@ from cka_cli.cli.options import (
     read_options,
     run_options,
     screen,
+    settle_report,
     show_notes,
     talk_options,
     use_own_threads,
@@ -69,15 +69,15 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
     cka match deep.h5 --exclude logits --plot d.png  which layers add nothing
     """  # fmt: skip
     from cka_cli.names import parse_kernel, parse_measure
-    from cka_cli.outputs import check_output, write_output
+    from cka_cli.outputs import write_output
 
     # A mistyped name or an output in the way is said before anything is read.
     for text in options["measures"]:
         parse_measure(text)
     for text in options["kernels"]:
         parse_kernel(text)
-    check_output(options["output"], force=options["force"], inputs=files)
     picture_format = check_plot(options, files)
+    settle_report(options, files)
     check_checkpoint(options, files)
     use_own_threads()
     is_depth = len(files) == 1 or options["report"] == "depth"
@@ -113,7 +113,7 @@ def _of_matching(
 
 
 def _matching_report(matching: "Matching", options: dict[str, Any]) -> str:
-    report_format = format_of_report(options)
+    report_format = options["report_format"]
     comparison, identifications = matching.comparison, matching.identifications
     if report_format == "table":
         from cka_cli.report.matched_table import format_matching
@@ -186,7 +186,7 @@ def _of_depth(
 
 
 def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options: dict[str, Any]) -> str:
-    report_format = format_of_report(options)
+    report_format = options["report_format"]
     if report_format == "table":
         from cka_cli.report.matched_table import format_depth
 

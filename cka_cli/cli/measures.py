@@ -4,20 +4,21 @@ from typing import Any
 
 import click
 
-from cka_cli.cli.options import is_terminal, talk_options
+from cka_cli.cli.options import output_options, settle_report, talk_options, write_report
 
 
 @click.command("measures")
+@output_options
 @click.option(
     "--format",
     "report_format",
     type=click.Choice(["csv", "json", "table"]),
-    help="[default: table on a terminal, else csv]",
+    help="[default: table on a terminal, else csv; json for -o *.json]",
 )
 @talk_options
-def measures_command(report_format: str | None, **options: Any) -> None:
+def measures_command(**options: Any) -> None:
     """List every measure and kernel: formula, range, what it is invariant to, cost and source."""
+    settle_report(options, ())
     from cka_cli.report.catalogue import format_catalogue
 
-    report_format = report_format or ("table" if is_terminal("-") else "csv")
-    click.echo(format_catalogue(report_format), nl=False)
+    write_report(format_catalogue(options["report_format"]), options)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cka_cli.report import Provenance
 
 PICTURE_FORMATS = ("png", "svg", "pdf")
+# By the end of a name: the formats that may be written under it, the first unless another is typed.
+REPORT_FORMATS = {"csv": ("csv", "wide"), "json": ("json",)}
 # Options that decide where results go, how they look and how long they take, but no number.
 _DECIDE_NOTHING = {
     "output", "force", "report_format", "quiet", "threads", "memory", "dry_run", "checkpoint", "plot", "report",
@@ -173,22 +175,42 @@ def check_plot(options: dict[str, Any], inputs: Sequence[str]) -> str | None:
     plot = options["plot"]
     if plot is None:
         return None
-    suffix = os.path.splitext(plot)[1].lower().removeprefix(".")
+    suffix = _suffix_of(plot)
     if suffix not in PICTURE_FORMATS:
         raise UsageError(f"--plot {plot}: no such picture format (found '.{suffix}'); name it .png, .svg or .pdf")
     if os.path.realpath(plot) == os.path.realpath(options["output"]):
         raise UsageError(f"--plot {plot}: is also the --output; give them names of their own")
     check_output(plot, force=options["force"], inputs=inputs, option="--plot")
-    return str(suffix)
+    return suffix
 
 
-def format_of_report(options: dict[str, Any]) -> str:
-    """Return the format typed, or a table on a terminal, JSON for a name in `.json`, CSV elsewhere."""
-    if options["report_format"] is not None:
-        return str(options["report_format"])
-    if is_terminal(options["output"]):
-        return "table"
-    return "json" if options["output"].endswith(".json") else "csv"
+def settle_report(options: dict[str, Any], inputs: Sequence[str]) -> None:
+    """Put the format of the report into the options; raise before any work when it could not be written."""
+    from cka_cli.outputs import check_output
+
+    check_output(options["output"], force=options["force"], inputs=inputs)
+    options["report_format"] = _format_of_report(options["output"], options["report_format"])
+
+
+def _format_of_report(output: str, typed: str | None) -> str:
+    """Return the format typed, or a table on a terminal, what the name of the output stands for, CSV without a name.
+
+    A name that stands for another format than was typed is refused, and so is one that stands for none.
+    """
+    suffix = _suffix_of(output)
+    if suffix in REPORT_FORMATS:
+        if typed is not None and typed not in REPORT_FORMATS[suffix]:
+            raise UsageError(f"{output}: the name says {suffix} and --format says {typed}; make them agree")
+        return typed or REPORT_FORMATS[suffix][0]
+    if typed is not None:
+        return typed
+    if suffix[:1].isalpha():  # not the digits of a number
+        raise UsageError(f"{output}: no such report format (found '.{suffix}'); name it .csv or .json, or say --format")
+    return "table" if is_terminal(output) else "csv"
+
+
+def _suffix_of(path: str) -> str:
+    return os.path.splitext(path)[1].lower().removeprefix(".")
 
 
 def write_report(text: str, options: dict[str, Any]) -> None:
@@ -196,7 +218,7 @@ def write_report(text: str, options: dict[str, Any]) -> None:
     from cka_cli.errors import one_line
     from cka_cli.outputs import write_output
 
-    if is_terminal(options["output"]) and options["report_format"] not in (None, "table"):  # a table has its colours
+    if is_terminal(options["output"]) and options["report_format"] != "table":  # a table has its colours
         text = "\n".join(map(one_line, text.split("\n")))
     write_output(options["output"], text.encode(), force=options["force"])
 
@@ -273,7 +295,7 @@ def parse_channels(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 def picture_format_of(output: str, typed: str | None) -> str:
     """Return the picture format typed, or the one that the name of the output stands for; PNG for standard output."""
-    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
+    suffix = _suffix_of(output)
     if output == "-" or (typed and suffix not in PICTURE_FORMATS):
         return typed or "png"
     if suffix not in PICTURE_FORMATS:

@@ -40,12 +40,12 @@ def test_each_format_and_where_it_goes(here, capsysbinary):
     tidy = run_here(["compare", "a.h5"], capsysbinary).out
     assert run_here(["compare", "a.h5", "--format", "csv", "-o", "-"], capsysbinary).out == tidy
     for name, arguments in {
-        "out.csv": [], "out.txt": [], "out.json": ["--format", "csv"], "table.txt": ["--format", "csv"],
+        "out.csv": [], "out": [], "table.txt": ["--format", "csv"],
     }.items():  # fmt: skip
         ended = run_here(["compare", "a.h5", "-o", name, *arguments], capsysbinary)
         assert (ended.status, ended.out, ended.err) == (0, b"", "")
         assert (here / name).read_bytes() == tidy
-    assert run_here(["compare", "a.h5", "-f", "-o", "out.json"], capsysbinary).status == 0
+    assert run_here(["compare", "a.h5", "-o", "out.json"], capsysbinary).status == 0
     assert json.loads((here / "out.json").read_bytes())["matrices"][0]["x_layers"] == ["conv1", "conv2"]
     wide = run_here(["compare", "a.h5", "--format", "wide"], capsysbinary).out
     assert wide.splitlines()[0] == b"layer,conv1,conv2"

@@ -138,6 +138,23 @@ WRONG_OUTPUTS = [
     ("heatmap good.csv -o good.csv -f --format png", 2, "good.csv: is also an input; give another --output"),
 ]  # fmt: skip
 
+FORMATS = "name it .csv or .json, or say --format"
+WRONG_FORMATS = [
+    ("compare nowhere.h5 -o x.xlsx", 2, f"x.xlsx: no such report format (found '.xlsx'); {FORMATS}"),
+    ("compare nowhere.h5 -o x.parquet", 2, f"x.parquet: no such report format (found '.parquet'); {FORMATS}"),
+    ("compare nowhere.h5 -o x.csv.GZ", 2, f"x.csv.GZ: no such report format (found '.gz'); {FORMATS}"),
+    ("compare nowhere.h5 -o x.tsv --dry-run", 2, f"x.tsv: no such report format (found '.tsv'); {FORMATS}"),
+    ("match nowhere.h5 -o x.html", 2, f"x.html: no such report format (found '.html'); {FORMATS}"),
+    ("explain nowhere.h5 a.h5 -o x.txt", 2, f"x.txt: no such report format (found '.txt'); {FORMATS}"),
+    ("diagnose nowhere.h5 -o x.md", 2, f"x.md: no such report format (found '.md'); {FORMATS}"),
+    ("inspect nowhere.h5 -o x.png", 2, f"x.png: no such report format (found '.png'); {FORMATS}"),
+    ("measures -o x.yaml", 2, f"x.yaml: no such report format (found '.yaml'); {FORMATS}"),
+    ("compare nowhere.h5 -o x.json --format csv", 2, "x.json: the name says json and --format says csv; make them agree"),
+    ("compare nowhere.h5 -o x.json --format wide", 2, "x.json: the name says json and --format says wide; make them agree"),
+    ("match nowhere.h5 -o x.csv --format json", 2, "x.csv: the name says csv and --format says json; make them agree"),
+    ("inspect nowhere.h5 -o x.CSV --format table", 2, "x.CSV: the name says csv and --format says table; make them agree"),
+]  # fmt: skip
+
 WRONG_WORDS = [
     ("compare a.h5 -m ckaa", 2, "measure 'ckaa': no such measure; did you mean 'cka'? (see: cka measures)"),
     ("compare a.h5 -m cka:variance=1", 2, "measure 'cka:variance=1': cka has no parameter 'variance'; it takes none"),
@@ -221,7 +238,7 @@ CLICK = [
 ]  # fmt: skip
 
 CASES = [
-    *WRONG_FILES, *WRONG_LAYERS, *WRONG_EXAMPLES, *WRONG_OUTPUTS, *WRONG_WORDS, *WRONG_MATCHES,
+    *WRONG_FILES, *WRONG_LAYERS, *WRONG_EXAMPLES, *WRONG_OUTPUTS, *WRONG_FORMATS, *WRONG_WORDS, *WRONG_MATCHES,
     *((f"heatmap {name} -o x.png", 1, line) for name, line in WRONG_REPORTS),
     *((typed, 2, line) for typed, line in CLICK),
 ]  # fmt: skip

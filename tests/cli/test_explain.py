@@ -85,11 +85,11 @@ def test_each_format_and_where_it_goes(here, capsysbinary):
     table = run_here(["explain", "a.h5::conv1", "b.h5", "--format", "table"], capsysbinary).out.decode()
     assert table == format_table(explanation, 10)
     assert "\x1b" not in table
-    for name, arguments in {"out.csv": [], "out.txt": [], "x.json": ["--format", "csv"]}.items():
+    for name, arguments in {"out.csv": [], "out": [], "x.txt": ["--format", "csv"]}.items():
         ended = run_here(["explain", "a.h5::conv1", "b.h5", "-o", name, *arguments], capsysbinary)
         assert (ended.status, ended.out, ended.err) == (0, b"", "")
         assert (here / name).read_text() == format_csv(explanation, 10)
-    assert run_here(["explain", "a.h5::conv1", "b.h5", "-f", "-o", "x.json"], capsysbinary).status == 0
+    assert run_here(["explain", "a.h5::conv1", "b.h5", "-o", "x.json"], capsysbinary).status == 0
     assert json.loads((here / "x.json").read_bytes())["sentence"] == explanation.sentence
 
 

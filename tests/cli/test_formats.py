@@ -1,0 +1,61 @@
+"""The format of a report follows the name of its file, in one place for all commands."""
+
+import json
+import os
+
+import pytest
+
+from tests.cli.command import run_child, run_here
+from tests.files import values, write_hdf5
+
+COMMANDS = {
+    "compare": ["compare", "a.h5"],
+    "match": ["match", "a.h5"],
+    "explain": ["explain", "a.h5::conv1", "a.h5::conv2"],
+    "diagnose": ["diagnose", "a.h5"],
+    "inspect": ["inspect", "a.h5"],
+    "measures": ["measures"],
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    write_hdf5(tmp_path / "a.h5", {"conv1": values(30, 5), "conv2": values(30, 4, seed=1)})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_report_has_the_format_of_its_name(here, capsysbinary, command):
+    shown = run_here([*command, "-q"], capsysbinary).out
+    for name in ("x.csv", "x.CSV", "without", "run.2024", "acc0.95", ".hidden"):
+        assert run_here([*command, "-q", "-o", name], capsysbinary).status == 0
+        assert (here / name).read_bytes() == shown
+    for name in ("x.json", "X.JSON"):
+        assert run_here([*command, "-q", "-o", name], capsysbinary).status == 0
+        json.loads((here / name).read_bytes())
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_format_that_is_typed_goes_into_any_other_name(here, capsysbinary, command):
+    shown = run_here([*command, "-q", "--format", "table"], capsysbinary).out
+    assert run_here([*command, "-q", "--format", "table", "-o", "x.txt"], capsysbinary).status == 0
+    assert (here / "x.txt").read_bytes() == shown
+    assert run_here([*command, "-q", "--format", "json", "-o", "x.ipynb"], capsysbinary).status == 0
+    json.loads((here / "x.ipynb").read_bytes())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no such device here")
+def test_the_device_of_standard_output_is_no_name(here):
+    (plain, device) = (run_child(["compare", "a.h5", "-o", output], cwd=here) for output in ("-", "/dev/stdout"))
+    assert (device.status, device.out) == (0, plain.out)
+
+
+def test_a_wide_report_is_a_csv(here, capsysbinary):
+    assert run_here(["compare", "a.h5", "--format", "wide", "-o", "x.csv"], capsysbinary).status == 0
+    assert (here / "x.csv").read_text().startswith("layer,conv1,conv2\n")
+
+
+def test_a_plan_has_the_format_of_its_name(here, capsysbinary):
+    assert run_here(["compare", "a.h5", "--dry-run", "-o", "plan.json"], capsysbinary).status == 0
+    assert json.loads((here / "plan.json").read_text())["route"]
