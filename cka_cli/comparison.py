@@ -2,36 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from functools import partial
 from itertools import islice, pairwise, permutations
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 
 from cka_cli import __version__
-from cka_cli.activations import Layer, ReadOptions, SelectedLayer, select_layers
+from cka_cli.activations import ReadOptions, SelectedLayer
 from cka_cli.activations.selection import SelectedFile, read_groups
-from cka_cli.activations.vectors import vector_values
-from cka_cli.centred import find_nonfinite_examples
 from cka_cli.checkpoint import Checkpoint, facts_of_file
 from cka_cli.engine import run
 from cka_cli.errors import DataError, UsageError
+from cka_cli.examples import Check, file_facts, select_files
 from cka_cli.floating_point import flags_ignored
 from cka_cli.folds import folds_of_rows
 from cka_cli.job import RunKeywords, RunOptions
-from cka_cli.matrix import Comparison, FileFacts, LayerFacts, Matrix, Statistics
+from cka_cli.matrix import Comparison, Matrix, Statistics
 from cka_cli.measures import MEASURES
 from cka_cli.memory import default_memory_bytes
-from cka_cli.meter import Meter, Progress
+from cka_cli.meter import Progress
 from cka_cli.names import Spec, parse_kernel, parse_measure
-from cka_cli.notes import notes_of, notes_of_channels, warnings_of, warnings_of_repeats
+from cka_cli.notes import notes_of, warnings_of, warnings_of_repeats
 from cka_cli.plan import Plan, make_plan
 from cka_cli.task import Outcome, Resampling, Task
-
-# One-axis arrays beyond this are not compared between files unless they are named as ids.
-_MOST_VECTOR_BYTES = 1 << 24
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -47,20 +40,22 @@ def compare(
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
+    check: Check | None = None,
     **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
     x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
     progress : called with the stage, and how much of it is done of how much in all: first when it begins, from any
-    thread. run_keywords : the fields of `RunOptions`. Values depend on memory and threads by rounding only; the
+    thread. check : called with the files before their values are read; what it raises ends the work.
+    run_keywords : the fields of `RunOptions`. Values depend on memory and threads by rounding only; the
     minibatch estimate is seeded by `read.seed`.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
     options = RunOptions(**run_keywords)
-    files, notes, warnings = select_files([x, *_as_list(ys)], read, progress)
+    files, notes, warnings = select_files([x, *_as_list(ys)], read, progress, check)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
     warnings += warnings_of_repeats(files, read)
@@ -81,6 +76,7 @@ def compare_each(
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
+    check: Check | None = None,
     **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of every file with those of every other, both ways round.
@@ -89,18 +85,24 @@ def compare_each(
     and factors computed, once. The rest as in `compare`.
     """
     options = RunOptions(**run_keywords)
-    files, notes, warnings = select_files(sources, read, progress)
-    everything = slice(0, sum(len(file.layers) for file in files))
-    task = _make_task(files, everything, everything, measures, kernels, options, read.seed)
+    files, notes, warnings = select_files(sources, read, progress, check)
+    task = _task_of_each(files, measures, kernels, options, read.seed)
     ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
     places = [slice(start, stop) for start, stop in pairwise(ends)]
-    task = replace(task, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
     warnings += warnings_of_repeats(files, read)
     outcome = _run(task, files, options, read, notes, progress)
     matrices: list[Matrix] = []
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
     return _comparison(matrices, files, outcome, (notes, warnings), task)
+
+
+def _task_of_each(
+    files: list[SelectedFile], measures: Sequence[str], kernels: Sequence[str], options: RunOptions, seed: int
+) -> Task:
+    everything = slice(0, sum(len(file.layers) for file in files))
+    task = _make_task(files, everything, everything, measures, kernels, options, seed)
+    return replace(task, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
 
 
 def _comparison(
@@ -125,14 +127,25 @@ def plan_comparison(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    check: Check | None = None,
     **run_keywords: Unpack[RunKeywords],
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
     options = RunOptions(**run_keywords)
-    files, _, _ = select_files([x, *_as_list(ys)], read, silent)
+    files, _, _ = select_files([x, *_as_list(ys)], read, silent, check)
     n_x = len(files[0].layers)
     task = _make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
     return _plan(task, options)
+
+
+def plan_each(
+    sources: Sequence[str], read: ReadOptions, measures: Sequence[str], kernels: Sequence[str], check: Check,
+    **run_keywords: Unpack[RunKeywords],
+) -> Plan:  # fmt: skip
+    """Return how `compare_each` would do the same job and what it would cost; only headers are read."""
+    options = RunOptions(**run_keywords)
+    files, _, _ = select_files(sources, read, silent, check)
+    return _plan(_task_of_each(files, measures, kernels, options, read.seed), options)
 
 
 def _plan(task: Task, options: RunOptions) -> Plan:
@@ -200,21 +213,6 @@ def _as_list(ys: str | Sequence[str]) -> list[str]:
     return [ys] if isinstance(ys, str) else list(ys)
 
 
-def select_files(
-    sources: Sequence[str], read: ReadOptions, progress: Progress
-) -> tuple[list[SelectedFile], list[str], list[str]]:
-    """Return the layers to compare, by file, notes of what was left out or assumed, and warnings.
-
-    A warning is a note that says that a number may not be what was asked for.
-    """
-    files = select_layers(sources, read)
-    notes = _left_out(files) + notes_of_channels(files)
-    warnings = _other_order(files) if read.ids is None else []
-    if read.nonfinite == "drop":
-        files = _drop_nonfinite(files, notes, progress)
-    return files, notes, warnings
-
-
 def _make_task(
     files: list[SelectedFile],
     x: slice,
@@ -266,67 +264,6 @@ def _check_batch(task: Task) -> None:
         raise UsageError(
             f"--batch: {task.pair_measures[0].name} has no minibatch estimate; leave it out, or leave out --batch"
         )
-
-
-def _left_out(files: list[SelectedFile]) -> list[str]:
-    """Say which arrays would have been layers, were they of another kind, unless layers were named."""
-    notes = [f"{file.file.path}::{name} left out: {why}" for file in files for name, why in file.left_out.items()]
-    notes += [note for file in files for note in file.file.notes]
-    return list(dict.fromkeys(notes))
-
-
-def _other_order(files: list[SelectedFile]) -> list[str]:
-    """Say when files hold the same labels or ids in another order: then their rows are not the same examples."""
-    first, notes = files[0], []
-    for file in {each.file.path: each for each in files[1:]}.values():
-        theirs = {vector.name: vector for vector in file.file.vectors}
-        for vector in first.file.vectors:
-            other = theirs.get(vector.name)
-            if other is None or max(vector.n_bytes, other.n_bytes) > _MOST_VECTOR_BYTES:
-                continue
-            if vector.shape == other.shape:
-                differ = vector_values(vector) != vector_values(other)
-            elif (vector.shape[0], other.shape[0]) == (first.n_saved, file.n_saved):  # files of different lengths
-                differ = _at_rows(vector, first) != _at_rows(other, file)
-            else:
-                continue
-            if differ:
-                notes.append(
-                    f"{other.label} differs from {vector.label}: are the rows the same examples in the same order? "
-                    "if it holds ids, --ids aligns them"
-                )
-    return notes
-
-
-def _at_rows(vector: Layer, file: SelectedFile) -> list[Any]:
-    values = vector_values(vector)
-    return [values[row] for row in file.layers[0].rows]
-
-
-def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progress) -> list[SelectedFile]:
-    layers = [layer for file in files for layer in file.layers]
-    bad: set[int] = set()
-    worst, most = layers[0], 0
-    meter = Meter(partial(progress, "checking values"), len(layers))
-    for layer in layers:
-        found = find_nonfinite_examples(layer).tolist()
-        bad.update(found)
-        worst, most = (layer, len(found)) if len(found) > most else (worst, most)
-        meter.add(1)
-    if not bad:
-        return files
-    n_before = len(layers[0].rows)
-    keep = np.setdiff1d(np.arange(n_before, dtype=np.intp), np.array(sorted(bad), dtype=np.intp))
-    if not len(keep):
-        raise DataError(
-            f"{worst.label}: {most} of {n_before} examples are not finite, and none is finite in every layer; "
-            "mend the file, or leave the layer out with --layers"
-        )
-    notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite in at least one")
-    return [
-        replace(file, layers=tuple(layer.with_rows(np.asarray(layer.rows)[keep]) for layer in file.layers))
-        for file in files
-    ]
 
 
 def check_enough_examples(layer: SelectedLayer, specs: list[Spec]) -> None:
@@ -383,16 +320,3 @@ def _dimensions(files: list[SelectedFile], outcome: Outcome) -> tuple[tuple[floa
         return ()
     remaining = iter(outcome.effective_dimensions.tolist())
     return tuple(tuple(islice(remaining, len(file.layers))) for file in files)
-
-
-def file_facts(file: SelectedFile) -> FileFacts:
-    """Return what a report says of a file and of those of its layers that were chosen."""
-    status = Path(file.file.path).stat()
-    size = status.st_size
-    if Path(file.file.path).is_dir():
-        size = sum(entry.stat().st_size for entry in Path(file.file.path).glob("*.npy"))
-    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
-    layers = tuple(
-        LayerFacts(layer.name, layer.layer.shape, str(layer.dtype), layer.n_features) for layer in file.layers
-    )
-    return FileFacts(file.file.path, size, modified, layers)

@@ -25,8 +25,9 @@ from cka_cli.checks.reading import read_layer
 from cka_cli.checks.repeats import distance_of
 from cka_cli.checks.result import Diagnosis
 from cka_cli.checks.verdicts import FINE, Finding, judge
-from cka_cli.comparison import select_files, silent
+from cka_cli.comparison import silent
 from cka_cli.errors import DataError
+from cka_cli.examples import select_files
 from cka_cli.floating_point import flags_ignored
 from cka_cli.memory import default_memory_bytes
 from cka_cli.meter import Meter, Progress

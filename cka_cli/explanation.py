@@ -11,9 +11,10 @@ from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.arrays import Float64
 from cka_cli.centred import load_centred
-from cka_cli.comparison import check_enough_examples, file_facts, select_files, silent
+from cka_cli.comparison import check_enough_examples, silent
 from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
 from cka_cli.errors import DataError, UsageError
+from cka_cli.examples import file_facts, select_files
 from cka_cli.factors import LOST_BESIDE, factorise_layer, work_bytes
 from cka_cli.far_rows import FAR_RATIO
 from cka_cli.floating_point import flags_ignored

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from math import factorial
-from typing import Unpack
+from typing import Any, Unpack
 
 from cka_cli.activations import ReadOptions
-from cka_cli.comparison import compare, compare_each, silent
+from cka_cli.activations.selection import SelectedFile
+from cka_cli.comparison import compare, compare_each, plan_comparison, plan_each, silent
 from cka_cli.correspondence import Correspondence, correspondence
 from cka_cli.depth import DEFAULT_THRESHOLD, DepthStudy, study
 from cka_cli.errors import DataError, UsageError
+from cka_cli.examples import Check
 from cka_cli.floating_point import flags_ignored
 from cka_cli.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
 from cka_cli.job import RunKeywords
@@ -19,6 +21,7 @@ from cka_cli.matrix import Comparison, Matrix, is_largest
 from cka_cli.measures import MEASURES
 from cka_cli.meter import Progress
 from cka_cli.names import parse_kernel, parse_measure
+from cka_cli.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def match(
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
+    check: Check | None = None,
     **run_keywords: Unpack[RunKeywords],
 ) -> Matching:
     """Return which layers of each file correspond to which of every other, and how many are identified.
@@ -61,14 +65,12 @@ def match(
     A measure that is not symmetric counts as the mean of both directions, (S(X,Y) + S(Y,X)')/2, as in Kornblith et al.
     (2019), arXiv 1905.00414. Layers are identified where all files have as many of them.
     """
-    if len(sources) < 2:
-        raise UsageError(f"match: needs two networks or more (found {len(sources)}); give another file")
+    _check_number(sources)
     comparison = compare_each(
-        sources, measures=measures, kernels=kernels, read=read, progress=progress, **run_keywords
+        sources, measures=measures, kernels=kernels, read=read, progress=progress, check=_with_choice(check),
+        **run_keywords,
     )  # fmt: skip
     depths = [len(file.layers) for file in comparison.files]
-    if max(depths) < 2:
-        raise DataError(f"{comparison.files[0].path}: 1 layer, which leaves no choice; give two layers or more")
     pairs = list(permutations(range(len(sources)), 2))
     matrices = _symmetrised(comparison.matrices, pairs)
     identifications: tuple[Identification, ...] = ()
@@ -79,6 +81,29 @@ def match(
     return Matching(
         replace(comparison, notes=notes), matrices, tuple(map(correspondence, matrices, accuracies)), identifications
     )
+
+
+def plan_match(sources: Sequence[str], *, check: Check | None = None, **keywords: Any) -> Plan:
+    """Return how `match` would do the same job and what it would cost; only headers are read."""
+    _check_number(sources)
+    return plan_each(sources, check=_with_choice(check), **keywords)
+
+
+def _check_number(sources: Sequence[str]) -> None:
+    if len(sources) < 2:
+        raise UsageError(f"match: needs two networks or more (found {len(sources)}); give another file")
+
+
+def _with_choice(check: Check | None) -> Check:
+    """Return a check that also wants a file with more layers than one."""
+
+    def check_both(files: Sequence[SelectedFile]) -> None:
+        if max(len(file.layers) for file in files) < 2:
+            raise DataError(f"{files[0].file.path}: 1 layer, which leaves no choice; give two layers or more")
+        if check is not None:
+            check(files)
+
+    return check_both
 
 
 def _symmetrised(matrices: Sequence[Matrix], pairs: Sequence[tuple[int, int]]) -> tuple[Matrix, ...]:
@@ -152,17 +177,12 @@ def study_depth(
     threshold : the similarity to the last layer from which on a layer adds nothing, above 0 and at most 1.
     The rest as in `compare`.
     """
-    if not 0 < threshold <= 1:
-        raise UsageError(f"--threshold {threshold:g}: a similarity is above 0 and at most 1; 0.95 is usual")
-    # The effective dimension is that of the linear kernel, which costs next to nothing beside another one.
-    asked = {parse_kernel(text) for text in kernels}
-    with_linear = [*kernels] if parse_kernel("linear") in asked else [*kernels, "linear"]
+    _check_threshold(threshold)
     comparison = compare(
-        source, measures=measures, kernels=with_linear, read=read, progress=progress, **run_keywords
+        source, measures=measures, kernels=_with_linear(kernels), read=read, progress=progress, check=_check_depth,
+        **run_keywords,
     )  # fmt: skip
-    file = comparison.files[0]
-    if len(file.layers) < 2:
-        raise DataError(f"{file.path}: 1 layer has no depth (found {file.layers[0].name}); give two layers or more")
+    asked = {parse_kernel(text) for text in kernels}
     wanted = tuple(
         _symmetric(matrix, matrix)
         for matrix in comparison.matrices
@@ -175,6 +195,32 @@ def study_depth(
     if not dimensions:
         notes.append("--batch: gives no effective dimension")
     return Depth(replace(comparison, matrices=wanted, notes=(*comparison.notes, *notes)), studies)
+
+
+def plan_depth(
+    source: str, *, threshold: float = DEFAULT_THRESHOLD, kernels: Sequence[str] = ("linear",), **keywords: Any
+) -> Plan:
+    """Return how `study_depth` would do the same job and what it would cost; only headers are read."""
+    _check_threshold(threshold)
+    return plan_comparison(source, kernels=_with_linear(kernels), check=_check_depth, **keywords)
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold <= 1:
+        raise UsageError(f"--threshold {threshold:g}: a similarity is above 0 and at most 1; 0.95 is usual")
+
+
+def _with_linear(kernels: Sequence[str]) -> list[str]:
+    """Return the kernels and the linear one: the effective dimension is its, at next to no cost."""
+    return [*kernels, *["linear"] * (parse_kernel("linear") not in map(parse_kernel, kernels))]
+
+
+def _check_depth(files: Sequence[SelectedFile]) -> None:
+    file = files[0]
+    if len(file.layers) < 2:
+        raise DataError(
+            f"{file.file.path}: 1 layer has no depth (found {file.layers[0].name}); give two layers or more"
+        )
 
 
 def _notes(

@@ -1,6 +1,6 @@
 """The registry: every measure by name, what it needs, how its value follows, and what a user must know of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ import numpy as np
 from cka_cli import cca
 from cka_cli.arrays import Booleans, Float64
 from cka_cli.hsic import cka
-from cka_cli.names import Spec
+from cka_cli.names import Spec, parse_kernel, parse_measure
 
 # (cross, x_norms, y_norms) of one estimator of HSIC -> values of all pairs
 FromHsic = Callable[[Float64, Float64, Float64], Float64]
@@ -183,3 +183,12 @@ def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> GramV
         is_out_of_range = np.isinf(values) | (is_nonzero & (np.abs(values) < np.finfo(np.float64).tiny))
         values, chance = (np.where(is_out_of_range, np.nan, each) for each in (values, chance))
     return GramValues(values, chance, is_flat & ~overflows, overflows, is_out_of_range)
+
+
+def kinds_of(measures: Sequence[str], kernels: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the measure and kernel, in canonical form, of each matrix that a pair of files gives."""
+    return [
+        (str(measure), str(kernel or ""))
+        for measure in dict.fromkeys(map(parse_measure, measures))
+        for kernel in (dict.fromkeys(map(parse_kernel, kernels)) if MEASURES[measure.name].takes_kernel else [None])
+    ]

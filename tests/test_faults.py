@@ -21,6 +21,7 @@ import pytest
 
 import cka_cli.cli.options
 import cka_cli.comparison
+import cka_cli.examples
 from cka_cli.report import read_matrices
 from cka_cli.report.writing import from_text
 from tests.cli.command import CKA, child_environment, run_child, run_here
@@ -65,7 +66,7 @@ def after_the_headers(change):
     """Change something between the reading of headers and that of values."""
 
     def make(folder, monkeypatch):
-        select_layers = cka_cli.comparison.select_layers
+        select_layers = cka_cli.examples.select_layers
 
         def select(*arguments):
             files = select_layers(*arguments)
@@ -73,7 +74,7 @@ def after_the_headers(change):
             seen["before"] = state(folder)
             return files
 
-        monkeypatch.setattr(cka_cli.comparison, "select_layers", select)
+        monkeypatch.setattr(cka_cli.examples, "select_layers", select)
 
     return make
 

@@ -21,8 +21,8 @@ RANKS = {
         "resampled", "features", "work", "batches", "identification", "correspondence", "depth",
         "components", "sentence", "checks",
     },
-    3: {"engine", "notes", "comparison", "inspection", "matching", "explanation", "diagnosis"},
-    4: {"cli/options"},
+    3: {"engine", "notes", "comparison", "examples", "inspection", "matching", "explanation", "diagnosis"},
+    4: {"cli/options", "cli/checkpoint"},
     5: {"cli/"},
     6: {"cli/__init__", "__main__"},
 }  # fmt: skip

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cka_cli.cli.checkpoint import end_checkpoint
+from cka_cli.cli.dry_run import dry_run_option, write_plans
 from cka_cli.cli.options import (
-    end_checkpoint,
+    comparison_options,
     measure_options,
     output_options,
     provenance_of,
@@ -16,6 +18,7 @@ from cka_cli.cli.options import (
     settle_report,
     stats_options,
     talk_options,
+    use_own_threads,
     write_report,
 )
 from cka_cli.errors import UsageError
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     "--format", "report_format", type=click.Choice(["csv", "wide", "json", "table"]),
     help="Tidy CSV, wide CSV, JSON or a table.  [default: table on a terminal, else csv; json for -o *.json]",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Print how it would be done and what it would cost, and stop.")
+@dry_run_option
 @stats_options
 @run_options
 @talk_options
@@ -56,8 +59,16 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     if options["stats"] and options["report_format"] == "wide":
         raise UsageError("--format wide: has no room for --stats; use --format csv or json")
     settle_report(options, (x, *y))
+    use_own_threads()
+    if options["report_format"] == "wide":
+        from cka_cli.measures import kinds_of
+        from cka_cli.report.writing import check_wide
+
+        check_wide(max(len(y), 1) * len(kinds_of(options["measures"] or ["cka"], options["kernels"] or ["linear"])))
     if options["dry_run"]:
-        _print_plan((x, *y), options)
+        from cka_cli.comparison import plan_comparison
+
+        write_plans({"": plan_comparison(x, y, **comparison_options(options))}, options, output=options["output"])
         return
     comparison = run_comparison((x, *y), options)
     write_report(_report(comparison, options), options)
@@ -75,17 +86,6 @@ def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
     if report_format == "json":
         return report.format_json(comparison, provenance_of(options, **canonical_names(comparison)))
     return report.format_wide(comparison) if report_format == "wide" else report.format_tidy(comparison)
-
-
-def _print_plan(sources: tuple[str, ...], options: dict[str, Any]) -> None:
-    from cka_cli.cli.options import comparison_options
-    from cka_cli.comparison import plan_comparison
-    from cka_cli.outputs import write_output
-    from cka_cli.report.planned import format_plan
-
-    plan = plan_comparison(sources[0], sources[1:], **comparison_options(options))
-    text = format_plan(plan, as_json=options["report_format"] == "json")
-    write_output(options["output"], text.encode(), force=options["force"])
 
 
 def canonical_names(comparison: "Comparison") -> dict[str, list[str]]:

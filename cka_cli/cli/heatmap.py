@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cka_cli.cli.checkpoint import end_checkpoint
+from cka_cli.cli.dry_run import dry_run_option, write_plans
 from cka_cli.cli.options import (
     PICTURE_FORMATS,
-    end_checkpoint,
+    comparison_options,
     is_terminal,
     measure_options,
     output_options,
@@ -22,12 +24,16 @@ from cka_cli.cli.options import (
 from cka_cli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cka_cli.activations.selection import SelectedFile
+    from cka_cli.heatmap import HeatmapStyle
     from cka_cli.matrix import Matrix
 
 _BLOCK_BYTES = 1 << 20
 # Options that say how activations are read and compared.
 _READ_OPTIONS = {"layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
-_RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads"}
+_RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads", "dry_run"}
 
 
 @click.command("heatmap")
@@ -45,6 +51,7 @@ _RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads
 @click.option("--flip", is_flag=True, help="First layer at the top, not at the lower left.")
 @click.option("--dpi", type=int, default=200, show_default=True, help="Dots per inch.")
 @click.option("--size", metavar="WxH", help="Size of the picture in inches, as 6x5.")
+@dry_run_option
 @measure_options
 @read_options
 @run_options
@@ -61,7 +68,7 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     """
     from cka_cli.outputs import check_output, write_output
 
-    if is_terminal(options["output"]):
+    if is_terminal(options["output"]) and not options["dry_run"]:
         raise UsageError("standard output: is a terminal, which shows no picture; give -o FILE.png, or a pipe")
     picture_format = picture_format_of(options["output"], options["picture_format"])
     check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
@@ -71,7 +78,10 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     style_names = ("cmap", "vmin", "vmax", "title", "dpi", "annotate", "mark_best", "flip")
     style = HeatmapStyle(size=parse_inches(options["size"]), **{name: options[name] for name in style_names})
     check_style(style)  # before a long comparison, not after it
-    picture = heatmap_bytes(_matrices(sources, options), style, picture_format)
+    matrices = _matrices(sources, options, style)
+    if options["dry_run"]:
+        return
+    picture = heatmap_bytes(matrices, style, picture_format)
     write_output(options["output"], picture, force=options["force"])
     end_checkpoint(options)
 
@@ -87,18 +97,53 @@ def parse_inches(text: str | None) -> tuple[float, float] | None:
         raise UsageError(f"--size {text}: give width and height in inches, as 6x5 (found '{text}')") from None
 
 
-def _matrices(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
+def _matrices(sources: tuple[str, ...], options: dict[str, Any], style: "HeatmapStyle") -> "tuple[Matrix, ...]":
+    """Return what is to be drawn; nothing for `--dry-run`, which prints a plan."""
     if not sources:
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
         sources = ("-",)
     if holds_activations(sources[0]):
-        return run_comparison(sources, options).matrices
+        return _compared(sources, options, style)
     context = click.get_current_context()
     for name in sorted(_READ_OPTIONS | _RUN_OPTIONS):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise UsageError(f"--{name} is for activation files, but {sources[0]} is a report; give it to cka compare")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is for activation files, but {sources[0]} is a report; give it to cka compare")
     return _of_reports(sources, options)
+
+
+def _compared(sources: tuple[str, ...], options: dict[str, Any], style: "HeatmapStyle") -> "tuple[Matrix, ...]":
+    """Return the matrices of activation files; what cannot be drawn is said before they are worked out."""
+    from cka_cli.comparison import plan_comparison
+    from cka_cli.heatmap import check_drawable, check_panels
+    from cka_cli.measures import kinds_of
+
+    asked = comparison_options(options)
+    kinds = kinds_of(asked["measures"], asked["kernels"])
+    check_panels(max(len(sources) - 1, 1) * len(kinds))
+
+    def check(files: "Sequence[SelectedFile]") -> None:
+        check_drawable(_without_values(files, kinds), style)
+
+    if options["dry_run"]:
+        write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, options, output="-")
+        return ()
+    return run_comparison(sources, options, check=check).matrices
+
+
+def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]]) -> "list[Matrix]":
+    """Return the matrices that a comparison of files will give, all zero."""
+    import numpy as np
+
+    from cka_cli.matrix import Matrix
+
+    x, *ys = (tuple(layer.name for layer in file.layers) for file in files)
+    return [
+        Matrix(np.zeros((len(x), len(y))), x, y, files[0].file.path, file.file.path, measure, kernel)
+        for y, file in zip(ys or [x], files[1:] or files, strict=True)
+        for measure, kernel in kinds
+    ]
 
 
 def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":

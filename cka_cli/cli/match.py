@@ -1,15 +1,16 @@
 """`cka match`."""
 
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cka_cli.cli.checkpoint import check_checkpoint, end_checkpoint
 from cka_cli.cli.compare import canonical_names
+from cka_cli.cli.dry_run import dry_run_option, write_plans
 from cka_cli.cli.options import (
-    check_checkpoint,
     check_plot,
     comparison_options,
-    end_checkpoint,
     measure_options,
     output_options,
     plot_option,
@@ -26,7 +27,11 @@ from cka_cli.cli.options import (
 from cka_cli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cka_cli.activations.selection import SelectedFile
     from cka_cli.depth import DepthStudy
+    from cka_cli.examples import Check
     from cka_cli.matching import Matching
     from cka_cli.matrix import Comparison
 
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
     metavar="VALUE",
     help="Similarity to the last layer from which on a layer adds nothing.",
 )
+@dry_run_option
 @run_options
 @talk_options
 def match_command(files: tuple[str, ...], **options: Any) -> None:
@@ -85,11 +91,61 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
         raise UsageError(f"--report {options['report']}: needs two files or more (found 1); give another file")
     if is_depth and len(files) > 1 and options["checkpoint"] is not None:
         raise UsageError("--checkpoint: is of one run; with --report depth give one file at a time")
+    if options["dry_run"]:
+        _write_plans(files, options, is_depth=is_depth)
+        return
     report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
     if picture is not None:
         write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_report(report, options)
     end_checkpoint(options)
+
+
+def _write_plans(files: tuple[str, ...], options: dict[str, Any], *, is_depth: bool) -> None:
+    """Write how it would be done, and refuse what the work would be refused for."""
+    from cka_cli.matching import plan_depth, plan_match
+
+    asked = comparison_options(options)
+    if is_depth:
+        _check_studies(files, options)
+        plans = {file: plan_depth(file, threshold=options["threshold"], **asked) for file in files}
+    else:
+        plans = {"": plan_match(files, check=_checked(options), **asked)}
+    write_plans(plans, options, output=options["output"])
+
+
+def _checked(options: dict[str, Any]) -> "Check":
+    """Return what must be so of the files, by their headers, for the report and the picture that are asked for."""
+
+    def check(files: "Sequence[SelectedFile]") -> None:
+        depths = [len(file.layers) for file in files]
+        is_even = len(set(depths)) == 1
+        if options["report"] == "accuracy" and not is_even:
+            found = ", ".join(f"{file.file.path} {depth}" for file, depth in zip(files, depths, strict=True))
+            raise DataError(
+                f"--report accuracy: needs as many layers in every file (found {found}); "
+                "choose layers with --layers or --exclude, or give --report partners"
+            )
+        if options["plot"] is not None:
+            from cka_cli.heatmap import check_panels
+
+            n_pairs = 1 if is_even else comb(len(files), 2)
+            check_panels(n_pairs * _n_kinds(options))
+
+    return check
+
+
+def _n_kinds(options: dict[str, Any]) -> int:
+    from cka_cli.measures import kinds_of
+
+    return len(kinds_of(options["measures"] or ["cka"], options["kernels"] or ["linear"]))
+
+
+def _check_studies(files: tuple[str, ...], options: dict[str, Any]) -> None:
+    if options["plot"] is not None:
+        from cka_cli.figures.depth import check_studies
+
+        check_studies(len(files) * _n_kinds(options))
 
 
 def _of_matching(
@@ -100,13 +156,7 @@ def _of_matching(
     from cka_cli.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
-        matching = match(files, progress=progress, **comparison_options(options))
-    if options["report"] == "accuracy" and not matching.identifications:
-        depths = ", ".join(f"{file.path} {len(file.layers)}" for file in matching.comparison.files)
-        raise DataError(
-            f"--report accuracy: needs as many layers in every file (found {depths}); choose layers with --layers or "
-            "--exclude, or give --report partners"
-        )
+        matching = match(files, progress=progress, check=_checked(options), **comparison_options(options))
     show_notes(matching.comparison, options)
     picture = None if picture_format is None else _matching_picture(matching, picture_format)
     return _matching_report(matching, options), picture
@@ -161,9 +211,12 @@ def _of_depth(
     """Return the report and the picture of each network by itself."""
     from dataclasses import replace
 
-    from cka_cli.matching import study_depth
+    from cka_cli.matching import plan_depth, study_depth
     from cka_cli.progress import shown_progress
 
+    _check_studies(files, options)
+    for file in files[1:]:  # what is wrong with the last is said before the first is worked out
+        plan_depth(file, threshold=options["threshold"], **comparison_options(options))
     with shown_progress(quiet=options["quiet"]) as progress:
         depths = [
             study_depth(file, threshold=options["threshold"], progress=progress, **comparison_options(options))

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cka_cli.cli.checkpoint import check_checkpoint
 from cka_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions
     from cka_cli.checks.result import Diagnosis
     from cka_cli.components import Explanation
+    from cka_cli.examples import Check
     from cka_cli.matrix import Comparison
     from cka_cli.report import Provenance
 
@@ -338,36 +340,21 @@ def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_comparison(sources: tuple[str, ...], options: dict[str, Any]) -> "Comparison":
-    """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error."""
+def run_comparison(sources: tuple[str, ...], options: dict[str, Any], check: "Check | None" = None) -> "Comparison":
+    """Return the comparison that the arguments and options of `compare` ask for; notes go to standard error.
+
+    check : called with the files before their values are read.
+    """
     check_checkpoint(options, sources)
     use_own_threads()
     from cka_cli.comparison import compare
     from cka_cli.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
-        comparison = compare(sources[0], sources[1:], progress=progress, **comparison_options(options))
+        asked = comparison_options(options)
+        comparison = compare(sources[0], sources[1:], progress=progress, check=check, **asked)
     show_notes(comparison, options)
     return comparison
-
-
-def check_checkpoint(options: dict[str, Any], inputs: Sequence[str]) -> None:
-    """Raise where the checkpoint would be written over an input, or a result over the checkpoint."""
-    path = options["checkpoint"]
-    if path is None:
-        return
-    others = [*inputs, options["output"], *filter(None, [options.get("plot")])]
-    if not path:
-        raise UsageError("--checkpoint: the name is empty; give the name of a file")
-    if os.path.realpath(path) in map(os.path.realpath, others):
-        raise UsageError(f"--checkpoint {path}: is also an input, the output or the plot; give another name")
-
-
-def end_checkpoint(options: dict[str, Any]) -> None:
-    """Remove the checkpoint of a run whose result is written."""
-    if options["checkpoint"] is not None:
-        with suppress(OSError):
-            os.unlink(os.path.realpath(options["checkpoint"]))
 
 
 def use_own_threads() -> None:

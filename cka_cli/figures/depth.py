@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from cka_cli.canvas import DEFAULT_DPI, check_format, figure_bytes, new_figure, settings
 from cka_cli.depth import DepthStudy
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, UsageError
 from cka_cli.heatmap.words import file_labels, literal, shorten, shorten_names, spread, widest_in
 
 # Inches along one row of the figure, and up.
@@ -22,6 +22,7 @@ _NAME_PT, _LABEL_PT, _HEADING_PT = 7.0, 8.0, 9.0
 _LONGEST_NAME_IN = 1.6
 _NAME_IN_WORDS_IN = 0.9  # two of them beside the words that say what they are
 _MOST_NAMES = 16
+MOST_STUDIES = 40  # 143 inches, below the 30,000 pixels that viewers still open
 _LINE_PT = 0.6
 _LAST, _BEFORE, _DIMENSION, _NO_VALUE = "#b5367a", "#2c6fa6", "0.2", "0.75"
 _SHADE = "0.9"
@@ -35,6 +36,7 @@ def draw_depth(studies: Sequence[DepthStudy]) -> Figure:
     curves of similarity. Names are shown literally.
     Raises DataError when there is nothing to draw.
     """
+    check_studies(len(studies))
     if not studies:
         raise DataError("depth: no network to draw (an empty list); give at least one")
     names = [literal(layer.layer) for study in studies for layer in study.layers]
@@ -64,6 +66,15 @@ def draw_depth(studies: Sequence[DepthStudy]) -> Figure:
                 figure, left, bottom + _MAP_IN + 0.06, shorten(heading, _MAP_IN, _HEADING_PT), fontsize=_HEADING_PT
             )  # fmt: skip
     return figure
+
+
+def check_studies(n_studies: int) -> None:
+    """Raise UsageError for more studies than one picture takes: ask before they are made."""
+    if n_studies > MOST_STUDIES:
+        raise UsageError(
+            f"picture: {n_studies} studies of depth are too many (at most {MOST_STUDIES}); "
+            "draw fewer files, measures or kernels at a time"
+        )
 
 
 def depth_bytes(studies: Sequence[DepthStudy], file_format: str) -> bytes:

@@ -63,6 +63,13 @@ def draw_heatmap(
     return figure
 
 
+def check_drawable(matrices: Sequence[Matrix], style: HeatmapStyle) -> None:
+    """Raise what `draw_heatmap` would: for matrices that have their names and no values yet."""
+    check_style(style)
+    with settings():
+        arrange(compose(matrices, style))
+
+
 def heatmap_bytes(
     matrices: Sequence[Matrix],
     style: HeatmapStyle,

@@ -8,6 +8,7 @@ from cka_cli.errors import UsageError
 from cka_cli.heatmap.panels import Panel, Picture
 from cka_cli.heatmap.scale import ColourScale
 from cka_cli.heatmap.sizes import NAME_PT, good_side, longest_side, number_pt, side_for_names
+from cka_cli.heatmap.style import MAX_PIXELS
 from cka_cli.heatmap.words import height_in, spread, widest_in, wrap
 
 FILE_PT, HEADING_PT, BAR_PT, TICK_PT, NOTE_PT, TITLE_PT = 8.0, 9.0, 8.0, 7.0, 7.0, 11.0
@@ -118,10 +119,7 @@ def arrange(picture: Picture) -> Sheet:
     """
     size, annotate = picture.style.size, picture.style.annotate
     if size is None:
-        sheet = _fitted(picture, (_LARGEST_WITH_NUMBERS_IN,) * 2, annotate=True) if annotate else None
-        if sheet and sheet.has_numbers:
-            return sheet
-        return _fitted(picture, (_LARGEST_IN,) * 2, annotate=False) or _sheet(picture, _SMALLEST_BOX_IN, annotate=False)
+        return _within_pixels(_of_good_size(picture, annotate=annotate))
     choices = list(picture.ever_simpler())
     for choice in choices:
         sheet = _fitted(choice, size, annotate=annotate)
@@ -136,6 +134,23 @@ def arrange(picture: Picture) -> Sheet:
         f"size: no room for {n_panels} panel{'s' if n_panels > 1 else ''} "
         f"({size[0]:g} x {size[1]:g} inches); give a larger size"
     )
+
+
+def _of_good_size(picture: Picture, *, annotate: bool) -> Sheet:
+    sheet = _fitted(picture, (_LARGEST_WITH_NUMBERS_IN,) * 2, annotate=True) if annotate else None
+    if sheet and sheet.has_numbers:
+        return sheet
+    return _fitted(picture, (_LARGEST_IN,) * 2, annotate=False) or _sheet(picture, _SMALLEST_BOX_IN, annotate=False)
+
+
+def _within_pixels(sheet: Sheet) -> Sheet:
+    dpi = sheet.picture.style.dpi
+    if max(sheet.width, sheet.height) * dpi > MAX_PIXELS:
+        raise UsageError(
+            f"dpi: more than {MAX_PIXELS} pixels on a side ({sheet.width:.0f} x {sheet.height:.0f} inches at "
+            f"{dpi} dpi); give a smaller --dpi, or draw less at a time"
+        )
+    return sheet
 
 
 def _cells_width(sheet: Sheet) -> float:

@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, sqrt
 
 import numpy as np
 
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, UsageError
 from cka_cli.heatmap.scale import ColourScale, colour_scales
 from cka_cli.heatmap.style import HeatmapStyle
 from cka_cli.heatmap.words import file_labels, literal
 from cka_cli.matrix import Matrix
 
-_PANELS_IN_A_ROW = 4
+_PANELS_IN_A_ROW = 4  # of few; many stand in a square
+# Twelve by twelve are 15 to 50 inches on a side: more takes minutes, and no screen or page shows it.
+MOST_PANELS = 144
 NO_VALUE, BEST_OF_ROW, ON_PATH = "no value", "largest value of the row", "best monotone path"
 
 
@@ -96,6 +98,15 @@ class Picture:
         return replace(self, panels=tuple(replace(panel, **changes) for panel in self.panels))  # type: ignore[arg-type]
 
 
+def check_panels(n_panels: int) -> None:
+    """Raise UsageError for more panels than one picture takes: ask before the matrices are worked out."""
+    if n_panels > MOST_PANELS:
+        raise UsageError(
+            f"picture: {n_panels} panels are too many (at most {MOST_PANELS}); "
+            "draw fewer files, measures or kernels at a time"
+        )
+
+
 def compose(
     matrices: Sequence[Matrix],
     style: HeatmapStyle,
@@ -114,7 +125,8 @@ def compose(
             what = literal(matrix.title) or "matrix"
             raise DataError(f"{what}: nothing to draw ({n_rows} rows, {n_columns} columns); give at least one layer")
     scales = colour_scales(matrices, style)
-    n_grid_rows = ceil(len(matrices) / _PANELS_IN_A_ROW)
+    check_panels(len(matrices))
+    n_grid_rows = ceil(len(matrices) / max(_PANELS_IN_A_ROW, ceil(sqrt(len(matrices)))))
     n_columns = ceil(len(matrices) / n_grid_rows)
     has_bar = len(set(scales)) == 1 and len({matrix.measure for matrix in matrices}) == 1
     titles = {matrix.title for matrix in matrices}

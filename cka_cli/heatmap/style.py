@@ -9,7 +9,7 @@ from cka_cli.errors import UsageError, nearest, one_line
 
 _DPI_RANGE = (20, 1200)
 _SIZE_RANGE_IN = (1.0, 50.0)
-_MAX_PIXELS = 30_000  # matplotlib's rasteriser takes fewer than 2**16 on a side
+MAX_PIXELS = 30_000  # matplotlib's rasteriser takes fewer than 2**16 on a side
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def check_style(style: HeatmapStyle) -> None:
                 f"size: each side must be from {_SIZE_RANGE_IN[0]:g} to {_SIZE_RANGE_IN[1]:g} inches ({side_in:g}); "
                 "give width and height in inches"
             )
-        if side_in * style.dpi > _MAX_PIXELS:
+        if side_in * style.dpi > MAX_PIXELS:
             raise UsageError(
-                f"size: more than {_MAX_PIXELS} pixels on a side ({side_in:g} inches at {style.dpi} dpi); "
+                f"size: more than {MAX_PIXELS} pixels on a side ({side_in:g} inches at {style.dpi} dpi); "
                 "give a smaller size or dpi"
             )

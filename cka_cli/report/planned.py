@@ -1,8 +1,10 @@
 """A plan as a person reads it, or as JSON."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
+from cka_cli.errors import one_line
 from cka_cli.plan import Plan
 from cka_cli.report.inspection import format_bytes
 
@@ -14,10 +16,17 @@ _ROUTES = {
 }
 
 
-def format_plan(plan: Plan, *, as_json: bool) -> str:
-    """Return what would be done and what it would cost."""
+def format_plans(plans: Mapping[str, Plan], *, as_json: bool) -> str:
+    """Return what would be done and what it would cost; of several plans each under what it is of."""
     if as_json:
-        return json.dumps(asdict(plan), indent=1) + "\n"
+        records = {name: asdict(plan) for name, plan in plans.items()}
+        return json.dumps(records if len(plans) > 1 else next(iter(records.values())), indent=1) + "\n"
+    if len(plans) == 1:
+        return "".join(map(_lines, plans.values()))
+    return "\n".join(f"{one_line(name)}\n{_lines(plan)}" for name, plan in plans.items())
+
+
+def _lines(plan: Plan) -> str:
     slices = sorted(set(plan.n_slices))
     width = f"{slices[0]}" if len(slices) == 1 else f"{slices[0]} to {slices[-1]}"
     lines = [

@@ -68,16 +68,21 @@ def _known(value: float) -> float | None:
 
 def format_wide(comparison: Comparison) -> str:
     """Return one matrix as a labelled square: rows are the layers of X, columns those of Y."""
-    if len(comparison.matrices) != 1:
-        raise UsageError(
-            f"--format wide: holds one matrix (found {len(comparison.matrices)}); "
-            "give one second file, one measure and one kernel, or use --format csv"
-        )
+    check_wide(len(comparison.matrices))
     matrix = comparison.matrices[0]
     if matrix.statistics is not None:
         raise UsageError("--format wide: has no room for --stats; use --format csv or json")
     rows = ((name, *row) for name, row in zip(matrix.x_layers, matrix.values.tolist(), strict=True))
     return csv_text(("layer", *matrix.y_layers), rows)
+
+
+def check_wide(n_matrices: int) -> None:
+    """Raise UsageError for more matrices than a wide CSV holds: ask before they are worked out."""
+    if n_matrices != 1:
+        raise UsageError(
+            f"--format wide: holds one matrix (found {n_matrices}); "
+            "give one second file, one measure and one kernel, or use --format csv"
+        )
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:

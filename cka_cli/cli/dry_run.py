@@ -1,0 +1,27 @@
+"""`--dry-run`: how the work would be done and what it would cost."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cka_cli.cli.options import Command
+
+if TYPE_CHECKING:
+    from cka_cli.plan import Plan
+
+
+def dry_run_option(command: Command) -> Command:
+    """Add `--dry-run`."""
+    return click.option("--dry-run", is_flag=True, help="Print how it would be done and what it would cost, and stop.")(
+        command
+    )
+
+
+def write_plans(plans: "Mapping[str, Plan]", options: dict[str, Any], *, output: str) -> None:
+    """Write plans, by what each is of, for a person, or as JSON where the report would be JSON."""
+    from cka_cli.outputs import write_output
+    from cka_cli.report.planned import format_plans
+
+    text = format_plans(plans, as_json=options.get("report_format") == "json")
+    write_output(output, text.encode(), force=options["force"])
