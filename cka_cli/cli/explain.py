@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cka_cli.cli.letters import note_missing_letters
 from cka_cli.cli.options import (
     check_plot,
     example_options,
@@ -66,6 +67,7 @@ def explain_command(x: str, y: str, **options: Any) -> None:
         from cka_cli.figures.explained import explained_bytes
 
         picture = explained_bytes(explanation, options["components"], plot_format)
+        note_missing_letters(options)
         write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_report(_report(explanation, options), options)
 

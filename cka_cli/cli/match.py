@@ -8,6 +8,7 @@ import click
 from cka_cli.cli.checkpoint import check_checkpoint, end_checkpoint
 from cka_cli.cli.compare import canonical_names
 from cka_cli.cli.dry_run import dry_run_option, write_plans
+from cka_cli.cli.letters import note_missing_letters
 from cka_cli.cli.options import (
     check_plot,
     comparison_options,
@@ -96,6 +97,7 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
         return
     report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
     if picture is not None:
+        note_missing_letters(options)
         write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_report(report, options)
     end_checkpoint(options)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cka_cli.cli.checkpoint import check_checkpoint
-from cka_cli.errors import UsageError
+from cka_cli.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from cka_cli.activations import ReadOptions
@@ -373,11 +373,14 @@ def use_own_threads() -> None:
 
 def show_notes(result: "Comparison | Diagnosis | Explanation", options: dict[str, Any]) -> None:
     """Say what a reader of the result must know, each once, on standard error; with `--quiet` warnings only."""
-    from cka_cli.errors import one_line
+    for note in dict.fromkeys(result.warnings if options["quiet"] else result.notes):
+        show_note(note)
 
+
+def show_note(note: str) -> None:
+    """Say one note, in one line, on standard error."""
     with suppress(OSError):  # nobody reads standard error any more; the result matters
-        for note in dict.fromkeys(result.warnings if options["quiet"] else result.notes):
-            click.echo(f"Note: {one_line(note)}", err=True)
+        click.echo(f"Note: {one_line(note)}", err=True)
 
 
 def is_terminal(output: str) -> bool:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import PurePath
 
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from cka_cli import shortening
-from cka_cli.canvas import FONT
+from cka_cli.canvas import can_draw, families
 from cka_cli.errors import one_line
 
 LINE_HEIGHT = 1.25  # of a line of text, in units of its size
@@ -18,23 +18,16 @@ _POINTS_PER_INCH = 72
 _REFERENCE_PT = 100
 
 
-@cache
-def _drawable() -> frozenset[int]:
-    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
-
-
 def literal(text: str) -> str:
-    """Return `text` with control characters, and characters the font lacks, written as escapes."""
-    known = _drawable()
+    """Return `text` with control characters, and letters that no font on this machine has, written as escapes."""
     return "".join(
-        character if ord(character) in known else character.encode("unicode_escape").decode("ascii")
-        for character in one_line(text)
+        letter if can_draw(letter) else letter.encode("unicode_escape").decode("ascii") for letter in one_line(text)
     )
 
 
 @cache
 def _relative_advance(character: str) -> float:
-    font = FontProperties(family=FONT, size=_REFERENCE_PT)
+    font = FontProperties(family=families(), size=_REFERENCE_PT)
     width, _, _ = text_to_path.get_text_width_height_descent(character, font, ismath=False)
     return float(width) / _REFERENCE_PT * _HINTING_SLACK
 
