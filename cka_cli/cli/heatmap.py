@@ -19,6 +19,7 @@ from cka_cli.cli.options import (
     read_options,
     run_comparison,
     run_options,
+    show_note,
     talk_options,
     use_own_threads,
 )
@@ -151,9 +152,15 @@ def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]
 def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
     """Return the matrices of reports; `--measure` and `--kernel` choose among them."""
     from cka_cli.names import parse_kernel, parse_measure
-    from cka_cli.report import read_matrices
+    from cka_cli.report import doubts_of, read_matrices
 
-    matrices = [matrix for source in sources for matrix in read_matrices(_bytes_of(source), _name_of(source))]
+    matrices: list[Matrix] = []
+    for source in sources:
+        data = _bytes_of(source)
+        read = read_matrices(data, _name_of(source))
+        matrices += read
+        for doubt in [] if options["quiet"] else doubts_of(data, read, _name_of(source)):
+            show_note(doubt)
     measures = {str(parse_measure(text)) for text in options["measures"]} or {matrix.measure for matrix in matrices}
     kernels = {str(parse_kernel(text)) for text in options["kernels"]} | {""}
     chosen = [matrix for matrix in matrices

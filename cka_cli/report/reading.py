@@ -48,6 +48,30 @@ def read_matrices(data: bytes, name: str) -> tuple[Matrix, ...]:
     return matrices
 
 
+def doubts_of(data: bytes, matrices: Sequence[Matrix], name: str) -> list[str]:
+    """Return what a reader of matrices must know of where they come from: what may be cut, doubled or no similarity.
+
+    data : what they were read from, by `read_matrices`.
+    """
+    doubts = []
+    text = text_of(data, name)
+    if not text.endswith(("\n", "\r")) and is_known_header(text.partition("\n")[0].split(",")):
+        last = text.rpartition("\n")[2].rpartition(",")[2]
+        doubts.append(f"{name}: has no line end behind its last value ({_shown(last)}); is the file cut short?")
+    for matrix in matrices:
+        names = next((each for each in (matrix.x_layers, matrix.y_layers) if len(set(each)) < len(each)), ())
+        if names:
+            doubled = next(each for each in names if names.count(each) > 1)
+            doubts.append(
+                f"{name}: {_shown(doubled)} is the name of {names.count(doubled)} layers; is one meant twice?"
+            )
+        n_infinite = int(np.count_nonzero(np.isinf(matrix.values)))
+        if n_infinite:
+            are = "value is" if n_infinite == 1 else "values are"
+            doubts.append(f"{name}: {n_infinite} {are} infinite, which no similarity is; see what made them")
+    return doubts
+
+
 def is_known_header(cells: Sequence[str]) -> bool:
     """Whether a line can be nothing but the first of a report of `cka compare`."""
     return _is_tidy(cells) or (len(cells) > 1 and cells[0].strip() == "layer")
