@@ -17,9 +17,9 @@ import numpy as np
 
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.errors import DataError
 from cka_cli.far_rows import NO_FAR_ROWS, FarRows, Landmark, amid, distances_between, sample_rows
 from cka_cli.meter import Count
+from cka_cli.nonfinite import nonfinite_error
 
 # Values above this may overflow when summed.
 _NEAR_OVERFLOW = 1e290
@@ -351,36 +351,3 @@ def _scale_beside(far: FarRows, of_others: float, dtype: np.dtype[Any]) -> float
 def _scale(largest: float) -> float:
     """Return the power of two that brings the largest magnitude to between ½ and 1."""
     return 1.0 if largest == 0 else math.ldexp(1.0, min(1000, -math.frexp(largest)[1]))
-
-
-def nonfinite_error(layer: SelectedLayer) -> DataError:
-    """Return the error that tells how many values of a layer are not finite, and where the first is; reads it all."""
-    n_values = n_rows = 0
-    first_row: int | None = None
-    for where, saved in layer.blocks():
-        block = saved.astype(np.float64) if saved.dtype.itemsize > 8 else saved
-        bad = ~np.isfinite(block)
-        rows = np.flatnonzero(bad.any(axis=1))
-        n_values += int(np.count_nonzero(bad))
-        n_rows += len(rows)
-        if len(rows):
-            row = int(rows[0] + where.start if isinstance(where, slice) else where[rows].min()) // layer.n_positions
-            saved_row = int(layer.rows[row])
-            first_row = saved_row if first_row is None else min(first_row, saved_row)
-    rows_text = "1 row" if n_rows == 1 else f"{n_rows} rows"
-    return DataError(
-        f"{layer.label}: {n_values} values are not finite (NaN or infinite; {rows_text}, the first is row "
-        f"{first_row}); mend the file, or leave those examples out of every layer with --nonfinite drop"
-    )
-
-
-def find_nonfinite_examples(layer: SelectedLayer) -> Indices:
-    """Return the places in the selection, in saved rows, of examples with values that are not finite; reads it all."""
-    found: list[Indices] = []
-    for where, block in layer.blocks():
-        if block.dtype.kind != "f":
-            continue
-        rows = np.flatnonzero(~np.isfinite(block).all(axis=1))
-        places = rows + where.start if isinstance(where, slice) else where[rows]
-        found.append(places // layer.n_positions)
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.intp)

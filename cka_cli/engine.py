@@ -61,7 +61,7 @@ def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> O
     outcome.rounded = [
         source.label
         for source, layer in zip(sources, task.layers, strict=True)
-        if layer.dtype.kind in "iu" and source.scale < _SCALE_OF_EXACT_INTEGERS
+        if layer.layer.holds_integers and source.scale < _SCALE_OF_EXACT_INTEGERS
     ]
     if task.gram_measures:
         _add_gram_values(task, plan, sources, folds, outcome, progress, checkpoint)

@@ -12,10 +12,10 @@ import numpy as np
 from cka_cli.activations import Layer, ReadOptions, select_layers
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.activations.vectors import vector_values
-from cka_cli.centred import find_nonfinite_examples
 from cka_cli.errors import DataError
 from cka_cli.matrix import FileFacts, LayerFacts
 from cka_cli.meter import Meter, Progress
+from cka_cli.nonfinite import find_nonfinite_examples
 from cka_cli.notes import notes_of_channels
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
@@ -91,12 +91,13 @@ def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progr
         return files
     n_before = len(layers[0].rows)
     keep = np.setdiff1d(np.arange(n_before, dtype=np.intp), np.array(sorted(bad), dtype=np.intp))
+    lost = " or the file's fill value" if any(layer.layer.fill_text for layer in layers) else ""
     if not len(keep):
         raise DataError(
-            f"{worst.label}: {most} of {n_before} examples are not finite, and none is finite in every layer; "
+            f"{worst.label}: {most} of {n_before} examples are not finite{lost}, and none is finite in every layer; "
             "mend the file, or leave the layer out with --layers"
         )
-    notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite in at least one")
+    notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite{lost} in at least one")
     return [
         replace(file, layers=tuple(layer.with_rows(np.asarray(layer.rows)[keep]) for layer in file.layers))
         for file in files

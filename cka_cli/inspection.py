@@ -77,8 +77,11 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
         return Inspected(*facts, trouble=str(error).removeprefix(f"{array.label}: "))
     n_features = int(np.prod(array.shape[1:], dtype=object))
     troubles = []
-    if n_nonfinite:
-        troubles.append(f"{n_nonfinite} value{_plural(n_nonfinite)} not finite")
+    n_lost = n_nonfinite - _scan(array.as_saved())[0] if n_nonfinite and array.fill_text else 0
+    if n_nonfinite > n_lost:
+        troubles.append(f"{n_nonfinite - n_lost} value{_plural(n_nonfinite - n_lost)} not finite")
+    if n_lost:
+        troubles.append(f"{n_lost} value{_plural(n_lost)} the file's fill value ({array.fill_text})")
     if n_constant == n_features:
         troubles.append("constant")
     elif n_constant:
@@ -93,7 +96,7 @@ def _plural(count: int) -> str:
 
 
 def _scan(array: Layer) -> tuple[int, int]:
-    """Return how many values are not finite and how many features never change."""
+    """Return how many values are not finite, or lost, and how many features never change."""
     n_nonfinite = 0
     low = high = None
     for _, block in SelectedLayer(array, range(array.shape[0])).blocks():

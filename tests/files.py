@@ -145,6 +145,12 @@ def _make_wrong_arrays(folder):
     write_hdf5(folder / "nan.h5", {"conv1": holes})
     write_hdf5(folder / "inf.h5", {"conv1": np.where(np.arange(12)[:, None] // 2 == 2, -np.inf, values(12, 2))})
     write_hdf5(folder / "all-nan.h5", {"conv1": np.full((12, 2), np.nan)})
+    with h5py.File(folder / "fill.h5", "w") as file:
+        for name, fill in (("conv1", np.float32(-999)), ("conv2", 1j)):
+            file[name] = np.where(np.arange(12)[:, None] == 3, np.float32(-999), values(12, 5))
+            file[name].attrs["_FillValue"] = fill
+        file["packed"] = np.zeros((12, 5), "i2")
+        file["packed"].attrs["scale_factor"] = np.ones(5)
     write_hdf5(folder / "no-features.h5", {"conv1": np.empty((12, 0), "f4")})
     write_hdf5(folder / "complex.h5", {"conv1": values(12, 5) + 1j, "conv2": values(12, 5)})
     write_hdf5(folder / "words.h5", {"conv1": np.array([[b"a", b"b"]] * 12)})

@@ -20,6 +20,7 @@ from cka_cli.activations.filters import missing_filter
 from cka_cli.activations.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
 from cka_cli.activations.library import Library
 from cka_cli.activations.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
+from cka_cli.activations.netcdf import Meaning, meaning_of
 from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.activations.superblock import check_end
@@ -233,16 +234,24 @@ def _dataset_layer(
     why = None if of_class is None else why_no_array(dataset, of_class)
     if name not in refused and (why := why or _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
         refused[name] = why
+    meaning = None if name in refused else _meaning(dataset, dtype)
+    if isinstance(meaning, str):
+        refused[name], meaning = meaning, None
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
+    dtype, also = (dtype, "") if meaning is None else (meaning.dtype, meaning.storage_text)
     rows = _DatasetRows(origin, dataset, library, from_matlab=of_class is not None)
     n_first_axis, n_second_axis = (*(dataset.chunks or ()), 1, 1)[:2]
     if rows.is_turned:
-        shape, storage = matlab_shape(dataset.shape), f"{_storage(dataset)}, {REVERSED}"
+        shape, storage = matlab_shape(dataset.shape), f"{_storage(dataset)}{also}, {REVERSED}"
         n_first_axis, n_second_axis = (*(dataset.chunks or ())[::-1], _VALUES_PER_PAGE, 1)[:2]
-        return Layer(origin.path, name, shape, dtype, storage, rows, n_second_axis, n_first_axis)
-    shape = tuple(dataset.shape or ())
-    return Layer(origin.path, name, shape, dtype, _storage(dataset), rows, n_second_axis, n_first_axis)
+    else:
+        shape, storage = tuple(dataset.shape or ()), _storage(dataset) + also
+    return Layer(origin.path, name, shape, dtype, storage, rows, n_second_axis, n_first_axis, meaning)
+
+
+def _meaning(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> Meaning | str | None:
+    return meaning_of(dataset.attrs, dtype) if h5py.h5a.get_num_attrs(dataset.id) else None
 
 
 class _DatasetRows:

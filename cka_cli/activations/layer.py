@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from cka_cli.activations.netcdf import Meaning
 from cka_cli.activations.origin import ChangedError
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
@@ -15,6 +16,8 @@ from cka_cli.errors import DataError, one_line
 ReadRows = Callable[[int, int, slice], Array]
 EVERYTHING = slice(None)
 _MOST_REASON = 200
+# Of numbers that mean others, so much is read at once.
+_PIECE_BYTES = 1 << 22
 SINGLE_NUMBER = "a single number, not an array of examples"
 
 
@@ -22,10 +25,11 @@ SINGLE_NUMBER = "a single number, not an array of examples"
 class Layer:
     """One named array of a file; nothing of its values is read until `read` is called.
 
-    shape : as saved; the first axis counts examples.
+    shape : as saved; the first axis counts examples. dtype : of the values once read.
     storage : how the values lie on disk, for a person: `contiguous`, `chunks 32x64, gzip`, ...
     n_second_axis : the least of the second axis that can be read without reading, or unpacking, more.
     n_first_axis : the same of rows; fewer cost as much.
+    meaning : what the file says that saved numbers mean; None where they mean themselves.
     """
 
     file: str
@@ -36,6 +40,7 @@ class Layer:
     read_rows: ReadRows
     n_second_axis: int = 1
     n_first_axis: int = 1
+    meaning: Meaning | None = None
 
     @property
     def label(self) -> str:
@@ -47,10 +52,30 @@ class Layer:
         """Bytes of the values once in memory, in the saved dtype."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
+    @property
+    def holds_integers(self) -> bool:
+        """Whether the values are integers, read as floating-point numbers only where some of them may be lost."""
+        meaning = self.meaning
+        return (self.dtype if meaning is None or meaning.packing is not None else meaning.taken).kind in "iu"
+
+    @property
+    def fill_text(self) -> str:
+        """The numbers that stand for lost values, which are read as NaN, with their attributes; empty without any."""
+        return "" if self.meaning is None else self.meaning.lost_text
+
+    def as_saved(self) -> "Layer":
+        """Return the same array with its numbers as they are saved, whatever they mean."""
+        if self.meaning is None:
+            return self
+        return replace(self, dtype=self.meaning.taken, meaning=self.meaning.without_lost())
+
     def read(self, start: int, stop: int, part: slice = EVERYTHING) -> Array:
-        """Return rows start to stop as saved, or a part of their second axis. Raises DataError when the disk fails."""
+        """Return rows start to stop, or a part of their second axis. Raises DataError when the disk fails."""
         try:
-            return self.read_rows(start, stop, part)
+            if self.meaning is None:
+                return self.read_rows(start, stop, part)
+            n_piece = self._n_piece(part)
+            return self.meaning.read(lambda first, last: self.read_rows(first, last, part), start, stop, n_piece)
         except ChangedError as error:
             raise DataError(
                 f"{self.label}: changed while it was read; wait until the run that writes it has ended, and start again"
@@ -59,6 +84,12 @@ class Layer:
             raise DataError(
                 f"{self.label}: cannot be read ({reason(error)}); the file may be damaged: copy or save it again"
             ) from error
+
+    def _n_piece(self, part: slice) -> int:
+        """Return how many rows are read at once of numbers that mean others: whole chunks."""
+        n_second, *inner = (*self.shape[1:], 1)
+        row_bytes = len(range(*part.indices(n_second))) * int(np.prod(inner, dtype=object)) * self.dtype.itemsize
+        return max(1, _PIECE_BYTES // max(1, row_bytes * self.n_first_axis)) * self.n_first_axis
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,8 +60,8 @@ def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> lis
 def vector_values(vector: Layer) -> list[Any]:
     """Return the values of a one-axis array as Python has them, text whether it was saved as bytes or as letters.
 
-    None for NaN, which is not equal to itself.
+    As saved, since they are names rather than numbers. None for NaN, which is not equal to itself.
     """
-    values = vector.read(0, vector.shape[0]).tolist()
+    values = vector.as_saved().read(0, vector.shape[0]).tolist()
     values = [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
     return [value if value == value else None for value in values]

@@ -7,6 +7,7 @@ import numpy as np
 from cka_cli.activations import Layer
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.activations.vectors import find_vector
+from cka_cli.arrays import Array
 from cka_cli.checks.judging import RowNames
 from cka_cli.checks.numbers import Labels
 from cka_cli.errors import DataError, nearest, one_line
@@ -20,7 +21,7 @@ def row_names(file: SelectedFile, ids: str | None) -> RowNames:
     first = file.layers[0]
     saved = np.asarray(first.rows).tolist()
     vector = None if ids is None else _vector(file, ids)
-    named = None if vector is None else [_text(value) for value in vector.read(0, vector.shape[0])[saved].tolist()]
+    named = None if vector is None else [_text(value) for value in _all(vector)[saved].tolist()]
     return RowNames(saved, first.n_positions, named)
 
 
@@ -48,7 +49,7 @@ def read_labels(files: list[SelectedFile], name: str | None, notes: list[str]) -
         raise DataError(
             f"{vector.label}: {vector.shape[0]} labels for {file.n_saved} examples; give one label for each row"
         )
-    values = [_text(value) for value in vector.read(0, vector.shape[0])[np.asarray(first.rows)].tolist()]
+    values = [_text(value) for value in _all(vector)[np.asarray(first.rows)].tolist()]
     names = list(dict.fromkeys(values))
     if not 2 <= len(names) <= len(values) // 3:
         notes.append(
@@ -62,6 +63,10 @@ def read_labels(files: list[SelectedFile], name: str | None, notes: list[str]) -
 
 def _vector(file: SelectedFile, name: str) -> Layer | None:
     return next((vector for vector in file.file.vectors if vector.name == name.strip("/")), None)
+
+
+def _all(vector: Layer) -> Array:
+    return vector.as_saved().read(0, vector.shape[0])
 
 
 def _text(value: Any) -> str:
