@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from cka_cli.activations.npy import files_of_folder
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 from cka_cli.outputs import replace_file
@@ -230,10 +231,7 @@ def _copied(state: Callable[[], State]) -> dict[str, Array]:
 def facts_of_file(path: str) -> dict[str, Any]:
     """Return size, time of last change and a hash of samples of a file, or of each NPY file in a folder."""
     if os.path.isdir(path):
-        members = sorted(
-            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names if name.endswith(".npy")
-        )
-        return {member: facts_of_file(member) for member in members}
+        return {member: facts_of_file(member) for member in files_of_folder(path)}
     status = os.stat(path)
     digest = _sha256()
     with open(path, "rb") as stream:

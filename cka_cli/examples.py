@@ -1,5 +1,6 @@
 """The files of a comparison: the same examples of each, what was left out, and what they are."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cka_cli.activations import Layer, ReadOptions, select_layers
+from cka_cli.activations.npy import files_of_folder
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.activations.vectors import vector_values
 from cka_cli.errors import DataError
@@ -106,11 +108,9 @@ def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progr
 
 def file_facts(file: SelectedFile) -> FileFacts:
     """Return what a report says of a file and of those of its layers that were chosen."""
-    status = Path(file.file.path).stat()
-    size = status.st_size
-    if Path(file.file.path).is_dir():
-        size = sum(entry.stat().st_size for entry in Path(file.file.path).glob("*.npy"))
-    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+    path = Path(file.file.path)
+    size = sum(os.stat(member).st_size for member in (files_of_folder(file.file.path) if path.is_dir() else [path]))
+    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     layers = tuple(
         LayerFacts(layer.name, layer.layer.shape, str(layer.dtype), layer.n_features) for layer in file.layers
     )

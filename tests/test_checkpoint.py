@@ -16,6 +16,7 @@ import pytest
 
 import cka_cli.checkpoint
 import cka_cli.comparison
+import cka_cli.engine
 import cka_cli.tiles
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.comparison import compare
@@ -138,6 +139,65 @@ def test_another_plan_is_not_made_for_a_run_that_goes_on(paths, divided, tmp_pat
     assert bits(compare(*paths, checkpoint=str(file))) == unbroken
 
 
+_MUCH_MEMORY = 6 << 20
+
+
+@pytest.fixture
+def with_far_row(tmp_path, monkeypatch):
+    """Paths of layers whose products of features lose their digits, and the plans of runs over them."""
+    for name in "xy":
+        with np.load(tmp_path / f"{name}.npz") as file:
+            layers = dict(file)
+        layers["l0"][41] *= 1e9
+        np.savez(tmp_path / f"{name}.npz", **layers)
+    plans, make_plan, add_values = [], cka_cli.engine.make_plan, cka_cli.engine._add_gram_values
+    monkeypatch.setattr(
+        cka_cli.engine,
+        "make_plan",
+        lambda job, memory_bytes, *more: replace(
+            make_plan(job, memory_bytes, *more), n_tile_rows=20 if memory_bytes < _MUCH_MEMORY else 30
+        ),
+    )
+    monkeypatch.setattr(
+        cka_cli.engine,
+        "_add_gram_values",
+        lambda task, plan, *more: plans.append(plan) or add_values(task, plan, *more),
+    )
+    return plans
+
+
+@pytest.mark.parametrize("stats", [False, True])
+@pytest.mark.parametrize(
+    ("memory", "memory_then"), [(None, 5 << 20), (5 << 20, None), (5 << 20, 7 << 20), (None, None)]
+)
+def test_a_run_whose_plan_changes_beside_a_far_row_goes_on_by_the_changed_one(
+    paths, with_far_row, tmp_path, memory, memory_then, stats
+):
+    options = {"measures": ["cka-debiased"], "stats": stats}
+    file = str(tmp_path / "run.ckpt")
+    unbroken = bits(compare(*paths, **options, memory_bytes=memory))
+    steps = []
+    compare(*paths, **options, memory_bytes=memory, progress=lambda *step: steps.append(step))
+    n_comparing, n_resumed = sum(stage == "comparing" for stage, _, _ in steps), 0
+    for stop in range(n_comparing // 8, n_comparing, n_comparing // 4):
+        left = [stop]
+
+        def progress(stage, done, total, left=left):
+            left[0] -= stage == "comparing"
+            if left[0] < 0:
+                raise BrokenOffError
+
+        with pytest.raises(BrokenOffError):
+            compare(*paths, **options, memory_bytes=memory, checkpoint=file, progress=progress)
+        if os.path.exists(file):
+            n_resumed += 1
+            found = compare(*paths, **options, memory_bytes=memory_then, checkpoint=file)
+            assert bits(found) == unbroken
+            os.unlink(file)
+    assert n_resumed >= 2
+    assert {(plan.route, plan.n_tile_rows) for plan in with_far_row} == {("gram", 20 if memory else 30)}
+
+
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
@@ -168,6 +228,19 @@ def test_a_checkpoint_of_changed_files_is_refused(paths, tmp_path):
     os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(DataError, match=r"another run \(file .*x\.npz samples: \w+ then, \w+ now\)"):
         compare(*paths, checkpoint=str(file))
+
+
+def test_of_a_folder_the_files_that_are_read_must_be_the_same(paths, tmp_path):
+    (tmp_path / "d" / "block").mkdir(parents=True)
+    for name in ("conv", "block/conv"):
+        np.save(tmp_path / "d" / f"{name}.npy", np.random.default_rng(0).standard_normal((30, 4)))
+    compare(str(tmp_path / "d"), checkpoint=str(tmp_path / "run.ckpt"))
+    (tmp_path / "d" / ".cache").mkdir()
+    np.save(tmp_path / "d" / ".cache" / "conv.npy", np.ones((30, 4)))
+    compare(str(tmp_path / "d"), checkpoint=str(tmp_path / "run.ckpt"))
+    np.save(tmp_path / "d" / "block" / "conv.npy", np.random.default_rng(1).standard_normal((30, 4)))
+    with pytest.raises(DataError, match=r"another run \(file .*block/conv\.npy "):
+        compare(str(tmp_path / "d"), checkpoint=str(tmp_path / "run.ckpt"))
 
 
 def test_a_damaged_checkpoint_is_refused_wherever_it_is_damaged(paths, tmp_path):

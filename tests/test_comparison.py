@@ -5,6 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from cka_cli.activations import open_file
+from cka_cli.activations.npy import files_of_folder
 from cka_cli.comparison import compare, compare_each
 
 MEASURES = ["cka", "cka-debiased", "hsic", "cca-r2", "svcca-rho", "pwcca", "regression-r2", "procrustes"]
@@ -51,3 +53,23 @@ def test_crowded_pairs_of_a_file_with_itself_are_named_once(tmp_path):
     path = str(tmp_path / "a.npz")
     (note,) = compare(path, measures=["cca-r2"]).notes
     assert f"raised for {path}::one and {path}::two: their independent features" in note
+
+
+FOLDERS = {
+    "flat": ["conv1.npy", "conv2.npy"],
+    "nested": ["conv.npy", "block/conv.npy", "block/inner/fc.npy"],
+    "nothing at the top": ["net/1.npy", "net/2.npy"],
+    "beside others": ["conv.npy", "block/conv.npy", "block/notes.txt", ".cache/old.npy", "block/._conv.npy"],
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_the_size_of_a_folder_is_that_of_the_arrays_it_is_read_from(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    for place, name in enumerate(FOLDERS[kind]):
+        (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / "a" / name).open("wb") as stream:
+            np.save(stream, rng.standard_normal((9, 3 + place)))
+    read = [tmp_path / "a" / f"{layer.name}.npy" for layer in open_file(str(tmp_path / "a")).layers]
+    assert files_of_folder(str(tmp_path / "a")) == list(map(str, read))
+    assert compare(str(tmp_path / "a")).files[0].size_bytes == sum(path.stat().st_size for path in read)

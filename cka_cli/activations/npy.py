@@ -53,6 +53,12 @@ def open_folder(path: str) -> ActivationFile:
     return sorted_out.file(path, "folder of NPY", notes)
 
 
+def files_of_folder(path: str) -> list[str]:
+    """Return the NPY files that a folder is made of, each with the folder's path before it."""
+    names = [name for name in _files_of(path) if name.endswith(".npy") and not is_hidden(name)]
+    return [os.path.join(path, name) for name in sorted(names, key=natural_order)]
+
+
 def _files_of(path: str) -> list[str]:
     """Return the files below a folder by their path in it, without what lies in hidden folders."""
     found = []
