@@ -166,9 +166,9 @@ def with_far_row(tmp_path, monkeypatch):
     return plans
 
 
-@pytest.mark.parametrize("stats", [False, True])
 @pytest.mark.parametrize(
-    ("memory", "memory_then"), [(None, 5 << 20), (5 << 20, None), (5 << 20, 7 << 20), (None, None)]
+    ("memory", "memory_then", "stats"),
+    [(None, 5 << 20, False), (5 << 20, None, False), (5 << 20, 7 << 20, True), (None, None, True)],
 )
 def test_a_run_whose_plan_changes_beside_a_far_row_goes_on_by_the_changed_one(
     paths, with_far_row, tmp_path, memory, memory_then, stats
