@@ -109,7 +109,7 @@ def _comparison(
     matrices: list[Matrix], files: list[SelectedFile], outcome: Outcome, said: tuple[list[str], list[str]], task: Task
 ) -> Comparison:
     """Return the result. said : notes and warnings that were made before the values were there."""
-    notes, warnings = said[0] + notes_of(task, outcome), said[1] + warnings_of(outcome)
+    notes, warnings = said[0] + notes_of(task, outcome), said[1] + warnings_of(task, outcome)
     return Comparison(
         tuple(matrices),
         tuple(map(file_facts, files)),

@@ -55,6 +55,7 @@ def explain(
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
     _check_memory(layers, memory_bytes)
     pairs = _pair(layers, memory_bytes, progress)
+    warnings += _warnings_of(pairs)
     facts = tuple(file_facts(replace(file, layers=(layer,))) for file, layer in zip(files, layers, strict=True))
     return Explanation(pairs, sentence_of(pairs), facts, (*warnings, *notes, *_notes_of(pairs)), tuple(warnings))
 
@@ -125,17 +126,28 @@ def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
     return spectrum_of(factors, layer.layer.file, layer.name, far_row), factors.basis
 
 
-def _notes_of(pairs: ComponentPairs) -> list[str]:
-    """Say which components are arbitrary, and when CCA R² means nothing."""
-    notes = []
-    sides = (pairs.x,) if pairs.x.label == pairs.y.label else (pairs.x, pairs.y)
-    for side in sides:
+def _sides(pairs: ComponentPairs) -> tuple[Spectrum, ...]:
+    return (pairs.x,) if pairs.x.label == pairs.y.label else (pairs.x, pairs.y)
+
+
+def _warnings_of(pairs: ComponentPairs) -> list[str]:
+    """Say which first component is but one row that lies far out."""
+    warnings = []
+    for side in _sides(pairs):
         if side.far_ratio > FAR_RATIO:
             rest = "have no digits, so CCA R² is nan" if side.far_ratio > LOST_BESIDE else "may be of the rest"
-            notes.append(
+            warnings.append(
                 f"{side.label}: row {side.far_row} lies {side.far_ratio:.0e} times as far out as most rows (was the "
                 f"example lost?): the first component is that row, and only those behind it {rest}; mend the file"
             )
+    return warnings
+
+
+def _notes_of(pairs: ComponentPairs) -> list[str]:
+    """Say which components are arbitrary, and when CCA R² means nothing."""
+    notes = []
+    sides = _sides(pairs)
+    for side in sides:
         if side.equal:
             runs = ", ".join(f"{first} to {last}" for first, last in side.equal[:_MOST_RUNS])
             runs += f" and {len(side.equal) - _MOST_RUNS} more runs" if len(side.equal) > _MOST_RUNS else ""

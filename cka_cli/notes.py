@@ -40,14 +40,15 @@ def warnings_of_repeats(files: Sequence[SelectedFile], read: ReadOptions) -> lis
     return list(dict.fromkeys(warnings))
 
 
-def warnings_of(outcome: Outcome) -> list[str]:
-    """Say which layers were not compared as they were saved, and which p-values may be too small."""
+def warnings_of(task: Task, outcome: Outcome) -> list[str]:
+    """Say which layers were not compared as saved, what far rows decide or spoil, which p-values may be too small."""
     warnings: list[str] = []
     if outcome.rounded:
         warnings.append(
             f"{_listed(outcome.rounded)}: integers beyond 2**53, of which float64 drops the last digits; take an "
             "offset off before saving"
         )
+    _add_warnings_of_far_rows(task, outcome, warnings)
     heavy = [label for labels in outcome.heavy.values() for label in labels]
     if heavy:
         warnings.append(
@@ -76,7 +77,6 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
     if outcome.constant:
         same = "the same once rounded" if set(outcome.constant) & set(outcome.rounded) else "the same"
         notes.append(f"{_listed(outcome.constant)}: constant (every example is {same}), so its values are nan")
-    _add_notes_of_far_rows(task, outcome, notes)
     for kernel, labels in outcome.without_width.items():
         if labels:
             notes.append(
@@ -115,7 +115,7 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
     return notes
 
 
-def _add_notes_of_far_rows(task: Task, outcome: Outcome, notes: list[str]) -> None:
+def _add_warnings_of_far_rows(task: Task, outcome: Outcome, warnings: list[str]) -> None:
     """Say which rows lie far out, where they decide values or take the digits of the others."""
     if not outcome.far:
         return
@@ -128,7 +128,7 @@ def _add_notes_of_far_rows(task: Task, outcome: Outcome, notes: list[str]) -> No
     weighing = [str(kernel) for kernel in task.kernels if task.gram_measures and KERNELS[kernel.name].weighs_far_rows]
     weighing += [spec.name for spec in task.pair_measures]
     if weighing:
-        notes.append(
+        warnings.append(
             f"{far}: was the example lost? {', '.join(weighing)} may be of such rows alone; mend the file, or use "
             "-k rbf or -k cosine"
         )
@@ -136,17 +136,17 @@ def _add_notes_of_far_rows(task: Task, outcome: Outcome, notes: list[str]) -> No
     alike = [spec.name for spec in task.pair_measures if MEASURES[spec.name].counts_components_alike]
     if alike and farthest > _FAR_FOR_COMPONENTS:
         what = "are nan" if farthest > LOST_BESIDE else f"are good to about {farthest * 1e-17:.0e} only"
-        notes.append(f"{far}: the components of the rest have lost digits, so {', '.join(alike)} {what}")
+        warnings.append(f"{far}: the components of the rest have lost digits, so {', '.join(alike)} {what}")
     for kernel, labels in outcome.doubtful.items():
         if labels:
-            notes.append(
+            warnings.append(
                 f"{_listed(labels)}: rows lie so far from each other that {kernel} has lost digits of its values; "
                 "compare without those far out"
             )
     lost = [kernel for (spec, kernel), errors in outcome.std_errors.items()
             if np.any(np.isnan(errors) & ~np.isnan(outcome.values[spec, kernel]))]  # fmt: skip
     if lost:
-        notes.append(f"{far}: without it what is left has lost its digits, so std_error is empty")
+        warnings.append(f"{far}: without it what is left has lost its digits, so std_error is empty")
 
 
 def _add_note_of_batches(task: Task, notes: list[str]) -> None:

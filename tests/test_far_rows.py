@@ -7,6 +7,7 @@ from cka_cli import diagnose, explain
 from cka_cli.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, sample_rows
 from cka_cli.floating_point import ignored_flags
 from tests import oracle, precise
+from tests.cli.command import run_here
 from tests.files import values as noise
 from tests.files import write_hdf5
 
@@ -228,6 +229,40 @@ def test_a_row_of_0_and_one_of_minus_0_are_one_row(tmp_path):
     values[3], values[9] = 0.0, -0.0
     (layer,) = diagnose(write_hdf5(tmp_path / "a.h5", {"x": values})).layers
     assert layer.doubled == ((9, 3),)
+
+
+QUIET = {
+    "linear": (["compare"], 1e6, "linear may be of such rows alone"),
+    "components": (["compare", "-m", "cca-r2"], 1e9, "the components of the rest have lost digits, so cca-r2 "),
+    "beyond all digits": (["compare", "-m", "pwcca"], 1e20, "have lost digits, so pwcca are nan"),
+    "statistics": (["compare", "--stats", "-m", "cka-debiased"], 1e9, "has lost its digits, so std_error is empty"),
+    "explain": (["explain"], 1e6, "the first component is that row"),
+    "match": (["match"], 1e6, "linear may be of such rows alone"),
+    "heatmap": (["heatmap", "-o", "a.png"], 1e6, "linear may be of such rows alone"),
+}
+
+
+@pytest.mark.parametrize("kind", QUIET)
+def test_what_is_said_of_far_rows_is_said_by_quiet_too(tmp_path, monkeypatch, capsysbinary, kind):
+    monkeypatch.chdir(tmp_path)
+    command, fill, said = QUIET[kind]
+    x, y = filled([7], fill)
+    write_hdf5("x.h5", {"one": x, "two": x[:, :5]})
+    write_hdf5("y.h5", {"one": y, "two": y[:, :5]})
+    layer = "::one" if command == ["explain"] else ""
+    ended = run_here([*command, f"x.h5{layer}", f"y.h5{layer}", "-q"], capsysbinary)
+    assert ended.status == 0
+    assert any(said in line for line in ended.err.splitlines())
+    tame = run_here([*command, f"y.h5{layer}", f"y.h5{layer}", "-q", *["-f"] * (command[0] == "heatmap")], capsysbinary)
+    assert (tame.status, tame.err) == (0, "")
+
+
+def test_digits_that_a_kernel_lost_are_told_of_by_quiet_too(compare_layers):
+    x, y = two_layers()
+    x[:40] += 1e8
+    comparison = compare_layers({"x": x}, {"y": y}, kernels=["sigmoid"])
+    assert any("rows lie so far from each other that sigmoid" in warning for warning in comparison.warnings)
+    assert set(comparison.warnings) <= set(comparison.notes)
 
 
 # --- finding them
