@@ -130,6 +130,20 @@ def test_other_commands_refuse_them_too(tmp_path, command):
         command(f"{path}::a", f"{path}::b")
 
 
+OWN = {"f4": 9.969209968386869e36, "f8": 9.969209968386869e36, "i2": -32767, "i4": -2147483647, "u2": 65535}
+
+
+@pytest.mark.parametrize("dtype", OWN)
+def test_rows_that_nobody_wrote_to_a_variable_of_netcdf(tmp_path, dtype):
+    array = np.abs(100 * values(40, 6)).astype(dtype)
+    for name, fill in (("own", OWN[dtype]), ("another", 5)):
+        with h5py.File(tmp_path / f"{name}.nc", "w") as file:
+            file.create_dataset("a", (40, 6), dtype, chunks=(20, 6), fillvalue=fill)[:33] = array[:33]
+    with pytest.raises(DataError, match=r"a: 42 values are lost .*_FillValue .*7 rows, the first is row 33\)"):
+        compare(str(tmp_path / "own.nc"))
+    assert open_file(str(tmp_path / "another.nc")).layers[0].meaning is None
+
+
 SILENT = {
     "NaN": {"_FillValue": np.float32(np.nan)},
     "none of the values": {"_FillValue": np.float32(1e20)},

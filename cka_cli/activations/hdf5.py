@@ -20,7 +20,7 @@ from cka_cli.activations.filters import missing_filter
 from cka_cli.activations.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
 from cka_cli.activations.library import Library
 from cka_cli.activations.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
-from cka_cli.activations.netcdf import Meaning, meaning_of
+from cka_cli.activations.netcdf import Meaning, is_own_fill, meaning_of
 from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.activations.superblock import check_end
@@ -251,7 +251,14 @@ def _dataset_layer(
 
 
 def _meaning(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> Meaning | str | None:
-    return meaning_of(dataset.attrs, dtype) if h5py.h5a.get_num_attrs(dataset.id) else None
+    """Return what numbers mean, where attributes or what fills the dataset say that they do not mean themselves."""
+    if dtype.kind not in "iuf":
+        return None
+    properties, fill = dataset.id.get_create_plist(), None
+    if properties.fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED and is_own_fill(dtype, dataset.fillvalue):
+        fill = dataset.fillvalue
+    has_more = fill is not None or h5py.h5a.get_num_attrs(dataset.id) > 0
+    return meaning_of(dataset.attrs, dtype, fill) if has_more else None
 
 
 class _DatasetRows:

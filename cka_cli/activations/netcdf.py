@@ -15,6 +15,11 @@ import numpy as np
 from cka_cli.arrays import Array, Booleans
 
 FILL, MISSING, SCALE, OFFSET, UNSIGNED = "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"
+# What netCDF fills a variable with that has no `_FillValue`, by dtype: where nobody has written.
+_OWN_FILLS = {
+    "i2": -32767, "u2": 65535, "i4": -2147483647, "u4": 4294967295, "i8": -9223372036854775806,
+    "u8": 18446744073709551614, "f4": np.float32(9.969209968386869e36), "f8": 9.969209968386869e36,
+}  # fmt: skip
 _MOST_LOST = 64
 _MOST_SHOWN = 4
 
@@ -92,14 +97,24 @@ class Meaning:
         return found
 
 
-def meaning_of(attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> Meaning | str | None:
+def is_own_fill(dtype: np.dtype[Any], fill: Any) -> bool:
+    """Whether a dataset that nobody has written to holds what netCDF fills it with."""
+    return dtype.str[1:] in _OWN_FILLS and bool(fill == _OWN_FILLS[dtype.str[1:]])
+
+
+def meaning_of(attributes: Mapping[str, Any], dtype: np.dtype[Any], fill: Any = None) -> Meaning | str | None:
     """Return what the numbers of a dataset mean by its attributes, None where they mean themselves.
 
+    fill : what a dataset of netCDF is filled with where nobody has written, if that is netCDF's own.
     A text says why nobody can tell.
     """
-    if dtype.kind not in "iuf" or not any(name in attributes for name in (FILL, MISSING, SCALE, OFFSET, UNSIGNED)):
+    if dtype.kind not in "iuf" or (
+        fill is None and not any(name in attributes for name in (FILL, MISSING, SCALE, OFFSET, UNSIGNED))
+    ):
         return None
     found = {name: np.atleast_1d(attributes[name]).ravel() for name in (FILL, MISSING) if name in attributes}
+    if fill is not None:
+        found.setdefault(FILL, np.atleast_1d(fill))
     taken = _signed(dtype, attributes.get(UNSIGNED))
     lost: dict[Any, str] = {}
     for name, values in found.items():
