@@ -17,7 +17,7 @@ import numpy as np
 
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.far_rows import NO_FAR_ROWS, FarRows, Landmark, amid, distances_between, sample_rows
+from cka_cli.far_rows import NO_FAR_ROWS, FarRows, Landmark, amid, distances_between, rows_in_the_middle
 from cka_cli.meter import Count
 from cka_cli.nonfinite import nonfinite_error
 
@@ -112,6 +112,27 @@ class CentredLayer:
 
 
 @dataclass(frozen=True, eq=False)
+class ScaledLayer(CentredLayer):
+    """A `Source` in memory whose values are as saved but for the scale: (n_examples, n_features), saved × scale.
+
+    For kernels of rows as they were saved: a short row has lost digits once a mean was taken off and put back.
+    """
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once, centred."""
+        for features, values in self.saved_slices(rows):
+            yield features, values - self.mean
+
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once, centred."""
+        return self.slices(rows)  # type: ignore[arg-type] # places index an array as a slice does
+
+    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once, not centred."""
+        yield slice(0, self.n_features), self.values[rows]
+
+
+@dataclass(frozen=True, eq=False)
 class StreamedLayer:
     """A `Source` that reads from disk what it is asked for, `n_slice` features at a time.
 
@@ -145,12 +166,24 @@ class StreamedLayer:
     def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
         """Give the features of some rows, `n_slice` of them at a time, centred and scaled."""
         for features in self._feature_slices():
-            yield features, self._centred(self.layer.read(rows.start, rows.stop, features), features)
+            yield features, self._centred(self._saved(rows, features), features)
 
     def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
         """Give the features of rows that do not follow each other, `n_slice` of them at a time."""
         for features in self._feature_slices():
-            yield features, self._centred(self.layer.read_rows_at(rows, features), features)
+            yield features, self._centred(self._saved(rows, features), features)
+
+    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
+        """Give the features of some rows, `n_slice` of them at a time, scaled and not centred."""
+        for features in self._feature_slices():
+            values = self._saved(rows, features).astype(np.float64)
+            _rescale(values, self.scale)
+            yield features, values
+
+    def _saved(self, rows: slice | Indices, features: slice) -> Array:
+        if isinstance(rows, slice):
+            return self.layer.read(rows.start, rows.stop, features)
+        return self.layer.read_rows_at(rows, features)
 
     def _feature_slices(self) -> Iterator[slice]:
         for start in range(0, self.n_features, self.n_slice):
@@ -192,19 +225,22 @@ def _rescale(values: Array, scale: float) -> None:
         values *= values.dtype.type(scale)
 
 
-def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> CentredLayer:
+def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], count: Count, *, keep_saved: bool = False) -> CentredLayer:
     """Return a layer's values, read once.
 
-    count : called with the bytes of each block read.
+    count : called with the bytes of each block read. keep_saved : whether a `ScaledLayer` is wanted.
     Raises DataError with the count and the first row when values are not finite, or when the disk fails.
     """
     values = _values(layer, _working(layer, dtype), count)
-    ends = float(values.max()), float(values.min())
-    if not all(map(math.isfinite, ends)):
+    low, high = values.min(axis=1), values.max(axis=1)
+    lowest, highest = float(low.min()), float(high.max())
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise nonfinite_error(layer)
-    largest = max(abs(ends[0]), abs(ends[1]))
     is_constant = bool((values[0] == values[-1]).all() and (values == values[0]).all())
-    far, of_others = (NO_FAR_ROWS, largest) if is_constant else _far_rows_in_memory(values, largest)
+    far = NO_FAR_ROWS if is_constant else _far_rows_in_memory(values, low, high)
+    of_others = max(-lowest, highest)
+    if len(far.places):
+        of_others = max(float(np.abs(block).max(initial=0)) for block in _blocks_of_others(values, far))
     scale = _scale_beside(far, of_others, dtype)
     _rescale(values, scale)  # before any sum, which could overflow
     mean = np.zeros(layer.n_features)
@@ -218,20 +254,20 @@ def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> Ce
     if len(far.places):
         total += values[far.places].sum(axis=0, dtype=np.float64)
         far = replace(far, shift=total / len(values) - mean)
+    if keep_saved:
+        return ScaledLayer(layer.label, values.astype(dtype, copy=False), mean, scale, is_constant=False, far=far)
     return CentredLayer(layer.label, _centre(values, mean, 1.0, dtype), mean, scale, is_constant=False, far=far)
 
 
-def _far_rows_in_memory(values: Array, largest: float) -> tuple[FarRows, float]:
-    """Return which rows lie far out, and the largest magnitude of the others."""
-    sample = values[sample_rows(len(values))]
+def _far_rows_in_memory(values: Array, low: Array, high: Array) -> FarRows:
+    """Return which rows lie far out. low, high : the least and the largest value of each row."""
+    lowest, highest = float(low.min()), float(high.max())
+    sample = values[rows_in_the_middle(np.maximum(-low.astype(np.float64), high))]
     place, typical = amid(distances_between([sample]))
     landmark = Landmark(sample[place].astype(np.float64), typical)
-    if landmark.holds_all(largest):
-        return NO_FAR_ROWS, largest
-    far = landmark.far_rows(landmark.distances(values), largest)
-    if not len(far.places):
-        return NO_FAR_ROWS, largest
-    return far, max(float(np.abs(block).max(initial=0)) for block in _blocks_of_others(values, far))
+    if landmark.holds_all(lowest, highest):
+        return NO_FAR_ROWS
+    return landmark.far_rows(landmark.distances(values), max(-lowest, highest))
 
 
 def _blocks_of_others(values: Array, far: FarRows) -> Iterator[Array]:
@@ -263,33 +299,33 @@ def survey(
 ) -> StreamedLayer:
     """Return a layer ready to be read in pieces: its mean and scale, worked out in one pass over the file.
 
-    In two where some rows lie far out. with_norms : whether the norms of the rows are wanted, too.
+    In one more where a row may lie far out, and in a third where one does.
+    with_norms : whether the norms of the rows are wanted, too.
     Raises as `load_centred` does.
     """
-    landmark = _landmark_on_disk(layer)
-    mean, distances = np.zeros(layer.n_features), np.zeros(layer.n_examples)
+    mean, largest = np.zeros(layer.n_features), np.zeros(layer.n_examples)
     norms = np.zeros(layer.n_examples) if with_norms else None
     first: Array | None = None
-    is_constant, largest = True, 0.0
+    is_constant, lowest, highest = True, math.inf, -math.inf
     for where, block in layer.blocks(1 << 24):
         first = block[0].copy() if first is None else first
         is_constant = is_constant and bool((block == first).all())
-        ends = float(block.max()), float(block.min())
-        if not all(map(math.isfinite, ends)):
+        low, high = block.min(axis=1).astype(np.float64), block.max(axis=1).astype(np.float64)
+        lowest, highest = min(lowest, float(low.min())), max(highest, float(high.max()))
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise nonfinite_error(layer)
-        largest = max(largest, abs(ends[0]), abs(ends[1]))
-        if not landmark.holds_all(max(abs(ends[0]), abs(ends[1]))):
-            distances[where] = landmark.distances(block)
+        largest[where] = np.maximum(-low, high)
         if norms is not None:
             norms[where] = row_norms(block)
         # Weights first where a sum could overflow.
-        weighted = block / layer.n_examples if largest > _NEAR_OVERFLOW else block
+        is_near_overflow = max(-lowest, highest) > _NEAR_OVERFLOW
+        weighted = block / layer.n_examples if is_near_overflow else block
         total = np.add.reduce(weighted, axis=0, dtype=np.float64)
-        mean += total if largest > _NEAR_OVERFLOW else total / layer.n_examples
+        mean += total if is_near_overflow else total / layer.n_examples
         count(block.nbytes)
     assert first is not None
-    far = NO_FAR_ROWS if is_constant else landmark.far_rows(distances, largest)
-    of_all, of_others = mean, largest
+    far = NO_FAR_ROWS if is_constant else _far_rows_on_disk(layer, largest, lowest, highest)
+    of_all, of_others = mean, max(-lowest, highest)
     if len(far.places):
         mean, of_others = _mean_of_others(layer, far)
     scale = _scale_beside(far, of_others, dtype)
@@ -316,14 +352,20 @@ def row_norms(values: Array) -> Float64:
     return norms
 
 
-def _landmark_on_disk(layer: SelectedLayer) -> Landmark:
-    """Return the landmark of a layer that is not held, from a few of its rows, read a slice of features at a time."""
-    rows, n_features = sample_rows(layer.n_examples), layer.n_features
+def _far_rows_on_disk(layer: SelectedLayer, largest: Float64, lowest: float, highest: float) -> FarRows:
+    """Return which rows of a layer that is not held lie far out; reads it once more where that is not plain."""
+    rows, n_features = rows_in_the_middle(largest), layer.n_features
     n_slice = max(1, _SAMPLE_BYTES // (8 * len(rows) * layer.n_step)) * layer.n_step
     slices = [slice(start, min(start + n_slice, n_features)) for start in range(0, n_features, n_slice)]
     place, typical = amid(distances_between(layer.read_rows_at(rows, features) for features in slices))
     row = layer.read_rows_at(rows[place : place + 1], slice(0, n_features))[0]
-    return Landmark(row.astype(np.float64), typical)
+    landmark = Landmark(row.astype(np.float64), typical)
+    if landmark.holds_all(lowest, highest):
+        return NO_FAR_ROWS
+    distances = np.empty(layer.n_examples)
+    for where, block in layer.blocks(1 << 24):
+        distances[where] = landmark.distances(block)
+    return landmark.far_rows(distances, max(-lowest, highest))
 
 
 def _mean_of_others(layer: SelectedLayer, far: FarRows) -> tuple[Float64, float]:
@@ -340,7 +382,7 @@ def _mean_of_others(layer: SelectedLayer, far: FarRows) -> tuple[Float64, float]
 
 def _scale_beside(far: FarRows, of_others: float, dtype: np.dtype[Any]) -> float:
     """Return the power of two for the rows that do not lie far out, as far as those that do stay in range."""
-    scale = _scale(of_others)
+    scale = _scale(of_others or far.typical)
     if not len(far.places):
         return scale
     most = _MOST_EXPONENT[dtype]

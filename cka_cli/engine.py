@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 # Of values below 2**53, up to which float64 holds every integer.
 _SCALE_OF_EXACT_INTEGERS = 2.0**-53
-# How far out a row lies, in typical distances, for products of features to lose digits to it.
-_FAR_FOR_FEATURES = 1e4
 # About what two cores do in five minutes.
 _MOST_MULTIPLICATIONS = 10**13
 _PAIRS = "pairs"  # a stage of a checkpoint
@@ -85,8 +83,7 @@ def _plan_beside_far_rows(task: Task, plan: Plan, sources: Sequence[Source]) -> 
     They hold the diagonal, in which a row that lies far out outweighs all else by the square of how far. Gram matrices
     leave it out from the start; they are the other way unless there are too many examples for them.
     """
-    ratio = max(source.far.ratio for source in sources)
-    if plan.route != "features" or ratio < _FAR_FOR_FEATURES or not task.has_unbiased:
+    if plan.route != "features" or not task.has_unbiased or not any(len(source.far.places) for source in sources):
         return None
     try:
         other = make_plan(task.job(has_far_rows=True), plan.memory_bytes, plan.n_threads)
@@ -119,7 +116,7 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
         layer = task.layers[place]
         if not task.pair_measures:
             if plan.in_memory:
-                return load_centred(layer, task.dtype, share.add), None
+                return load_centred(layer, task.dtype, share.add, keep_saved=task.needs_unit_rows), None
             n_slice = plan.n_slices[place]
             return survey(layer, task.dtype, n_slice, share.add, with_norms=task.needs_unit_rows), None
         count = parts_of(layer.layer.n_bytes, share.add)
@@ -127,7 +124,7 @@ def _open_sources(task: Task, plan: Plan, progress: Progress) -> tuple[list[Sour
             n_slice = plan.n_slices[place]
             streamed = survey(layer, task.dtype, n_slice, uncounted, with_norms=task.needs_unit_rows)
             return streamed, _streamed_factors(task, streamed, count)
-        centred = load_centred(layer, np.dtype(np.float64), uncounted)
+        centred = load_centred(layer, np.dtype(np.float64), uncounted, keep_saved=task.needs_unit_rows)
         factors = factorise_layer(centred, with_columns=task.needs_columns, count=count)
         if task.gram_measures:
             return centred.as_dtype(task.dtype), factors
@@ -206,7 +203,7 @@ def _is_doubtful(task: Task, plan: Plan, kernel: Spec, layer: GramLayer) -> bool
     """Whether values of a kernel have lost digits to rows that lie far out from others."""
     far = layer.source.far
     if plan.route == "features":
-        return task.has_unbiased and far.ratio > _FAR_FOR_FEATURES
+        return task.has_unbiased and len(far.places) > 0
     return len(far.places) > 0 and loses_origin(layer.terms, kernel)
 
 
@@ -219,7 +216,10 @@ def _gram_sums(
     checkpoint: Checkpoint,
 ) -> list[_OfKernel]:
     needs = frozenset(KERNELS[spec.name].needs for spec in task.kernels)
-    layers = list(in_order(lambda source: prepare(source, needs), sources, plan.n_threads))
+    gamma = max(
+        (float(spec.get("gamma") or 0) for spec in task.kernels if KERNELS[spec.name].needs == "distances"), default=0.0
+    )
+    layers = list(in_order(lambda source: prepare(source, needs, gamma), sources, plan.n_threads))
     if plan.route == "features":
         sums = feature_sums(sources, task.x, task.y, plan.n_tile_rows, plan.n_threads, report, checkpoint, folds)
         return [_OfKernel(spec, sums, gram_scales(layers, spec), layers) for spec in task.kernels]

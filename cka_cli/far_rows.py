@@ -1,8 +1,9 @@
 """Rows that lie far out: an example that was lost and filled with 1e20, or one that ran away.
 
 A mean over all rows would go out to them, and every other row would lose its digits to the way back. So they are found
-before anything is summed: by their distance, in the feature where it is largest, from a landmark that a few rows cannot
-move: the one of nine rows spread over the layer that lies amid the others.
+before the mean is taken: by their distance, in the feature where it is largest, from a landmark. That is a row amid the
+others, whichever they are and wherever the far ones stand: of the rows in the middle when all are ordered by their
+largest value, the one from which the others of these are least far.
 """
 
 import math
@@ -26,12 +27,14 @@ _CHUNK_BYTES = 1 << 20
 class FarRows:
     """Which rows lie far out.
 
-    places : ascending. ratio : how far the farthest lies out, in typical distances; 0 when there are none.
+    places : ascending. typical : how far rows commonly lie from the landmark; of those that differ from it at all where
+    most rows equal it. ratio : how far the farthest lies out, in typical distances; 0 when there are none.
     farthest : its place. largest : the largest magnitude in the layer, where there are some.
     shift : from the mean of the others to that of all rows, scaled, shape (n_features,); empty when there are none.
     """
 
     places: Indices
+    typical: float = 0.0
     ratio: float = 0.0
     farthest: int = 0
     largest: float = 0.0
@@ -54,15 +57,17 @@ NO_FAR_ROWS = FarRows(np.empty(0, np.intp))
 class Landmark:
     """A row amid the others, and how far the others lie from it.
 
-    row : shape (n_features,). typical : the median distance from it of the rows sampled; 0 when half of them equal it.
+    row : shape (n_features,). typical : the median distance from it of the rows in the middle; 0 when it is one of many
+    equal rows.
     """
 
     row: Float64
     typical: float
 
-    def holds_all(self, largest: float) -> bool:
-        """Whether no row of values up to `largest`, in magnitude, can lie far out."""
-        return largest + float(np.abs(self.row).max(initial=0)) <= _FAR * self.typical
+    def holds_all(self, lowest: float, highest: float) -> bool:
+        """Whether no row of values from `lowest` to `highest` can lie far out."""
+        low, high = float(self.row.min()), float(self.row.max())
+        return max(highest - low, high - lowest) <= _FAR * self.typical
 
     def distances(self, values: Array) -> Float64:
         """Return how far rows lie from the landmark, in the feature where that is most, shape (n_rows,)."""
@@ -75,21 +80,28 @@ class Landmark:
         return result
 
     def far_rows(self, distances: Float64, largest: float) -> FarRows:
-        """Return the rows that lie far out. distances : of all rows; 0 may stand for one that is known to be near.
+        """Return the rows that lie far out; where the landmark is one of many equal rows, all that differ from it.
 
-        largest : the largest magnitude of all values.
+        distances : of all rows. largest : the largest magnitude of all values.
         """
-        typical = self.typical or _typical(distances)
-        places = np.flatnonzero(distances > _FAR * typical) if typical > 0 else NO_FAR_ROWS.places
+        places = np.flatnonzero(distances > _FAR * self.typical)
         if not len(places):
             return NO_FAR_ROWS
+        typical = self.typical or _lower_median(distances[places])
         farthest = int(np.argmax(distances))
-        return FarRows(places, float(distances[farthest] / typical), farthest, largest)
+        return FarRows(places, typical, float(distances[farthest] / typical), farthest, largest)
 
 
-def sample_rows(n_examples: int) -> Indices:
-    """Return the rows that a landmark is chosen from, ascending."""
-    return np.unique(np.linspace(0, n_examples - 1, _N_SAMPLE_ROWS).astype(np.intp))
+def rows_in_the_middle(largest: Float64) -> Indices:
+    """Return a few rows of which fewer than half lie far out, if of all rows fewer do; ascending.
+
+    largest : shape (n_examples,), the largest magnitude in each row.
+    """
+    n = len(largest)
+    if n <= _N_SAMPLE_ROWS:
+        return np.arange(n)
+    ranks = np.linspace(0.3 * (n - 1), 0.7 * (n - 1), _N_SAMPLE_ROWS).astype(np.intp)
+    return np.sort(np.argsort(largest, kind="stable")[ranks])
 
 
 def distances_between(slices: Iterable[Array]) -> Float64:
@@ -111,10 +123,6 @@ def amid(distances: Float64) -> tuple[int, float]:
     typical = [_lower_median(np.delete(row, place)) for place, row in enumerate(distances)]
     place = int(np.argmin(typical))
     return place, typical[place]
-
-
-def _typical(distances: Float64) -> float:
-    return _lower_median(distances[distances > 0])
 
 
 def _lower_median(values: Float64) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cka_cli import kernels
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.centred import CentredLayer, Source
+from cka_cli.centred import CentredLayer, ScaledLayer, Source, StreamedLayer
 from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.meter import Count, uncounted
 from cka_cli.names import Spec
@@ -23,9 +23,12 @@ _ROWS_AT_ONCE = 512
 _N_SAMPLE_ROWS = 512
 _N_L1_ROWS = 64
 _CHUNK_VALUES = 1 << 17
-# Squared norms, in mean squared distances, above which the distance of two rows may be lost to rounding; and the share
-# of their squared norms below which it is worked out anew, from differences.
+# Squared norms, in mean squared distances, above which the distance of two rows that lie far out may be lost to
+# rounding; and the share of their squared norms below which it is worked out anew, from differences.
 _FAR_SQUARE, _LOST = 512.0, 0.01
+# By how much rounding may move the exponent of a kernel whose width is given, where rows lie in groups far apart.
+_EXPONENT_ROUNDING = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
+_N_TERM_ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +52,24 @@ class GramLayer:
         return self.unit
 
 
-def prepare(source: Source, needs: frozenset[str]) -> GramLayer:
+def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -> GramLayer:
     """Return a layer with its terms; the median distance is found later, by `with_medians`.
 
     needs : what the kernels are functions of; those of distances take off their value at a typical one, and products
         alone need no terms of rows. Where rows of length 1 are all that is needed, values in memory become these.
+    largest_gamma : of the kernels of distances whose width is given; 0 without one.
     """
     mean_square, shrink = float(source.mean @ source.mean), source.far.shrink(source.scale)
     terms = LayerTerms(source.n_features, source.scale, mean_square, 0.0, shrink=shrink)
     if "l1" in needs:
         terms = replace(terms, typical_l1=_sampled_l1(source))
+    terms = replace(terms, largest_rate=kernels.descaled(largest_gamma, source.scale))
     unit = None
     if "unit" in needs and not source.is_constant:
+        assert isinstance(source, ScaledLayer | StreamedLayer)
         unit, spread = unit_rows(source, in_place=needs == {"unit"})
         terms = replace(terms, unit_spread=spread)
+        source = source if isinstance(unit, UnitRows) else unit
     if needs <= {"products", "unit"}:
         return GramLayer(source, terms, NO_TERMS, unit)
     if isinstance(source, CentredLayer):
@@ -83,10 +90,16 @@ def prepare(source: Source, needs: frozenset[str]) -> GramLayer:
 
 def row_terms_of(source: Source, rows: slice) -> RowTerms:
     """Return the terms of some rows of a layer."""
-    terms = _RowTermSums(rows.stop - rows.start)
-    for features, values in source.slices(rows):
-        terms.add(values, source.mean[features])
-    return terms.result()
+    parts = []
+    for start in range(rows.start, rows.stop, _N_TERM_ROWS):
+        block = slice(start, min(start + _N_TERM_ROWS, rows.stop))
+        terms = _RowTermSums(block.stop - block.start)
+        for features, values in source.slices(block):
+            terms.add(values, source.mean[features])
+        parts.append(terms.result())
+    return RowTerms(
+        np.concatenate([part.squared_norms for part in parts]), np.concatenate([part.mean_products for part in parts])
+    )
 
 
 class _RowTermSums:
@@ -124,12 +137,16 @@ def tile_inputs(
     source = layer.source
     row_sums, column_sums = _RowTermSums(rows.stop - rows.start), _RowTermSums(columns.stop - columns.start)
     products = unit = l1 = None
-    for features, row_values, column_values in _paired_slices(source, rows, columns):
+    unit_of = layer.unit if isinstance(layer.unit, UnitRows) and "unit" in needs else None
+    for features, row_values, column_values in _paired_slices(source, rows, columns, as_saved=bool(unit_of)):
+        if "unit" in needs and not source.is_constant:
+            sides = row_values, column_values
+            if unit_of is not None:
+                sides = unit_of.brought(row_values, features, rows), unit_of.brought(column_values, features, columns)
+                row_values, column_values = _centred(source, features, row_values, column_values)
+            unit = _add_product(unit, *sides, out if needs == {"unit"} else None)
         if needs & {"products", "saved", "distances"}:
             products = _add_product(products, row_values, column_values, out)
-        if "unit" in needs:
-            sides = _brought_to_unit(layer, row_values, column_values, features, tile)
-            unit = _add_product(unit, *sides, out if needs == {"unit"} else None)
         if "l1" in needs:
             part = kernels.l1_distances(row_values, column_values)
             l1 = part if l1 is None else np.add(l1, part, out=l1)
@@ -156,14 +173,9 @@ def tile_inputs(
     return inputs, row_terms, column_terms
 
 
-def _brought_to_unit(
-    layer: GramLayer, row_values: Array, column_values: Array, features: slice, tile: Tile
-) -> tuple[Array, Array]:
-    """Return a slice of the features of rows and of columns, the rows brought to length 1."""
-    if not isinstance(layer.unit, UnitRows):
-        return row_values, column_values
-    rows = layer.unit.brought(row_values, features, tile[0])
-    return rows, rows if column_values is row_values else layer.unit.brought(column_values, features, tile[1])
+def _centred(source: Source, features: slice, rows: Array, columns: Array) -> tuple[Array, Array]:
+    centred = rows - source.mean[features]
+    return centred, centred if columns is rows else columns - source.mean[features]
 
 
 def _distances(
@@ -174,10 +186,8 @@ def _distances(
     Of two rows that both lie far out, and near each other, products keep nothing of the distance: there it is worked
     out from their difference.
     """
-    if not len(layer.source.far.places):
-        return kernels.squared_distances(products, row_terms, column_terms)
     distances = kernels.squared_distances(products, row_terms, column_terms)
-    limit = _FAR_SQUARE * layer.terms.mean_distance
+    limit = _far_square(layer)
     is_far_row, is_far_column = row_terms.squared_norms > limit, column_terms.squared_norms > limit
     far_rows, far_columns = np.flatnonzero(is_far_row), np.flatnonzero(is_far_column)
     if not (len(far_rows) and len(far_columns)):
@@ -190,6 +200,17 @@ def _distances(
         anew += _of_pairs(_squared_difference, row_values, column_values, far_rows[of_rows], far_columns[of_columns])
     distances[far_rows[of_rows], far_columns[of_columns]] = anew
     return distances
+
+
+def _far_square(layer: GramLayer) -> float:
+    """Return the squared norm above which the distance of two rows near each other is lost to rounding."""
+    terms, limit = layer.terms, np.inf
+    if len(layer.source.far.places):
+        limit = _FAR_SQUARE * terms.mean_distance
+    if terms.largest_rate > 0:
+        dtype = layer.source.dtype
+        limit = min(limit, _EXPONENT_ROUNDING[dtype] / float(np.finfo(dtype).eps) / terms.largest_rate)
+    return limit
 
 
 def _within_range(layer: GramLayer, products: Array, rows: Rows, columns: Rows) -> Array:
@@ -224,13 +245,26 @@ def _of_pairs(
     return sums
 
 
-def _paired_slices(source: Source, rows: Rows, columns: Rows) -> Iterator[tuple[slice, Array, Array]]:
-    if isinstance(rows, slice) and isinstance(columns, slice) and rows != columns:
-        for (features, values), (_, others) in zip(source.slices(rows), source.slices(columns), strict=True):
-            yield features, values, others
+def _paired_slices(
+    source: Source, rows: Rows, columns: Rows, *, as_saved: bool = False
+) -> Iterator[tuple[slice, Array, Array]]:
+    """Give slices of the features of some rows and some columns, centred or as saved; the same array where they are.
+
+    rows, columns : places only where they are the same.
+    """
+
+    def slices(rows: Rows) -> Iterator[tuple[slice, Array]]:
+        if as_saved:
+            assert isinstance(source, ScaledLayer | StreamedLayer)
+            return source.saved_slices(rows)
+        return source.slices(rows) if isinstance(rows, slice) else source.slices_of(rows)
+
+    if rows is columns or (isinstance(rows, slice) and rows == columns):
+        for features, values in slices(rows):
+            yield features, values, values
         return
-    for features, values in source.slices(rows) if isinstance(rows, slice) else source.slices_of(rows):
-        yield features, values, values
+    for (features, values), (_, others) in zip(slices(rows), slices(columns), strict=True):
+        yield features, values, others
 
 
 def _add_product(total: Array | None, rows: Array, columns: Array, out: Array | None = None) -> Array:
@@ -274,12 +308,16 @@ def all_distances(source: Source) -> Float64:
 
 def gathered(layer: GramLayer, rows: Indices) -> GramLayer:
     """Return some rows of a layer, in memory."""
-    source = layer.source
-    values: Array = np.concatenate([part for _, part in source.slices_of(rows)], axis=1)
-    of_rows = CentredLayer(source.label, values, source.mean, source.scale, source.is_constant, source.far)
-    row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(of_rows, slice(0, len(rows)))
-    unit = layer.unit
+    source, unit = layer.source, layer.unit
+    kind: type[CentredLayer] = CentredLayer
+    slices = source.slices_of(rows)
     if isinstance(unit, UnitRows):
+        kind, slices = ScaledLayer, unit.source.saved_slices(rows)
+    values: Array = np.concatenate([part for _, part in slices], axis=1)
+    of_rows = kind(source.label, values, source.mean, source.scale, source.is_constant, source.far)
+    row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(of_rows, slice(0, len(rows)))
+    if isinstance(unit, UnitRows):
+        assert isinstance(of_rows, ScaledLayer)
         unit = replace(unit, source=of_rows, inverse_norms=unit.inverse_norms[rows])
     elif unit is not None:
         unit = of_rows

@@ -54,6 +54,7 @@ class LayerTerms:
     typical_distance : the median (where a width is a share of it) or mean of the squared distances, scaled.
     mean_distance : the mean squared distance, scaled, of rows that do not lie far out.
     typical_l1 : the median L1 distance between a few rows, scaled, where the laplacian kernel asks for it.
+    largest_rate : the largest gamma of kernels of distances whose width is given, for scaled units; 0 without one.
     unit_spread : the mean squared distance of rows of length 1 from their mean, where the cosine kernel asks for it.
     shrink : the power of two that brings the farthest row to 1: products of rows that lie far out are beyond float32.
     """
@@ -64,6 +65,7 @@ class LayerTerms:
     typical_distance: float
     mean_distance: float = 0.0
     typical_l1: float = 0.0
+    largest_rate: float = 0.0
     unit_spread: float = 0.0
     shrink: float = 1.0
 
@@ -116,14 +118,14 @@ def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
     """Return 1/(2σ²) in scaled units; infinite when that is beyond float64."""
     gamma = spec.get("gamma")
     if gamma is not None:
-        return _descaled(float(gamma), layer.scale)
+        return descaled(float(gamma), layer.scale)
     sigma = spec.get("sigma")
     assert sigma is not None
     squared = float(sigma) * float(sigma) * layer.typical_distance
     return float(np.divide(0.5, squared)) if squared > 0 else np.inf
 
 
-def _descaled(gamma: float, scale: float) -> float:
+def descaled(gamma: float, scale: float) -> float:
     """Return gamma/scale², for products in scaled units; too large is infinite, never an error."""
     return float(np.float64(gamma) / scale / scale)
 
@@ -132,7 +134,7 @@ def _rate(layer: LayerTerms, spec: Spec) -> tuple[float, float]:
     """Return γ in scaled units, and c, of a function of γ x'y + c."""
     gamma, coef0 = spec.get("gamma"), spec.get("coef0")
     assert coef0 is not None
-    return _descaled(1 / layer.n_features if gamma is None else float(gamma), layer.scale), float(coef0)
+    return descaled(1 / layer.n_features if gamma is None else float(gamma), layer.scale), float(coef0)
 
 
 def polynomial_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:

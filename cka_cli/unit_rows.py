@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.centred import CentredLayer, Source, StreamedLayer, row_norms
+from cka_cli.centred import CentredLayer, ScaledLayer, Source, StreamedLayer, row_norms
 from cka_cli.far_rows import NO_FAR_ROWS, FarRows
 
 # Rows whose mean is taken off: any that is near that of all will do, as a shift common to all rows is not felt.
@@ -18,13 +18,13 @@ _LEAST_NORM = 1e-300
 
 @dataclass(frozen=True, eq=False)
 class UnitRows:
-    """A `Source` of the rows of another, each put back to where it was saved and brought to length 1, and centred.
+    """A `Source` of the rows of another as they were saved, each brought to length 1, and centred.
 
     inverse_norms : 1/‖x‖ in scaled units, shape (n_examples,); 0 for a row of zeros, which stays one.
     mean : what is taken off, shape (n_features,).
     """
 
-    source: Source
+    source: ScaledLayer | StreamedLayer
     inverse_norms: Float64
     mean: Float64
     scale: float = 1.0
@@ -53,53 +53,43 @@ class UnitRows:
 
     def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
         """Give the features of some rows, slice by slice, as the other source does."""
-        for features, values in self.source.slices(rows):
-            yield features, self.brought(values, features, rows)
+        return self.slices_of(rows)  # type: ignore[arg-type] # places index an array as a slice does
 
     def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
         """Give the features of rows that do not follow each other."""
-        for features, values in self.source.slices_of(rows):
+        for features, values in self.source.saved_slices(rows):
             yield features, self.brought(values, features, rows)
 
     def brought(self, values: Array, features: slice, rows: slice | Indices) -> Float64:
-        """Return what some features of some rows of the other source are here."""
-        brought = values + self.source.mean[features]
-        brought *= self.inverse_norms[rows, None]
+        """Return what some features of some rows, as saved and scaled, are here."""
+        brought = values * self.inverse_norms[rows, None]
         brought -= self.mean[features]
         return np.asarray(brought, np.float64)
 
 
-def unit_rows(source: Source, *, in_place: bool) -> tuple[Source, float]:
+def unit_rows(source: ScaledLayer | StreamedLayer, *, in_place: bool) -> tuple[Source, float]:
     """Return the rows of a layer brought to length 1, and their mean squared distance from their mean.
 
-    in_place : whether the values of a layer in memory may become these.
+    in_place : whether the values of a layer in memory may become these, so that the layer itself is no more.
     Cost: one pass over the values in memory for the lengths; of a layer read in pieces they are known.
     """
-    inverse_norms = _inverse_norms(source)
     sample = np.unique(np.linspace(0, source.n_examples - 1, _N_SAMPLE_ROWS).astype(np.intp))
-    unit = UnitRows(source, inverse_norms, np.zeros(source.n_features))
+    unit = UnitRows(source, _inverse_norms(source), np.zeros(source.n_features))
     spread, n_sample = 0.0, len(sample)
     for features, values in unit.slices_of(sample):
         unit.mean[features] = values.mean(axis=0)
         spread += float(np.square(values - unit.mean[features]).sum()) / n_sample
-    if not (in_place and isinstance(source, CentredLayer) and source.dtype == np.float64):
+    if not (in_place and isinstance(source, ScaledLayer)):
         return unit, spread
     for start in range(0, source.n_examples, _N_ROWS_AT_ONCE):
         rows = slice(start, min(start + _N_ROWS_AT_ONCE, source.n_examples))
         for features, values in unit.slices(rows):
             source.values[rows, features] = values
-    return source, spread
+    return CentredLayer(source.label, source.values, unit.mean, 1.0, is_constant=False), spread
 
 
-def _inverse_norms(source: Source) -> Float64:
+def _inverse_norms(source: ScaledLayer | StreamedLayer) -> Float64:
     """Return 1/‖x‖ of the rows as saved, in scaled units; 0 for rows of zeros, or so small that they count as such."""
-    if isinstance(source, CentredLayer):
-        norms = np.empty(source.n_examples)
-        for start in range(0, source.n_examples, _N_ROWS_AT_ONCE):
-            rows = slice(start, start + _N_ROWS_AT_ONCE)
-            norms[rows] = row_norms(source.values[rows] + source.mean)
-    else:
-        assert isinstance(source, StreamedLayer)
-        assert source.norms is not None
-        norms = source.norms
+    norms = row_norms(source.values) if isinstance(source, ScaledLayer) else source.norms
+    assert norms is not None
     return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > _LEAST_NORM)

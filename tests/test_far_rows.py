@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cka_cli import diagnose, explain
-from cka_cli.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, sample_rows
+from cka_cli.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, rows_in_the_middle
 from cka_cli.floating_point import ignored_flags
 from tests import oracle, precise
 from tests.cli.command import run_here
@@ -132,11 +132,77 @@ def test_milder_kinds(compare_layers, kind, kernel, seed):
         assert_as_precise(comparison, x, y)
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "rbf:gamma=0.1", "laplacian", "cosine", "linear"])
+@pytest.mark.parametrize("memory", [None, IN_PIECES])
+@pytest.mark.parametrize(("n", "step"), [(97, 12), (65, 8), (61, 3)])
+def test_every_so_manieth_row_may_be_lost(compare_layers, n, step, memory, kernel):
+    x, y = two_layers(n)
+    x[::step] = 1e20
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=[kernel], memory_bytes=memory)
+    assert_as_precise(comparison, x, y)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.45])
+def test_a_share_of_rows_lost_at_random(compare_layers, share):
+    rng = np.random.default_rng(5)
+    x, y = two_layers()
+    x[rng.random(60) < share] = 1e20
+    y[rng.random(60) < share / 3] = -1e15
+    assert_as_precise(compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=BOUNDED), x, y)
+
+
+@pytest.mark.parametrize("kernel", ["rbf:gamma=0.1", "laplacian", "sigmoid:gamma=0.1", "polynomial"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e-3])
+def test_rows_that_are_all_equal_but_for_a_few(compare_layers, value, kernel):
+    _, y = two_layers()
+    for x in (np.full((60, 5), value), np.full((60, 5), value)):
+        x[11], x[30] = 1e20, -1e20
+        if value:
+            x[40] = 2 * value
+        assert_as_precise(compare_layers({"x": x}, {"y": y}, kernels=[kernel]), x, y)
+
+
+def test_rows_of_one_direction_have_no_cosine(compare_layers):
+    x, y = np.ones((40, 5)), two_layers(40)[1]
+    x[11], x[12] = 1e20, 3.7
+    comparison = compare_layers({"x": x}, {"y": y}, kernels=["cosine"])
+    assert np.isnan(comparison.matrices[0].values).all()
+    assert "constant to rounding" in comparison.notes[-1]
+
+
+@pytest.mark.parametrize("memory", [None, IN_PIECES])
+@pytest.mark.parametrize("kernels", [["cosine"], ["cosine", "rbf"]])
+@pytest.mark.parametrize(("offset", "length"), [(0, 1e-12), (0, 1e-18), (1, 1e-15), (100, 1e-12), (1e6, 1e-9)])
+def test_short_rows_keep_their_directions(compare_layers, offset, length, kernels, memory):
+    x, y = two_layers()
+    x += offset
+    x[::3] = length * np.random.default_rng(3).normal(size=(20, 8))
+    y[::3] = x[::3, :6] / length
+    for batch in (None, 60):
+        options = {"memory_bytes": memory} if batch is None else {"n_batch": batch}
+        assert_as_precise(compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=kernels, **options), x, y)
+
+
+@pytest.mark.parametrize("n_groups", [2, 3, 4])
+@pytest.mark.parametrize("apart", [1e3, 1e6, 1e8])
+def test_distances_within_groups_of_rows_far_apart(compare_layers, apart, n_groups):
+    rng = np.random.default_rng(0)
+    within, y = two_layers()
+    x = apart * rng.normal(size=(n_groups, 8))[np.arange(60) % n_groups] + within
+    kernels = ["rbf:gamma=0.1", "rbf", "laplacian", "cosine"]
+    comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=kernels)
+    assert_as_precise(comparison, x, y, atol=1e-8 if apart > 1e7 else 1e-9)
+    x = x.astype("f4")
+    if apart < 1e4:
+        comparison = compare_layers({"x": x}, {"y": y}, kernels=["rbf:gamma=0.1"], precision="single")
+        assert_as_precise(comparison, x, y, atol=1e-4)
+
+
 # --- linear alone, which products of features give: debiased values are of what these leave out
 
 
 @pytest.mark.parametrize("memory", [None, IN_PIECES])
-@pytest.mark.parametrize("fill", [1e3, 1e6, 1e9, 1e20])
+@pytest.mark.parametrize("fill", [1e2, 1e3, 1e6, 1e9, 1e20])
 @pytest.mark.parametrize("places", FAR_PLACES.values(), ids=FAR_PLACES)
 def test_the_linear_kernel_alone(compare_layers, places, fill, memory):
     rng = np.random.default_rng(0)
@@ -144,6 +210,16 @@ def test_the_linear_kernel_alone(compare_layers, places, fill, memory):
     x[places] = fill * (1 + 0.1 * rng.normal(size=(len(places), 8)))
     comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, memory_bytes=memory)
     assert_as_precise(comparison, x, y)
+
+
+@pytest.mark.parametrize("far", [50.0, 900.0, 3e3, 9e3])
+def test_features_that_a_far_row_alone_is_awake_in(compare_layers, far):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 6))
+    x[:, :4], y = 0, np.zeros((20, 6))
+    y[:, 4:] = x[:, 4:] @ rng.normal(size=(2, 2)) + rng.normal(size=(20, 2))
+    x[7, :4], y[11, :4] = far, far
+    assert_as_precise(compare_layers({"x": x}, {"y": y}, measures=MEASURES), x, y)
 
 
 def test_statistics_of_the_linear_kernel_beside_a_far_row_are_left_out_with_a_note(compare_layers):
@@ -269,19 +345,19 @@ def test_digits_that_a_kernel_lost_are_told_of_by_quiet_too(compare_layers):
 
 
 def landmark_of(values):
-    sample = values[sample_rows(len(values))]
+    sample = values[rows_in_the_middle(np.abs(values).max(axis=1))]
     place, typical = amid(distances_between([sample[:, :3], sample[:, 3:]]))
     return Landmark(sample[place], typical)
 
 
-@pytest.mark.parametrize("places", [[0], [59], [0, 7, 14], list(range(0, 60, 20)), [44, 45, 46]])
+@pytest.mark.parametrize("places", [[0], [59], [0, 7, 14], list(range(0, 60, 3)), [44, 45, 46], list(range(25))])
 @pytest.mark.parametrize("fill", [1e3, 1e300, np.finfo("f8").max])
 def test_rows_that_lie_far_out_are_found_wherever_they_stand(places, fill):
     values, _ = filled(places, fill)
     with ignored_flags():  # infinitely far is far
         landmark = landmark_of(values)
         far = landmark.far_rows(landmark.distances(values), fill)
-    assert not landmark.holds_all(np.abs(values).max())
+    assert not landmark.holds_all(values.min(), values.max())
     assert far.places.tolist() == places
     assert far.farthest in places
 
@@ -289,11 +365,11 @@ def test_rows_that_lie_far_out_are_found_wherever_they_stand(places, fill):
 def test_none_is_found_where_none_is():
     values = noise(500, 8)
     landmark = landmark_of(values)
-    assert landmark.holds_all(np.abs(values).max())
+    assert landmark.holds_all(values.min(), values.max())
     assert landmark.far_rows(landmark.distances(values), 5.0) is NO_FAR_ROWS
-    shifted = values + 1e4  # so far from 0 that only the distances tell
+    shifted = values + 1e4 * np.arange(8)  # so far from 0, each feature elsewhere, that only the distances tell
     landmark = landmark_of(shifted)
-    assert not landmark.holds_all(np.abs(shifted).max())
+    assert not landmark.holds_all(shifted.min(), shifted.max())
     assert landmark.far_rows(landmark.distances(shifted), 1e4) is NO_FAR_ROWS
 
 
@@ -302,7 +378,7 @@ def test_most_rows_equal_and_one_far_out():
     values[5], values[6], values[50], values[20] = 1.0, 2.0, 1.5, 1e9
     landmark = landmark_of(values)
     assert landmark.typical == 0
-    assert landmark.far_rows(landmark.distances(values), 1e9).places.tolist() == [20]
+    assert landmark.far_rows(landmark.distances(values), 1e9).places.tolist() == [5, 6, 20, 50]  # all that differ
 
 
 def test_a_block_leaves_out_its_far_rows():
