@@ -4,7 +4,9 @@ For each format a table: what is odd, how it is made, and what must come of it. 
 sound file; `Line` for status 1 and one line on standard error; `Note` for the value of the sound file with a note.
 """
 
+import gzip
 import io
+import os
 import re
 import struct
 import warnings
@@ -139,6 +141,14 @@ def written_in_part(file):
     file.create_dataset("a", X.shape, "f4", chunks=(6, 5))[:12] = X[:12]
 
 
+def virtual_over(*names):
+    """Add a dataset whose values are those of datasets in files of these names."""
+    layout = h5py.VirtualLayout((len(names) * N_EXAMPLES, 5), "f4")
+    for place, name in enumerate(names):
+        layout[place * N_EXAMPLES : (place + 1) * N_EXAMPLES] = h5py.VirtualSource(name, "a", X.shape)
+    return lambda file: file.create_virtual_dataset("z", layout)
+
+
 def with_missing_filter():
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk((4, 4))
@@ -195,6 +205,12 @@ NPZ = {
     "objects": (zipped([("a.npy", ARRAY), ("z.npy", npy(OBJECTS))]), Note("z left out: object array")),
     "companions of a Mac": (zipped([("d/", b""), ("d/a.npy", ARRAY), ("__MACOSX/d/._a.npy", RESOURCE_FORK), ("d/.DS_Store", b"Bud1"), ("d/._b.npy", RESOURCE_FORK)]), READ),
     "an array under a hidden name": (zipped([("a.npy", ARRAY), (".z.npy", npy(OTHER))]), Note("z left out: its name is hidden")),
+    "plain companions": (zipped([("a.npy", ARRAY), ("readme.txt", b"of epoch 3"), ("t.csv", b"1,2"), ("d/", b""), ("d/meta.json", b"{}")]), Note(r"x\.npz: of an archive only NPY arrays are read, so not readme\.txt, t\.csv, d/meta\.json\n")),
+    "many companions": (zipped([("a.npy", ARRAY), *((f"{n}.txt", b"") for n in range(9))]), Note(r"so not 0\.txt, 1\.txt, 2\.txt, \.\.\.\n")),
+    "an archive and an HDF5 file in it": (zipped([("a.npy", ARRAY), ("a.txt", b"a"), ("inner.npz", ARCHIVE), ("x.h5", HDF5)]), Note(r"so not inner\.npz, x\.h5, a\.txt; take other files out and give them by themselves\n")),
+    "an HDF5 file under another name": (zipped([("a.npy", ARRAY), ("x.nc", HDF5)]), Note(r"so not x\.nc; take other files out")),
+    "a packed array": (zipped([("a.npy", ARRAY), ("z.npy.gz", gzip.compress(ARRAY))]), Note(r"so not z\.npy\.gz; take .* by themselves, unpacked\n")),
+    "files that systems leave": (zipped([("a.npy", ARRAY), ("Thumbs.db", b"x"), ("d/desktop.ini", b"x"), (".keep", b"")]), READ),
     "written into a pipe": (streamed(), READ),
     "sizes of 64 bits": (streamed(force_zip64=True), READ),
     "a comment": (with_comment, READ),
@@ -225,6 +241,9 @@ HDF = {
     "bytes without a type": (hdf5({"a": X, "z": np.zeros((24, 5), "V2")}), Note("z left out: bytes without a type")),
     "a filter that is missing": (hdf5(fill=with_missing_filter()), Note(r"z left out: compressed with a filter \(511\)")),
     "a link to another file": (hdf5(fill=lambda file: file.__setitem__("z", h5py.ExternalLink("y.h5", "/a"))), Note("z left out: external link")),
+    "values that lie elsewhere in it": (hdf5(fill=virtual_over(".")), Note("z left out: a virtual dataset over others of this file, which is never read; save a copy of its values")),
+    "values that lie in it and in another file": (hdf5(fill=virtual_over(".", "y.h5")), Note("z left out: a virtual dataset over other files")),
+    "values that lie in two other files": (hdf5(fill=virtual_over("w.h5", "y.h5")), Note("z left out: a virtual dataset over other files")),
     "the other byte order": (hdf5({"a": X.astype(">f8")}), READ),
     "strange letters": (hdf5({"größe [1]/層 a": X}), READ),
     "no rows": (hdf5({"a": X[:0]}), Line("has no examples")),
@@ -245,6 +264,11 @@ FOLDER = {
     "an array under a hidden name": ({".z.npy": npy(OTHER)}, Note("z left out: its name is hidden")),
     "a hidden folder": ({".git/z.npy": npy(OTHER)}, READ),
     "files of other kinds": ({"z.npz": ARCHIVE, "y.h5": HDF5}, Note(r"only \.npy files are read, so not y\.h5, z\.npz")),
+    "arrays under other names": ({"c": npy(OTHER), "s/d.np": npy(OTHER)}, Note(r"only \.npy files are read, so not c, s/d\.np; give other files by themselves\n")),
+    "other files without their endings": ({"y.nc": HDF5, "z": ARCHIVE}, Note(r"so not y\.nc, z; give other files")),
+    "a packed array": ({"g.npy.gz": gzip.compress(npy(OTHER))}, Note(r"so not g\.npy\.gz; give other files by themselves, unpacked\n")),
+    "plain companions": ({"README.md": b"# Of epoch 3", "empty": b"", "s/meta.json": b"{}"}, Note(r"x: of a folder only \.npy files are read, so not README\.md, empty, s/meta\.json\n")),
+    "many companions and one with an array": ({f"{n}.png": b"\x89PNG" for n in range(9)} | {"z": npy(OTHER)}, Note(r"so not z, 0\.png, 1\.png, \.\.\.; give")),
     "an ending in capitals": ({"Z.NPY": npy(OTHER)}, Note(r"only \.npy files are read, so not Z\.NPY")),
     "version 3": ({"a.npy": npy(X, (3, 0))}, READ),
     "Fortran order": ({"a.npy": npy(np.asfortranarray(X))}, READ),
@@ -348,6 +372,54 @@ def test_folder(tmp_path, capsysbinary, made, expected):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     check_compared(tmp_path, tmp_path / "x", expected, capsysbinary)
+
+
+def linked_folder(folder):
+    for name in ("x", "elsewhere"):
+        (folder / name).mkdir()
+        (folder / name / "a.npy").write_bytes(ARRAY)
+    return folder / "x"
+
+
+@pytest.mark.parametrize(
+    ("links", "said"),
+    [
+        ({"sub": "../elsewhere"}, r"so not sub; give them by themselves\n"),
+        ({"round": ".", "in/deeper": "../../elsewhere"}, r"so not in/deeper, round; give"),
+        ({".hidden": "../elsewhere"}, None),
+    ],
+    ids=["beside it", "deeper, and round in a circle", "hidden"],
+)
+def test_links_to_folders_in_a_folder(tmp_path, capsysbinary, links, said):
+    folder = linked_folder(tmp_path)
+    for name, target in links.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(target, target_is_directory=True)
+    expected = READ if said is None else Note(rf"x: links to folders are not followed, {said}")
+    check_compared(tmp_path, folder, expected, capsysbinary)
+
+
+def test_what_is_no_file_in_a_folder_is_not_waited_for(tmp_path, capsysbinary):
+    folder = linked_folder(tmp_path)
+    os.mkfifo(folder / "pipe")
+    (folder / "gone").symlink_to("nowhere")
+    check_compared(tmp_path, folder, Note(r"so not gone, pipe\n"), capsysbinary)
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [({"c": ARRAY, "README": b"x"}, "c, README"), ({"s/t.txt": b"x"}, r"s/t\.txt"), ({}, "a link to a folder, sub")],
+    ids=["an array under another name", "text", "a link"],
+)
+def test_a_folder_without_npy_files_says_what_it_has(tmp_path, capsysbinary, made, found):
+    (tmp_path / "x").mkdir()
+    for name, data in made.items():
+        (tmp_path / "x" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "x" / name).write_bytes(data)
+    if not made:
+        (tmp_path / "x" / "sub").symlink_to(tmp_path, target_is_directory=True)
+    said = Line(rf"is a folder without NPY files \(found {found}\); give")
+    check_compared(tmp_path, tmp_path / "x", said, capsysbinary)
 
 
 @cases_of(CSV)

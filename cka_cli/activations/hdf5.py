@@ -186,8 +186,15 @@ def _foreign(dataset: h5py.Dataset) -> str | None:
     if dataset.external:
         return f"its values lie in another file ({dataset.external[0][0]}), which is never read; copy it into this file"
     if dataset.is_virtual:
-        return "a virtual dataset over other files, which are never read; copy it into one file"
+        return _why_no_virtual(dataset)
     return None
+
+
+def _why_no_virtual(dataset: h5py.Dataset) -> str:
+    names = {source.file_name for source in dataset.virtual_sources()}
+    if names <= {".", dataset.file.filename}:
+        return "a virtual dataset over others of this file, which is never read; save a copy of its values"
+    return "a virtual dataset over other files, which are never read; copy it into one file"
 
 
 def _hardly_written(dataset: h5py.Dataset) -> str | None:

@@ -21,7 +21,14 @@ from cka_cli.activations.layer import ActivationFile, Layer, reason
 from cka_cli.activations.npy import PlainRows
 from cka_cli.activations.origin import Origin, origin_of
 from cka_cli.activations.plain import read_rows
-from cka_cli.activations.sorting import SortedOut, is_hidden
+from cka_cli.activations.sorting import (
+    HEAD_BYTES,
+    SortedOut,
+    is_hidden,
+    is_of_system,
+    may_hold_arrays,
+    note_of_others,
+)
 from cka_cli.activations.unpacked import IN_MEMORY_BYTES, unpacked
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError
@@ -39,7 +46,7 @@ def open_npz(path: str) -> ActivationFile:
         origin = origin_of(path)
         with zipfile.ZipFile(path) as archive:
             check_whole(archive, origin)
-            members = [info for info in archive.infolist() if _is_array(archive, info)]
+            members, notes = _members_of(archive, path)
             if not members:
                 found = ", ".join(archive.namelist()[:3]) or "nothing"
                 raise DataError(
@@ -57,24 +64,44 @@ def open_npz(path: str) -> ActivationFile:
         raise DataError(
             f"{path}: is not a readable NPZ archive ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    return sorted_out.file(path, "NPZ")
+    return sorted_out.file(path, "NPZ", notes)
 
 
 def _name_of(info: zipfile.ZipInfo) -> str:
     return info.filename.removesuffix(".npy")
 
 
-def _is_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
-    """Whether a member is an array by its name, and, where that is hidden or another, by how it begins."""
-    if info.is_dir() or is_hidden(info.filename.rpartition("/")[0]):
-        return False
-    if info.filename.endswith(".npy") and not is_hidden(info.filename):
-        return True
+def _members_of(archive: zipfile.ZipFile, path: str) -> tuple[list[zipfile.ZipInfo], tuple[str, ...]]:
+    """Return the members that are arrays, and a note of what is not read.
+
+    A member is an array by its name, and, where that is hidden or another, by how it begins.
+    """
+    members: list[zipfile.ZipInfo] = []
+    arrays: list[str] = []
+    plain: list[str] = []
+    for info in archive.infolist():
+        name = info.filename
+        if info.is_dir() or is_hidden(name.rpartition("/")[0]):
+            continue
+        if name.endswith(".npy") and not is_hidden(name):
+            members.append(info)
+            continue
+        head = _head_of(archive, info)
+        if head.startswith(MAGIC):
+            members.append(info)
+        elif not is_of_system(name):
+            (arrays if may_hold_arrays(name, head) else plain).append(name)
+    rule = f"{path}: of an archive only NPY arrays are read"
+    return members, note_of_others(rule, arrays, plain, "take other files out and give them by themselves")
+
+
+def _head_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return the first bytes of a member, none where it cannot be unpacked."""
     try:
         with archive.open(info) as stream:
-            return stream.read(len(MAGIC)) == MAGIC
+            return stream.read(HEAD_BYTES)
     except (*_READ_ERRORS, NotImplementedError):
-        return False
+        return b""
 
 
 def _member_layer(
