@@ -11,7 +11,10 @@ from cka_cli.activations.addresses import matches, split_address
 from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
 from cka_cli.activations.repeated import Repeats, find_repeats
+from cka_cli.arrays import Booleans
+from cka_cli.centred import compute_dtype, survey
 from cka_cli.errors import DataError, nearest
+from cka_cli.far_rows import FAR_RATIO
 from cka_cli.floating_point import flags_ignored
 from cka_cli.meter import Meter, Progress
 
@@ -72,7 +75,8 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
         trouble = "no examples" if array.shape[0] == 0 else "no features" if is_layer and 0 in array.shape else ""
         return Inspected(*facts, trouble=trouble)
     try:
-        n_nonfinite, n_constant = _scan(array)
+        n_nonfinite, n_constant, is_finite = _scan(array)
+        far = _far_row(array, is_finite)
     except DataError as error:
         return Inspected(*facts, trouble=str(error).removeprefix(f"{array.label}: "))
     n_features = int(np.prod(array.shape[1:], dtype=object))
@@ -86,6 +90,8 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
         troubles.append("constant")
     elif n_constant:
         troubles.append(f"{n_constant} constant feature{'s' * (n_constant > 1)}")
+    if far:
+        troubles.append(far)
     if repeats is not None:
         troubles.append(str(repeats))
     return Inspected(*facts, n_nonfinite, n_constant, "; ".join(troubles))
@@ -95,14 +101,28 @@ def _plural(count: int) -> str:
     return " is" if count == 1 else "s are"
 
 
-def _scan(array: Layer) -> tuple[int, int]:
-    """Return how many values are not finite, or lost, and how many features never change."""
-    n_nonfinite = 0
+def _far_row(array: Layer, is_finite: Booleans) -> str:
+    """Say which of the finite rows lies farthest out, where a comparison would warn of it, else nothing."""
+    if not is_finite.any():
+        return ""
+    rows = range(len(is_finite)) if is_finite.all() else np.flatnonzero(is_finite)
+    layer = SelectedLayer(array, rows)
+    far = survey(layer, compute_dtype(layer.dtype, "auto"), layer.n_features, lambda n_bytes: None).far
+    if far.ratio <= FAR_RATIO:
+        return ""
+    return f"row {rows[far.farthest]} far out ({far.ratio:.0e} times as far as most)"
+
+
+def _scan(array: Layer) -> tuple[int, int, Booleans]:
+    """Return how many values are not finite, or lost, how many features never change, and which rows are finite."""
+    n_nonfinite, is_finite = 0, np.ones(array.shape[0], bool)
     low = high = None
-    for _, block in SelectedLayer(array, range(array.shape[0])).blocks():
+    for where, block in SelectedLayer(array, range(array.shape[0])).blocks():
         if block.dtype.kind == "f":
-            n_nonfinite += int(np.count_nonzero(~np.isfinite(block)))
+            finite = np.isfinite(block)
+            n_nonfinite += finite.size - int(np.count_nonzero(finite))
+            is_finite[where] = finite.all(axis=1)
         block_low, block_high = block.min(axis=0), block.max(axis=0)
         low = block_low if low is None else np.minimum(low, block_low)
         high = block_high if high is None else np.maximum(high, block_high)
-    return n_nonfinite, 0 if low is None else int(np.count_nonzero(low == high))
+    return n_nonfinite, 0 if low is None else int(np.count_nonzero(low == high)), is_finite

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 
 import h5py
 import numpy as np
@@ -73,6 +74,39 @@ def test_counts_do_not_depend_on_blocks(tmp_path):
     np.save(tmp_path / "a.npy", array)
     (found,) = inspect([str(tmp_path / "a.npy")], progress=silent)
     assert (found.n_nonfinite, found.n_constant) == (2, 1)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    ("row", "value", "said"),
+    [
+        (7, 1e20, r"row 7 far out \(\de\+(19|20) times as far as most\)"),
+        (0, -1e5, r"row 0 far out \(\de\+0[45] "),
+        (7, 30, "$"),
+    ],
+)
+def test_a_row_far_out_is_trouble(tmp_path, dtype, row, value, said):
+    array = values(60, 5, dtype=dtype)
+    array[row] = value
+    np.save(tmp_path / "a.npy", array)
+    (found,) = inspect([str(tmp_path / "a.npy")], progress=silent)
+    assert re.match(said, found.trouble), found.trouble
+    (found,) = inspect([str(tmp_path / "a.npy")], scan=False, progress=silent)
+    assert found.trouble == ""
+
+
+def test_a_row_far_out_is_counted_as_saved_beside_rows_that_are_not_finite(tmp_path):
+    array = values(60, 5)
+    array[[2, 5], 1] = np.nan
+    array[30] = 1e20
+    np.save(tmp_path / "a.npy", array)
+    np.save(tmp_path / "none.npy", np.full((9, 2), np.nan))
+    np.save(tmp_path / "integers.npy", np.where(np.arange(60)[:, None] == 41, 10**9, np.arange(120).reshape(60, 2)))
+    paths = [str(tmp_path / name) for name in ("a.npy", "none.npy", "integers.npy")]
+    some, none, integers = inspect(paths, progress=silent)
+    assert re.fullmatch(r"2 values are not finite; row 30 far out \(.*\)", some.trouble), some.trouble
+    assert none.trouble == "18 values are not finite"
+    assert integers.trouble.startswith("row 41 far out ("), integers.trouble
 
 
 def test_headers_read_no_values(troubled, monkeypatch):
