@@ -52,7 +52,7 @@ def run(task: Task, plan: Plan, progress: Progress, checkpoint: Checkpoint) -> O
         return run(in_order_of_files, other_plan, progress, checkpoint)
     outcome = Outcome(constant=[source.label for source in sources if source.is_constant])
     outcome.far = {
-        source.label: (int(layer.rows[source.far.farthest // layer.n_positions]), source.far.ratio)
+        source.label: (layer.saved_row(source.far.farthest), source.far.ratio)
         for source, layer in zip(sources, task.layers, strict=True)
         if source.far.ratio > FAR_RATIO
     }

@@ -122,8 +122,7 @@ def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
         raise DataError(
             f"{layer.label}: constant (every example is the same), so it has no components; give a layer that varies"
         )
-    far_row = int(layer.rows[centred.far.farthest // layer.n_positions])
-    return spectrum_of(factors, layer.layer.file, layer.name, far_row), factors.basis
+    return spectrum_of(factors, layer.layer.file, layer.name, layer.saved_row(centred.far.farthest)), factors.basis
 
 
 def _sides(pairs: ComponentPairs) -> tuple[Spectrum, ...]:

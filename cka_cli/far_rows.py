@@ -104,6 +104,11 @@ def rows_in_the_middle(largest: Float64) -> Indices:
     return np.sort(np.argsort(largest, kind="stable")[ranks])
 
 
+def sample_rows(n_examples: int, n_rows: int) -> Indices:
+    """Return up to so many rows, spread evenly over a layer from its first to its last, ascending; no draw."""
+    return np.unique(np.linspace(0, n_examples - 1, n_rows).astype(np.intp))
+
+
 def distances_between(slices: Iterable[Array]) -> Float64:
     """Return the distances of a few rows from each other, in the feature where each is largest.
 

@@ -8,6 +8,7 @@ import numpy as np
 from cka_cli import kernels
 from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.centred import CentredLayer, ScaledLayer, Source, StreamedLayer
+from cka_cli.far_rows import sample_rows
 from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.meter import Count, uncounted
 from cka_cli.names import Spec
@@ -188,8 +189,7 @@ def _distances(
     """
     distances = kernels.squared_distances(products, row_terms, column_terms)
     limit = _far_square(layer)
-    is_far_row, is_far_column = row_terms.squared_norms > limit, column_terms.squared_norms > limit
-    far_rows, far_columns = np.flatnonzero(is_far_row), np.flatnonzero(is_far_column)
+    far_rows, far_columns = (np.flatnonzero(terms.squared_norms > limit) for terms in (row_terms, column_terms))
     if not (len(far_rows) and len(far_columns)):
         return distances
     found = distances[np.ix_(far_rows, far_columns)].astype(np.float64)
@@ -278,7 +278,7 @@ def _add_product(total: Array | None, rows: Array, columns: Array, out: Array | 
 def sampled_distances(layer: GramLayer) -> Array:
     """Return the squared distances between a few rows spread evenly over the layer."""
     source = layer.source
-    rows = np.unique(np.linspace(0, source.n_examples - 1, _N_SAMPLE_ROWS).astype(np.intp))
+    rows = sample_rows(source.n_examples, _N_SAMPLE_ROWS)
     products, sums = None, _RowTermSums(len(rows))
     for features, values in source.slices_of(rows):
         products = _add_product(products, values, values)
@@ -290,7 +290,7 @@ def sampled_distances(layer: GramLayer) -> Array:
 
 def _sampled_l1(source: Source) -> float:
     """Return the median L1 distance between a few rows spread evenly over the layer."""
-    rows = np.unique(np.linspace(0, source.n_examples - 1, _N_L1_ROWS).astype(np.intp))
+    rows = sample_rows(source.n_examples, _N_L1_ROWS)
     total = np.zeros((len(rows), len(rows)))
     for _, values in source.slices_of(rows):
         total += kernels.l1_distances(values, values)

@@ -38,8 +38,7 @@ def _count_nonfinite(layer: SelectedLayer) -> tuple[int, int, int | None]:
         n_values += int(np.count_nonzero(bad))
         n_rows += len(rows)
         if len(rows):
-            row = int(rows[0] + where.start if isinstance(where, slice) else where[rows].min()) // layer.n_positions
-            saved_row = int(layer.rows[row])
+            saved_row = layer.saved_row(int(rows[0] + where.start if isinstance(where, slice) else where[rows].min()))
             first_row = saved_row if first_row is None else min(first_row, saved_row)
     return n_values, n_rows, first_row
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.centred import CentredLayer, ScaledLayer, Source, StreamedLayer, row_norms
-from cka_cli.far_rows import NO_FAR_ROWS, FarRows
+from cka_cli.far_rows import NO_FAR_ROWS, FarRows, sample_rows
 
 # Rows whose mean is taken off: any that is near that of all will do, as a shift common to all rows is not felt.
 _N_SAMPLE_ROWS = 64
@@ -73,7 +73,7 @@ def unit_rows(source: ScaledLayer | StreamedLayer, *, in_place: bool) -> tuple[S
     in_place : whether the values of a layer in memory may become these, so that the layer itself is no more.
     Cost: one pass over the values in memory for the lengths; of a layer read in pieces they are known.
     """
-    sample = np.unique(np.linspace(0, source.n_examples - 1, _N_SAMPLE_ROWS).astype(np.intp))
+    sample = sample_rows(source.n_examples, _N_SAMPLE_ROWS)
     unit = UnitRows(source, _inverse_norms(source), np.zeros(source.n_features))
     spread, n_sample = 0.0, len(sample)
     for features, values in unit.slices_of(sample):

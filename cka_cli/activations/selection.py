@@ -72,6 +72,10 @@ class SelectedLayer:
             return int(np.prod(shape[1:], dtype=object))
         return shape[-1] if self.channels_last else shape[1]
 
+    def saved_row(self, place: int) -> int:
+        """Return which saved row a row of the selection comes from."""
+        return int(self.rows[place // self.n_positions])
+
     def with_rows(self, rows: Rows) -> "SelectedLayer":
         """Return the same layer with other rows."""
         return replace(self, rows=rows)

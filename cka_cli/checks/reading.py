@@ -42,8 +42,18 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
         nothing = np.zeros((n_examples, 0))
         empty = grams.Components(np.zeros(0), nothing, 0.0, 0.0)
         return LayerGrams(
-            address, layer.n_features, layer.n_features, True, *(nothing,) * 4, {}, nothing, empty
-        )  # fmt: skip
+            address,
+            layer.n_features,
+            n_constant_features=layer.n_features,
+            is_constant=True,
+            gram=nothing,
+            unbiased=nothing,
+            distances=nothing,
+            rank_gram=nothing,
+            doubled={},
+            fingerprint=nothing,
+            components=empty,
+        )
     gram /= mean_square
     unbiased /= mean_square
     if len(source.far.places):
@@ -52,9 +62,18 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
     else:
         distances = squared_distances(gram)
     return LayerGrams(
-        address, layer.n_features, n_constant, False, gram, unbiased, distances, centred_gram(rank_gram),
-        doubled_rows(layer), fingerprint(gram), grams.leading_components(gram, max(N_REMOVED)),
-    )  # fmt: skip
+        address,
+        layer.n_features,
+        n_constant_features=n_constant,
+        is_constant=False,
+        gram=gram,
+        unbiased=unbiased,
+        distances=distances,
+        rank_gram=centred_gram(rank_gram),
+        doubled=doubled_rows(layer),
+        fingerprint=fingerprint(gram),
+        components=grams.leading_components(gram, max(N_REMOVED)),
+    )
 
 
 def _source(layer: SelectedLayer) -> Source:
