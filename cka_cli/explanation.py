@@ -134,10 +134,15 @@ def _warnings_of(pairs: ComponentPairs) -> list[str]:
     warnings = []
     for side in _sides(pairs):
         if side.far_ratio > FAR_RATIO:
-            rest = "have no digits, so CCA R² is nan" if side.far_ratio > LOST_BESIDE else "may be of the rest"
+            is_lost = side.far_ratio > LOST_BESIDE
+            rest = (
+                "those behind it have no digits, so CCA R² is nan"
+                if is_lost
+                else "only those behind it are of the rest"
+            )
             warnings.append(
-                f"{side.label}: row {side.far_row} lies {side.far_ratio:.0e} times as far out as most rows (was the "
-                f"example lost?): the first component is that row, and only those behind it {rest}; mend the file"
+                f"{side.label}: row {side.far_row} lies {side.far_ratio:.0e} times as far out as most rows (a lost "
+                f"example?): the first component is that row, and {rest}; mend the file"
             )
     return warnings
 

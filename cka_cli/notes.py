@@ -4,7 +4,6 @@ A warning is a note that says that a number may not be what was asked for: `-q` 
 """
 
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES
 from cka_cli.task import Outcome, Task
 
-# Layers whose far rows are named; and how far out, in typical distances, a row costs components nine digits.
-_MOST_FAR = 3
+# How far out, in typical distances, a row costs components nine digits.
 _FAR_FOR_COMPONENTS = 1e8
 
 
@@ -63,9 +61,8 @@ def notes_of_channels(files: Sequence[SelectedFile]) -> list[str]:
     notes = []
     for file in files:
         if file.assumed:
-            more = f" and {len(file.assumed) - 3} more layers" if len(file.assumed) > 3 else ""
             notes.append(
-                f"{file.file.path}: axis 1 taken for the channels of {', '.join(file.assumed[:3])}{more}; "
+                f"{file.file.path}: axis 1 taken for the channels of {_listed(file.assumed)}; "
                 "if it is not, give --channels last"
             )
     return list(dict.fromkeys(notes))
@@ -119,34 +116,32 @@ def _add_warnings_of_far_rows(task: Task, outcome: Outcome, warnings: list[str])
     """Say which rows lie far out, where they decide values or take the digits of the others."""
     if not outcome.far:
         return
-    far = ", ".join(
-        f"row {row} of {label} lies {ratio:.0e} times as far out as most rows"
-        for label, (row, ratio) in islice(outcome.far.items(), _MOST_FAR)
-    )
-    if len(outcome.far) > _MOST_FAR:
-        far += f", as do rows of {len(outcome.far) - _MOST_FAR} more layers"
+    of_layers = {f"row {row} of {label}": ratio for label, (row, ratio) in outcome.far.items()}
+    farthest = max(of_layers, key=of_layers.__getitem__)
     weighing = [str(kernel) for kernel in task.kernels if task.gram_measures and KERNELS[kernel.name].weighs_far_rows]
     weighing += [spec.name for spec in task.pair_measures]
     if weighing:
+        lie = "lies" if len(of_layers) == 1 else "lie up to"
         warnings.append(
-            f"{far}: was the example lost? {', '.join(weighing)} may be of such rows alone; mend the file, or use "
-            "-k rbf or -k cosine"
+            f"{_listed(list(of_layers), 'rows')} {lie} {of_layers[farthest]:.0e} times as far out as most rows (a lost "
+            f"example?), and values of {', '.join(weighing)} may be of such rows alone; mend the file, or use -k rbf "
+            "or -k cosine"
         )
-    farthest = max(ratio for _, ratio in outcome.far.values())
     alike = [spec.name for spec in task.pair_measures if MEASURES[spec.name].counts_components_alike]
-    if alike and farthest > _FAR_FOR_COMPONENTS:
-        what = "are nan" if farthest > LOST_BESIDE else f"are good to about {farthest * 1e-17:.0e} only"
-        warnings.append(f"{far}: the components of the rest have lost digits, so {', '.join(alike)} {what}")
+    if alike and of_layers[farthest] > _FAR_FOR_COMPONENTS:
+        is_lost = of_layers[farthest] > LOST_BESIDE
+        what = "nan" if is_lost else f"good to about {of_layers[farthest] * 1e-17:.0e} only"
+        warnings.append(f"{', '.join(alike)}: {what}, since components have lost digits beside {farthest}")
     for kernel, labels in outcome.doubtful.items():
         if labels:
             warnings.append(
-                f"{_listed(labels)}: rows lie so far from each other that {kernel} has lost digits of its values; "
+                f"{_listed(labels)}: rows lie so far from each other that values of {kernel} have lost digits; "
                 "compare without those far out"
             )
     lost = [kernel for (spec, kernel), errors in outcome.std_errors.items()
             if np.any(np.isnan(errors) & ~np.isnan(outcome.values[spec, kernel]))]  # fmt: skip
     if lost:
-        warnings.append(f"{far}: without it what is left has lost its digits, so std_error is empty")
+        warnings.append(f"std_error: empty, since sums without {farthest} have no digits left")
 
 
 def _add_note_of_batches(task: Task, notes: list[str]) -> None:
@@ -203,13 +198,12 @@ def _add_notes_of_cca(task: Task, outcome: Outcome, notes: list[str]) -> None:
             )
     names = [spec.name for spec in task.measures if MEASURES[spec.name].saturated_by == "either"]
     if names and outcome.crowded:
-        pairs = _listed(outcome.crowded).replace("more layers", "more pairs")
         notes.append(
-            f"{', '.join(names)}: raised for {pairs}: their independent features add up to more than "
-            f"{n_examples - 1}, so some correlations are 1 by force; " + advice
+            f"{', '.join(names)}: raised for {_listed(outcome.crowded, 'pairs')}: their independent features "
+            f"add up to more than {n_examples - 1}, so some correlations are 1 by force; " + advice
         )
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str], what: str = "layers") -> str:
     unique = list(dict.fromkeys(names))
-    return ", ".join(unique[:4]) + (f" and {len(unique) - 4} more layers" if len(unique) > 4 else "")
+    return ", ".join(unique[:4]) + (f" and {len(unique) - 4} more {what}" if len(unique) > 4 else "")

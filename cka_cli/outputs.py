@@ -138,10 +138,10 @@ def _replace(target: str, data: bytes, *, force: bool, beside: str = "") -> None
 
 
 def remove_unfinished() -> str:
-    """Remove what is half-written, when a run ends in the middle of it; return in words what was written before."""
+    """Remove what is half-written, when a run ends in the middle of it; return in words what is written."""
     for path in list(_unfinished):
         _remove(path)
-    return f"written before: {', '.join(_written)}" if _written else "nothing was written"
+    return f"already written: {', '.join(_written)}" if _written else "nothing was written"
 
 
 def _remove(path: str) -> None:

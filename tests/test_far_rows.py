@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cka_cli import diagnose, explain
+from cka_cli import compare, diagnose, explain
 from cka_cli.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, rows_in_the_middle
 from cka_cli.floating_point import ignored_flags
 from tests import oracle, precise
@@ -58,10 +58,23 @@ def test_kernels_in_which_the_far_row_counts_for_all_are_right_too_and_name_it(c
     comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, kernels=["linear", "polynomial", "sigmoid"])
     assert_as_precise(comparison, x, y)
     (note,) = comparison.notes
-    assert "row 7 of " in note
-    assert (
-        "times as far out as most rows: was the example lost? linear, polynomial:degree=3,gamma=auto,coef0=1 " in note
+    assert note.startswith("row 7 of ")
+    assert note.endswith(
+        " times as far out as most rows (a lost example?), and values of linear, polynomial:degree=3,gamma=auto,"
+        "coef0=1 may be of such rows alone; mend the file, or use -k rbf or -k cosine"
     )
+
+
+def test_one_note_names_the_far_rows_of_many_layers(tmp_path):
+    layers = {f"l{place}": noise(40, 5, seed=place, dtype="f8") for place in range(6)}
+    for place, values in enumerate(layers.values()):
+        values[place] = 10.0 ** (10 + place)
+    path = write_hdf5(tmp_path / "a.h5", layers)
+    note, of_components = compare(path, measures=["cka", "cca-r2"]).notes
+    named = ", ".join(f"row {place} of {path}::l{place}" for place in range(4))
+    assert note.startswith(f"{named} and 2 more rows lie up to ")
+    assert "(a lost example?), and values of linear, cca-r2 may be of such rows alone; " in note
+    assert of_components == f"cca-r2: nan, since components have lost digits beside row 5 of {path}::l5"
 
 
 ROUTES = {
@@ -105,7 +118,7 @@ def test_the_sigmoid_of_rows_near_0_is_doubted_when_most_lie_far_from_it(compare
     x, y = two_layers()
     x[:40] += 1e8
     comparison = compare_layers({"x": x}, {"y": y}, kernels=["sigmoid"])
-    assert any("rows lie so far from each other that sigmoid" in note for note in comparison.notes)
+    assert any("rows lie so far from each other that values of sigmoid" in note for note in comparison.notes)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -226,8 +239,8 @@ def test_statistics_of_the_linear_kernel_beside_a_far_row_are_left_out_with_a_no
     x, y = filled([7], 1e9)
     comparison = compare_layers({"x": x}, {"y": y}, measures=MEASURES, stats=True)
     assert all(np.isnan(matrix.statistics.std_error).all() for matrix in comparison.matrices)
-    assert any(note.endswith("without it what is left has lost its digits, so std_error is empty")
-               for note in comparison.notes)  # fmt: skip
+    (note,) = [note for note in comparison.notes if note.startswith("std_error: empty, since sums without row 7 of ")]
+    assert note.endswith("::x have no digits left")
 
 
 def test_hsic_in_the_units_of_the_layers(compare_layers):
@@ -250,7 +263,7 @@ def test_measures_of_components_are_right_or_tell(compare_layers, fill, is_lost)
     for name in names[:4]:
         assert np.isnan(values[name]) == is_lost
     assert np.isfinite([values["procrustes"], values["svcca-r2"]]).all()
-    told = [note for note in comparison.notes if "have lost digits, so cca-r2, cca-rho, pwcca, regression-r2" in note]
+    told = [note for note in comparison.notes if note.startswith("cca-r2, cca-rho, pwcca, regression-r2: ")]
     assert len(told) == (fill > 1e7)
     if not is_lost:
         limit = x.copy()
@@ -265,7 +278,9 @@ def test_explain_names_the_row(tmp_path):
     found = explain(f"{path}::x", f"{path}::y")
     assert found.pairs.cka == pytest.approx(precise.value(x, y, "cka", "linear"), abs=1e-9)
     assert np.isnan(found.pairs.cca_r2)
-    assert any(note.startswith(f"{path}::x: row 7 lies ") and "was the example lost?" in note for note in found.notes)
+    assert any(
+        note.startswith(f"{path}::x: row 7 lies ") and "those behind it have no digits" in note for note in found.notes
+    )
     tame = explain(f"{path}::y", f"{path}::y")
     assert not any("lies" in note for note in tame.notes)
 
@@ -309,9 +324,9 @@ def test_a_row_of_0_and_one_of_minus_0_are_one_row(tmp_path):
 
 QUIET = {
     "linear": (["compare"], 1e6, "linear may be of such rows alone"),
-    "components": (["compare", "-m", "cca-r2"], 1e9, "the components of the rest have lost digits, so cca-r2 "),
-    "beyond all digits": (["compare", "-m", "pwcca"], 1e20, "have lost digits, so pwcca are nan"),
-    "statistics": (["compare", "--stats", "-m", "cka-debiased"], 1e9, "has lost its digits, so std_error is empty"),
+    "components": (["compare", "-m", "cca-r2"], 1e9, "cca-r2: good to about "),
+    "beyond all digits": (["compare", "-m", "pwcca"], 1e20, "pwcca: nan, since components have lost digits beside "),
+    "statistics": (["compare", "--stats", "-m", "cka-debiased"], 1e9, "std_error: empty, since sums without row 7 of "),
     "explain": (["explain"], 1e6, "the first component is that row"),
     "match": (["match"], 1e6, "linear may be of such rows alone"),
     "heatmap": (["heatmap", "-o", "a.png"], 1e6, "linear may be of such rows alone"),
@@ -337,7 +352,7 @@ def test_digits_that_a_kernel_lost_are_told_of_by_quiet_too(compare_layers):
     x, y = two_layers()
     x[:40] += 1e8
     comparison = compare_layers({"x": x}, {"y": y}, kernels=["sigmoid"])
-    assert any("rows lie so far from each other that sigmoid" in warning for warning in comparison.warnings)
+    assert any("rows lie so far from each other that values of sigmoid" in warning for warning in comparison.warnings)
     assert set(comparison.warnings) <= set(comparison.notes)
 
 

@@ -171,8 +171,8 @@ def test_compare_match_explain_and_inspect_say_so(tmp_path, monkeypatch):
 def test_rows_in_a_row_and_rows_several_times_are_named(tmp_path):
     (note,) = compare(saved(tmp_path / "a.npz", in_a_row({"x": network(60)["logits"]}, 2))).warnings
     assert note.endswith(
-        ": every row stands there 2 times in a row: 60 examples, which debiased values and p-values count as 120; "
-        "save each once"
+        ": every row stands there 2 times, one behind the other: 60 examples, which debiased values and p-values "
+        "count as 120; save each once"
     )
     layers = {"x": np.concatenate([np.ones((7, 10)), again(network(60), 3)["logits"]])}
     (note,) = compare(saved(tmp_path / "b.npz", layers), read=ReadOptions(examples=(7, None))).warnings

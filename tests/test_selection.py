@@ -202,13 +202,14 @@ def test_channels_are_asked_for_where_the_last_axes_are_no_square(tmp_path, shap
 
 
 def test_one_note_for_each_file_says_which_axis_was_taken_for_the_channels(tmp_path):
-    layers = {f"conv{number}": values(6, 2, 4, 4, seed=number) for number in range(5)} | {"fc": values(6, 3)}
+    layers = {f"conv{number}": values(6, 2, 4, 4, seed=number) for number in range(6)} | {"fc": values(6, 3)}
     paths = [write_hdf5(tmp_path / name, layers) for name in ("a.h5", "b.h5")]
-    taken = "axis 1 taken for the channels of conv0, conv1, conv2 and 2 more layers; if it is not, give --channels last"
+    named = "conv0, conv1, conv2, conv3 and 2 more layers"
+    taken = f"axis 1 taken for the channels of {named}; if it is not, give --channels last"
     comparison = compare(*paths, read=ReadOptions(pool="mean"))
     assert (comparison.notes, comparison.warnings) == (tuple(f"{path}: {taken}" for path in paths), ())
     assert compare(paths[0], paths[0], read=ReadOptions(pool="mean")).notes == (f"{paths[0]}: {taken}",)
-    some = ReadOptions(pool="mean", channels=(("conv[0-2]", "first"), ("conv4", "last")))
+    some = ReadOptions(pool="mean", channels=(("conv[0-2]", "first"), ("conv[45]", "last")))
     (note,) = compare(paths[0], read=some).notes
     assert note == f"{paths[0]}: axis 1 taken for the channels of conv3; if it is not, give --channels last"
     assert compare(paths[0], read=ReadOptions(pool="mean", channels="first")).notes == ()

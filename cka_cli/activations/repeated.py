@@ -38,7 +38,7 @@ class Repeats:
 
     def __str__(self) -> str:
         if self.in_runs:
-            return f"every row stands there {self.n_times} times in a row"
+            return f"every row stands there {self.n_times} times, one behind the other"
         first, again = self.rows[: self.n_distinct], self.rows[self.n_distinct :]
         times = "again" if self.n_times == 2 else f"again, {self.n_times - 1} times"
         return f"rows {again[0]} to {again[-1]} are rows {first[0]} to {first[-1]} {times}"

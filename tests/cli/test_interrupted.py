@@ -183,5 +183,5 @@ def test_what_was_written_before_is_told_of(here):
     ended = subprocess.run(
         [sys.executable, "-c", program], env=child_environment(), capture_output=True, timeout=50, check=False
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"Interrupted: written before: p.svg\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"Interrupted: already written: p.svg\n")
     assert (here / "p.svg").exists()
