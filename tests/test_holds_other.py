@@ -439,8 +439,3 @@ def test_csv(tmp_path, capsysbinary, made, expected):
     assert (ended.status, ended.err) == (0, "")
     assert run_here(["heatmap", tmp_path / "sound.csv", "-o", tmp_path / "sound.svg"], capsysbinary).status == 0
     assert (tmp_path / "x.svg").read_bytes() == (tmp_path / "sound.svg").read_bytes()
-
-
-@pytest.mark.parametrize("table", [NPY, NPZ, HDF, FOLDER, CSV], ids=["npy", "npz", "hdf5", "folder", "csv"])
-def test_each_format_has_its_fifteen_ways(table):
-    assert len(table) >= 15

@@ -99,11 +99,13 @@ def test_what_matlab_holds_that_is_no_array(tmp_path, capsysbinary):
     ]
 
 
-def test_the_first_of_many_axes_is_named(tmp_path, capsysbinary):
-    path = write_matlab(tmp_path / "a.mat", {"maps": np.moveaxis(IMAGES, 0, -1)})  # examples last, as many tools do
+@pytest.mark.parametrize(("names", "more"), [(["maps"], ""), (["maps", "maps2"], ", and so in 1 more array")])
+def test_the_first_of_many_axes_is_named(tmp_path, capsysbinary, names, more):
+    maps = np.moveaxis(IMAGES, 0, -1)  # examples last, as many tools do
+    path = write_matlab(tmp_path / "a.mat", dict.fromkeys(names, maps) | {"flat": values(5, 3)})
     ended = run_here(["compare", path], capsysbinary)
     assert ended.err == (
-        f"Note: {path}::maps: its first axis in MATLAB, of 5, is taken for the examples; "
+        f"Note: {path}::maps: its first axis in MATLAB, of 5, is taken for the examples{more}; "
         "where they are on another, save permute() of it\n"
     )
 

@@ -15,7 +15,7 @@ from cka_cli.errors import DataError
 _MOST_DEFLATED = 1032
 _LOCAL_HEADER_BYTES = 30
 _END, _END_BYTES = b"PK\x05\x06", 22
-# Of what says anew, behind a member, how long it is, with sizes of 64 bits.
+# Of a data descriptor, which follows a member whose length was not known before, at most: with sizes of 64 bits.
 _DESCRIPTOR_BYTES = 24
 
 
@@ -45,6 +45,7 @@ def check_whole(archive: zipfile.ZipFile, origin: Origin) -> None:
 
 
 def _check_between(path: str, n_bytes: int, place: int) -> None:
+    """Refuse what stands in `n_bytes` from `place` on, between two members or before the first."""
     if n_bytes and not place:
         raise DataError(
             f"{path}: {n_bytes} bytes stand before the archive (two archives joined into one?), which would not be "

@@ -62,13 +62,20 @@ def open_hdf5(path: str) -> ActivationFile:
         raise DataError(
             f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    turned = [array for array in arrays if array.storage.endswith(REVERSED) and len(array.shape) > 2]
-    notes = tuple(
-        f"{array.label}: its first axis in MATLAB, of {array.shape[0]}, is taken for the examples; "
-        "where they are on another, save permute() of it"
-        for array in turned[:1]
+    return sort_arrays(path, "HDF5", arrays, refused, notes=_notes_of_axes(arrays))
+
+
+def _notes_of_axes(arrays: list[Layer]) -> tuple[str, ...]:
+    """Say once which axis of arrays of MATLAB is taken for the examples: of a matrix nobody doubts it."""
+    reversed_ = [array for array in arrays if array.storage.endswith(REVERSED) and len(array.shape) > 2]
+    if not reversed_:
+        return ()
+    first, n_more = reversed_[0], len(reversed_) - 1
+    more = f", and so in {n_more} more array{'s' * (n_more > 1)}" if n_more else ""
+    return (
+        f"{first.label}: its first axis in MATLAB, of {first.shape[0]}, is taken for the examples{more}; "
+        "where they are on another, save permute() of it",
     )
-    return sort_arrays(path, "HDF5", arrays, refused, notes=notes)
 
 
 class _Failure(str):
@@ -249,7 +256,7 @@ def _dataset_layer(
     dtype, also = (dtype, "") if meaning is None else (meaning.dtype, meaning.storage_text)
     rows = _DatasetRows(origin, dataset, library, from_matlab=of_class is not None)
     n_first_axis, n_second_axis = (*(dataset.chunks or ()), 1, 1)[:2]
-    if rows.is_turned:
+    if rows.is_reversed:
         shape, storage = matlab_shape(dataset.shape), f"{_storage(dataset)}{also}, {REVERSED}"
         n_first_axis, n_second_axis = (*(dataset.chunks or ())[::-1], _VALUES_PER_PAGE, 1)[:2]
     else:
@@ -276,7 +283,7 @@ class _DatasetRows:
 
     def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library, *, from_matlab: bool):
         self._origin, self._name, self._library = origin, dataset.name, library
-        self.is_turned = from_matlab and dataset.ndim > 1
+        self.is_reversed = from_matlab and dataset.ndim > 1
         self._dataset: h5py.Dataset | None = dataset
         self._read: ReadRows | None = None
         self._lock = Lock()
@@ -292,7 +299,7 @@ class _DatasetRows:
         if self._dataset is None:
             self._dataset = _open(self._origin.path)[self._name]
         dataset, layout = self._dataset, self._dataset.id.get_create_plist().get_layout()
-        is_plain = _has_plain_values(dataset) and not self.is_turned
+        is_plain = _has_plain_values(dataset) and not self.is_reversed
         if layout == h5py.h5d.CONTIGUOUS:
             offset = dataset.id.get_offset()
             if dataset.id.get_storage_size() > self._origin.n_bytes:
@@ -312,11 +319,11 @@ class _DatasetRows:
             is_known = pipeline in PIPELINES and _shuffles_values(dataset) and not (pipeline and may_skip_edges)
             if is_plain and is_known:
                 return ChunkRows(self._origin, table, dataset.dtype, pipeline)
-            if self.is_turned and len(table.places) < prod(table.grid):
+            if self.is_reversed and len(table.places) < prod(table.grid):
                 raise ValueError(f"{len(table.places)} of {prod(table.grid)} chunks were written")
             if chunk_bytes > _MOST_CHUNK_BYTES:
                 raise ValueError(f"its chunks of {chunk_bytes >> 20} MiB can only be unpacked whole; save smaller ones")
-            if self.is_turned:
+            if self.is_reversed:
                 return self._by_library
             return lambda start, stop, part: self._by_library(start, stop, part, table)
         return self._by_library
@@ -325,7 +332,7 @@ class _DatasetRows:
         if table is not None:
             table.check_written(start, stop)
         self._origin.check()
-        return self._library.read(self._dataset, start, stop, part, is_turned=self.is_turned)
+        return self._library.read(self._dataset, start, stop, part, is_reversed=self.is_reversed)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_dataset": None, "_read": None, "_lock": None}

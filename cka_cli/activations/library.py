@@ -34,18 +34,18 @@ class Library:
         self._child: _Child | None = None
         self._lock = Lock()
 
-    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_turned: bool = False) -> Array:
+    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool = False) -> Array:
         """Return rows, of their second axis a part. Raises OSError that says what happened in the library.
 
-        is_turned : whether the axes are counted from the last one, as MATLAB does.
+        is_reversed : whether the axes are counted from the last one, as MATLAB does.
         """
         with self._lock:
             try:
                 self._child = self._child or _Child(dataset.file)
             except (OSError, AttributeError):  # no room for another process, or no such thing as a child
-                return _read(dataset, start, stop, part, is_turned=is_turned)
+                return _read(dataset, start, stop, part, is_reversed=is_reversed)
             try:
-                return self._child.read(dataset, start, stop, part, is_turned=is_turned)
+                return self._child.read(dataset, start, stop, part, is_reversed=is_reversed)
             except EOFError:
                 ended, self._child = self._child, None
                 raise OSError(ended.end()) from None
@@ -76,13 +76,13 @@ class _Child:
         self._status = 0
         self._finalise = weakref.finalize(self, _end, self._number, self._asking, self._answers)
 
-    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_turned: bool) -> Array:
+    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
         """Return rows. Raises EOFError when the process has ended."""
-        of_a_row = dataset.shape[:-1] if is_turned else dataset.shape[1:]
+        of_a_row = dataset.shape[:-1] if is_reversed else dataset.shape[1:]
         n_values = (stop - start) * int(np.prod(of_a_row, dtype=object))
         n_bytes = (_BYTES_OF_A_TEXT if dataset.dtype.hasobject else dataset.dtype.itemsize) * n_values
         chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
-        asked = [dataset.name, start, stop, part.start, part.stop, is_turned, n_bytes, chunk_bytes]
+        asked = [dataset.name, start, stop, part.start, part.stop, is_reversed, n_bytes, chunk_bytes]
         with suppress(BrokenPipeError):
             self._asking.write(json.dumps(asked).encode() + b"\n")
             self._asking.flush()
@@ -130,18 +130,18 @@ def _serve(file: h5py.File, asked: BufferedReader, answers: BufferedWriter) -> N
     try:
         prepare_child()
         for line in asked:
-            name, start, stop, first, last, is_turned, n_bytes, chunk_bytes = json.loads(line)
+            name, start, stop, first, last, is_reversed, n_bytes, chunk_bytes = json.loads(line)
             seconds = sum(os.times()[:2]) + _LEAST_SECONDS + (n_bytes + chunk_bytes) / _BYTES_PER_SECOND
             set_limits(int(seconds) + 1, _LEAST_BYTES + 2 * n_bytes + _TIMES_A_CHUNK * chunk_bytes)
-            _answer(file, (name, start, stop, slice(first, last), is_turned), answers)
+            _answer(file, (name, start, stop, slice(first, last), is_reversed), answers)
     finally:
         os._exit(0)
 
 
 def _answer(file: h5py.File, asked: tuple[str, int, int, slice, bool], answers: BufferedWriter) -> None:
-    name, start, stop, part, is_turned = asked
+    name, start, stop, part, is_reversed = asked
     try:
-        array = _read(file[name], start, stop, part, is_turned=is_turned)
+        array = _read(file[name], start, stop, part, is_reversed=is_reversed)
     except Exception as error:
         answers.write(json.dumps({"error": reason(error)}).encode() + b"\n")
     else:
@@ -155,8 +155,8 @@ def _answer(file: h5py.File, asked: tuple[str, int, int, slice, bool], answers: 
     answers.flush()
 
 
-def _read(dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_turned: bool) -> Array:
-    if not is_turned:
+def _read(dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
+    if not is_reversed:
         return np.asarray(dataset[start:stop, part] if dataset.ndim > 1 else dataset[start:stop])
     if dataset.ndim == 2 and 1 in dataset.shape:  # a row or a column, which has one axis
         return np.asarray(dataset[0, start:stop] if dataset.shape[0] == 1 else dataset[start:stop, 0])

@@ -49,7 +49,8 @@ def find_repeats(layers: Sequence[Layer], rows: range) -> Repeats | None:
 
     Reads a few rows of the smallest layer, of the next one where they are equal, and everything only where they are
     equal in all layers. Layers that say only of which class a row is, or that never change, prove nothing by
-    themselves; neither do rows of which there are fewer than times that each stands there.
+    themselves; neither do rows of which there are fewer than times that each stands there. Raises DataError when the
+    disk fails.
     """
     n_rows = len(rows)
     patterns: list[_Pattern] = [

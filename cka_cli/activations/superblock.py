@@ -4,6 +4,7 @@ HDF5 file format specification 3.0, II.A: "Disk Format: Level 0A - Format Signat
 """
 
 from pathlib import Path
+from typing import IO
 
 from cka_cli.activations.origin import Origin
 from cka_cli.errors import DataError
@@ -14,12 +15,12 @@ _FIRST_OFFSET, _LAST_OFFSET = 512, 1 << 26
 _LEAST_BYTES, _MOST_BYTES = 16, 512
 
 
-def signature_offset(stream: object) -> int | None:
+def signature_offset(stream: IO[bytes]) -> int | None:
     """Return where the signature of an HDF5 file stands, at its beginning or behind a user block; None without one."""
     offset = 0
     while offset <= _LAST_OFFSET:
-        stream.seek(offset)  # type: ignore[attr-defined]
-        head = stream.read(len(SIGNATURE))  # type: ignore[attr-defined]
+        stream.seek(offset)
+        head = stream.read(len(SIGNATURE))
         if len(head) < len(SIGNATURE):
             return None
         if head == SIGNATURE:
