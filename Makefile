@@ -30,8 +30,8 @@ demo: $(VENV)/installed
 test: lint types
 	$(BIN)/pytest -n auto --dist worksteal
 
-# What hypothesis draws is the same in every `make test`, and other here each time; it is repeated from the seed that the
-# line of pytest shows: make test-all SEED=1234
+# What hypothesis draws is the same in every `make test`, and new each time here. The seed in the line of pytest repeats
+# it: make test-all SEED=1234
 SEED ?= $(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**32))')
 test-all: lint types test-oldest
 	$(BIN)/pytest -m '' -n auto --dist worksteal --hypothesis-profile=fresh --hypothesis-seed=$(SEED)

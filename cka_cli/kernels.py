@@ -225,8 +225,10 @@ def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
 
 
 def loses_origin(layer: LayerTerms, spec: Spec) -> bool:
-    """Whether the kernel of rows near the origin has no digits, most rows lying so far from it: of a bounded one alone
-    does that count."""
+    """Whether most rows lie so far from the origin that the kernel of rows near it has no digits.
+
+    Of a bounded kernel alone does that count: of others, rows near the origin have no weight.
+    """
     if spec.name != "sigmoid":
         return False
     rate, _ = _rate(layer, spec)

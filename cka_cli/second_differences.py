@@ -17,8 +17,8 @@ _GENTLE = 2.0**-5
 
 
 @dataclass(frozen=True)
-class _Factor:
-    """A function g of the argument, as it differs from its value at a.
+class _Differences:
+    """A function g, given by its value at a and its differences from that.
 
     base : g(a). of_rows : g(a+u) − g(a), a column. of_columns : g(a+v) − g(a), a row. both : the second difference.
     """
@@ -28,14 +28,14 @@ class _Factor:
     of_columns: Float64
     both: Float64
 
-    def times(self, other: "_Factor") -> "_Factor":
+    def times(self, other: "_Differences") -> "_Differences":
         """Return the product of two such functions: no term of it cancels another for small u, v and w."""
         one = self
         both = one.both * (other.base + other.of_rows + other.of_columns + other.both)
         both += other.both * (one.base + one.of_rows + one.of_columns)
         both += one.of_rows * other.of_columns
         both += other.of_rows * one.of_columns
-        return _Factor(
+        return _Differences(
             one.base * other.base,
             one.of_rows * other.base + one.base * other.of_rows + one.of_rows * other.of_rows,
             one.of_columns * other.base + one.base * other.of_columns + one.of_columns * other.of_columns,
@@ -44,14 +44,14 @@ class _Factor:
 
 
 def second_difference_of_power(a: float, u: Float64, v: Float64, w: Float64, spec: Spec) -> Float64:
-    """Return that of z^degree. u : shape (n_rows,); v : (n_columns,); w : (n_rows, n_columns).
+    """Return the second difference of z^degree. u : shape (n_rows,); v : (n_columns,); w : (n_rows, n_columns).
 
-    By repeated squaring. Cost: about ten additions and multiplications for each entry and factor.
+    By repeated squaring. Cost: about ten additions and multiplications for each entry and squaring.
     """
     degree = spec.get("degree")
     assert isinstance(degree, int)
-    power: _Factor | None = None
-    square = _Factor(np.float64(a), u[:, None], v, w)
+    power: _Differences | None = None
+    square = _Differences(np.float64(a), u[:, None], v, w)
     while True:
         if degree % 2:
             power = square if power is None else power.times(square)
@@ -63,7 +63,7 @@ def second_difference_of_power(a: float, u: Float64, v: Float64, w: Float64, spe
 
 
 def second_difference_of_tanh(a: float, u: Float64, v: Float64, w: Float64, spec: Spec) -> Float64:
-    """Return that of tanh. u : shape (n_rows,); v : (n_columns,); w : (n_rows, n_columns).
+    """Return the second difference of tanh. u : shape (n_rows,); v : (n_columns,); w : (n_rows, n_columns).
 
     Where u, v and w are small, by their exponentials; else from tanh z ∓ 1, which keeps its digits at the far end.
     """

@@ -9,14 +9,10 @@ import pytest
 import cka_cli.comparison
 from cka_cli.activations import Layer, ReadOptions, open_file
 from cka_cli.activations.repeated import find_repeats
-from cka_cli.comparison import compare, compare_each
+from cka_cli.comparison import compare, compare_each, silent
 from cka_cli.explanation import explain
 from cka_cli.inspection import inspect
 from tests.cli.command import run_here
-
-
-def silent(stage, done, total):
-    return None
 
 
 def network(n_examples, seed=0):

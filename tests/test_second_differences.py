@@ -1,3 +1,5 @@
+"""Second differences against eighty digits: small ones of a large value, and those beside a row that lies far out."""
+
 from decimal import Decimal, localcontext
 
 import numpy as np
