@@ -204,7 +204,7 @@ def _is_doubtful(task: Task, plan: Plan, kernel: Spec, layer: GramLayer) -> bool
     far = layer.source.far
     if plan.route == "features":
         return task.has_unbiased and len(far.places) > 0
-    return len(far.places) > 0 and loses_origin(layer.terms, kernel)
+    return len(far.places) > 0 and loses_origin(layer.terms, kernel, far.ratio)
 
 
 def _gram_sums(

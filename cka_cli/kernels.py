@@ -27,6 +27,7 @@ _NARROW = 0.7
 _CHUNK_VALUES = 1 << 15
 _EPSILON = float(np.finfo(np.float64).eps)
 _NO_LOSS = 1e-11
+_FARTHEST_BESIDE_SHORT = 1e30
 
 
 @dataclass(frozen=True)
@@ -224,15 +225,16 @@ def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
     return 0.0
 
 
-def loses_origin(layer: LayerTerms, spec: Spec) -> bool:
-    """Whether most rows lie so far from the origin that the kernel of rows near it has no digits.
+def loses_origin(layer: LayerTerms, spec: Spec, far_ratio: float) -> bool:
+    """Whether rows near the origin may have no digits left in the kernel: of a bounded one alone does that count.
 
-    Of a bounded kernel alone does that count: of others, rows near the origin have no weight.
+    Most rows lie too far from it, or some lie so far out that short ones cannot be told from 0 beside them.
+    far_ratio : how far out the farthest row lies, in typical distances.
     """
     if spec.name != "sigmoid":
         return False
     rate, _ = _rate(layer, spec)
-    return _EPSILON * rate * layer.mean_square > _NO_LOSS
+    return _EPSILON * rate * layer.mean_square > _NO_LOSS or far_ratio > _FARTHEST_BESIDE_SHORT
 
 
 @dataclass(frozen=True)

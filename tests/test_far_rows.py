@@ -121,6 +121,13 @@ def test_the_sigmoid_of_rows_near_0_is_doubted_when_most_lie_far_from_it(compare
     assert any("rows lie so far from each other that values of sigmoid" in note for note in comparison.notes)
 
 
+def test_the_sigmoid_of_rows_of_all_lengths_is_doubted(compare_layers):
+    x, y = two_layers()
+    x *= 10.0 ** np.random.default_rng(0).uniform(-50, 50, size=(60, 1))
+    comparison = compare_layers({"x": x}, {"y": y}, kernels=["sigmoid:gamma=1"])
+    assert any("so far from each other that values of sigmoid" in note for note in comparison.notes)
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kernel", ALL)
 @pytest.mark.parametrize("kind", ["lengths", "offset", "own offsets", "tiny", "saturated"])

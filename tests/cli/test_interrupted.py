@@ -155,7 +155,8 @@ def test_a_disk_that_takes_nothing_is_told_of(here):
 
 
 def test_before_anything_is_done_there_is_nothing_to_keep(here):
-    patch = "\nimport cka_cli.engine as e\ne.load_centred = lambda *a: os.kill(os.getpid(), number) or time.sleep(600)"
+    load = "lambda *a, **k: os.kill(os.getpid(), number) or time.sleep(600)"
+    patch = f"\nimport cka_cli.engine as e\ne.load_centred = {load}"
     one_thread = ("--threads", "1")  # which sends one signal
     assert interrupted("tiles", signal.SIGINT, 0, patch=patch, arguments=one_thread) == (130, NOTHING)
     assert interrupted("tiles", signal.SIGINT, 3) == (130, KEPT)
