@@ -59,11 +59,13 @@ def warnings_of(task: Task, outcome: Outcome) -> list[str]:
 def notes_of_channels(files: Sequence[SelectedFile]) -> list[str]:
     """Say of each file in which layers the second axis was taken for the channels without being told."""
     notes = []
+    has_others = len({file.file.path for file in files}) > 1
     for file in files:
         if file.assumed:
+            alone = f", or '{file.file.path}::*=last' for this file alone" if has_others else ""
             notes.append(
                 f"{file.file.path}: axis 1 taken for the channels of {_listed(file.assumed)}; "
-                "if it is not, give --channels last"
+                f"if it is not, give --channels last{alone}"
             )
     return list(dict.fromkeys(notes))
 

@@ -194,7 +194,8 @@ def test_images_have_channels_first_unless_said(tmp_path, shape, pool):
 def test_channels_are_asked_for_where_the_last_axes_are_no_square(tmp_path, shape, pool):
     np.save(tmp_path / "conv.npy", values(6, *shape))
     with pytest.raises(
-        UsageError, match=rf"say --channels last or --channels first with --pool {pool}, or 'conv=last'"
+        UsageError,
+        match=rf"last or --channels first with --pool {pool}, 'conv=last' for .+, or '.*conv.npy::\*=last' for",
     ):
         select_layers([str(tmp_path / "conv.npy")], ReadOptions(pool=pool))
     (file,) = select_layers([str(tmp_path / "conv.npy")], ReadOptions())
@@ -207,13 +208,59 @@ def test_one_note_for_each_file_says_which_axis_was_taken_for_the_channels(tmp_p
     named = "conv0, conv1, conv2, conv3 and 2 more layers"
     taken = f"axis 1 taken for the channels of {named}; if it is not, give --channels last"
     comparison = compare(*paths, read=ReadOptions(pool="mean"))
-    assert (comparison.notes, comparison.warnings) == (tuple(f"{path}: {taken}" for path in paths), ())
+    of_each = tuple(f"{path}: {taken}, or '{path}::*=last' for this file alone" for path in paths)
+    assert (comparison.notes, comparison.warnings) == (of_each, ())
     assert compare(paths[0], paths[0], read=ReadOptions(pool="mean")).notes == (f"{paths[0]}: {taken}",)
     some = ReadOptions(pool="mean", channels=(("conv[0-2]", "first"), ("conv[45]", "last")))
     (note,) = compare(paths[0], read=some).notes
     assert note == f"{paths[0]}: axis 1 taken for the channels of conv3; if it is not, give --channels last"
     assert compare(paths[0], read=ReadOptions(pool="mean", channels="first")).notes == ()
     assert compare(paths[0]).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "n_features"),
+    [
+        ([("{b}::*", "last")], (3, 4)),
+        ([("{a}::*", "first"), ("{b}::block/conv", "last")], (3, 4)),
+        ([("last", "first"), ("{b}::block", "last"), ("*", "first")], None),
+        ([("{a}::/block/*", "last"), ("{a}/../b::::*", "last")], None),
+        ([("*", "last"), ("{a}::conv", "first")], (3, 4)),
+        ([("{link}::conv", "last")], (3, 4)),
+        ([("b.h5::*", "last")], None),
+    ],
+    ids=str,
+)
+def test_channels_of_one_file_alone(tmp_path, pairs, n_features):
+    a = write_hdf5(tmp_path / "a.h5", {"block/conv": values(6, 3, 4, 4)})
+    b = write_hdf5(tmp_path / "b.h5", {"block/conv": values(6, 4, 4, 4)})
+    (tmp_path / "link.h5").symlink_to(b)
+    typed = tuple((glob.format(a=a, b=b, link=tmp_path / "link.h5"), axis) for glob, axis in pairs)
+    options = ReadOptions(pool="mean", channels=typed)
+    if n_features is None:
+        with pytest.raises(UsageError, match=r"^--channels .+; mend it or leave it out$"):
+            select_layers([a, b], options)
+        return
+    of_a, of_b = select_layers([a, b], options)
+    assert [(file.layers[0].n_features, file.layers[0].channels_last) for file in (of_a, of_b)] == [
+        (3, False),
+        (4, True),
+    ]
+
+
+def test_networks_that_differ_in_where_their_channels_are_can_be_pooled_together(tmp_path):
+    first = {"conv1": values(30, 5, 4, 4), "conv2": values(30, 6, 3, 3, seed=1)}
+    a = write_hdf5(tmp_path / "a.h5", first)
+    b = write_hdf5(tmp_path / "b.h5", {name: np.moveaxis(array, 1, -1) for name, array in first.items()})
+    comparison = compare(a, b, read=ReadOptions(pool="mean", channels=(("*", "first"), (f"{b}::*", "last"))))
+    np.testing.assert_allclose(np.diag(comparison.matrices[0].values), 1, rtol=1e-12)
+    assert comparison.notes == ()
+
+
+def test_channels_of_a_layer_with_one_axis_that_was_named(tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", {"conv": values(6, 2, 4, 4), "score": values(6)})
+    (file,) = select_layers([path], ReadOptions(layers=("score",), pool="mean", channels="last"))
+    assert [layer.name for layer in file.layers] == ["score"]
 
 
 def test_pools_leave_two_axes_alone(tmp_path):

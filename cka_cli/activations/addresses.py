@@ -24,6 +24,45 @@ def matches(name: str, pattern: str) -> bool:
     return "/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern)
 
 
+def matches_in(file: str, name: str, pattern: str) -> bool:
+    """Whether `GLOB`, or `FILE::GLOB` of this file, names a layer of it."""
+    if matches(name, pattern):
+        return True
+    glob = _glob_in(file, pattern)
+    return glob is not None and matches(name, glob)
+
+
+def _glob_in(file: str, pattern: str) -> str | None:
+    """Return the glob of `FILE::GLOB` where it addresses this file, else None; either part may hold `::`."""
+    parts = pattern.split("::")
+    for n_parts in range(1, len(parts)):
+        path = "::".join(parts[:n_parts])
+        if path == file or (path and os.path.realpath(path) == os.path.realpath(file)):
+            glob = "::".join(parts[n_parts:])
+            return glob.strip("/") or glob
+    return None
+
+
+def check_channels(files: dict[str, list[str]], patterns: list[str]) -> None:
+    """Refuse a glob that is in no file: the layers that it was meant for would be read as if nothing were said.
+
+    files : by path, the names of what may be a layer.
+    """
+    for pattern in patterns:
+        if any(matches_in(file, name, pattern) for file, names in files.items() for name in names):
+            continue
+        addressed = next(((file, glob) for file in files if (glob := _glob_in(file, pattern)) is not None), None)
+        if addressed is not None:
+            file, glob = addressed
+            what = f"{file} has no such layer{nearest(glob, files[file])}"
+        elif "::" in pattern:
+            what = f"no such file among those compared (found {', '.join(files)})"
+        else:
+            names = [name for of_file in files.values() for name in of_file]
+            what = f"no file has such a layer{nearest(pattern, names)}"
+        raise UsageError(f"--channels {pattern}: {what}; mend it or leave it out")
+
+
 def without_excluded(file: ActivationFile, layers: tuple[Layer, ...], globs: tuple[str, ...]) -> tuple[Layer, ...]:
     """Return the layers that no glob names. Raises UsageError when none is left."""
     kept = tuple(layer for layer in layers if not any(matches(layer.name, glob) for glob in globs))

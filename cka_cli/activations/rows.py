@@ -24,8 +24,8 @@ class ReadOptions:
     sample, seed : how many rows to draw without replacement, and the seed of the draw; order is kept.
     ids : name of a one-axis array of example ids in every file, by which rows are aligned.
     pool : how arrays with more than two axes become rows × features: flatten, mean, max or positions.
-    channels : `first` or `last` for all layers, or pairs of (layer glob, `first` or `last`), a later one before an
-        earlier one; for layers without any, first on images, and a question back where it cannot be known.
+    channels : `first` or `last` for all layers, or pairs of (`GLOB` or `FILE::GLOB`, `first` or `last`), a later one
+        before an earlier one; for layers without any, first on images, and a question back where it cannot be known.
     nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
     """
 

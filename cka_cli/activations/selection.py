@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from cka_cli.activations.addresses import check_exclude, matches, split_address, without_excluded
+from cka_cli.activations.addresses import (
+    check_channels,
+    check_exclude,
+    matches,
+    matches_in,
+    split_address,
+    without_excluded,
+)
 from cka_cli.activations.formats import open_file
 from cka_cli.activations.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.activations.rows import ReadOptions, Rows, rows_of_files
@@ -222,6 +229,9 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         is_named = pattern is not None or options.layers
         chosen.append((file, layers, {} if is_named else _would_be_layers(file)))
     check_exclude([file for file, _, _ in chosen], options.exclude)
+    check_channels(
+        _may_be_layers([(file, layers) for file, layers, _ in chosen]), [glob for glob, _ in _typed(options)]
+    )
     rows = rows_of_files([(file, layers) for file, layers, _ in chosen], options)
     selected = []
     for (file, layers, left_out), file_rows in zip(chosen, rows, strict=True):
@@ -234,6 +244,14 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
 
 def _would_be_layers(file: ActivationFile) -> dict[str, str]:
     return {name: why for name, why in file.refused.items() if why != SINGLE_NUMBER}
+
+
+def _may_be_layers(chosen: Sequence[tuple[ActivationFile, tuple[Layer, ...]]]) -> dict[str, list[str]]:
+    """Return by path the names of the layers, those of one axis that were named, and what is damaged."""
+    names: dict[str, list[str]] = {}
+    for file, layers in chosen:
+        names.setdefault(file.path, []).extend([each.name for each in (*file.layers, *layers)] + list(file.unreadable))
+    return names
 
 
 def _check_readable(file: ActivationFile, choices: Sequence[Sequence[str]], excluded: Sequence[str]) -> None:
@@ -300,8 +318,11 @@ def read_groups(file: SelectedFile, name: str) -> Indices:
 
 def _channels_typed(layer: Layer, options: ReadOptions) -> str | None:
     """Return `first` or `last` as it was typed for a layer, None when it was not."""
-    pairs = (("*", options.channels),) if isinstance(options.channels, str) else options.channels or ()
-    return next((axis for glob, axis in reversed(pairs) if matches(layer.name, glob)), None)
+    return next((axis for glob, axis in reversed(_typed(options)) if matches_in(layer.file, layer.name, glob)), None)
+
+
+def _typed(options: ReadOptions) -> tuple[tuple[str, str], ...]:
+    return (("*", options.channels),) if isinstance(options.channels, str) else options.channels or ()
 
 
 def _is_assumed(layer: Layer, options: ReadOptions) -> bool:
@@ -315,12 +336,14 @@ def _check_assumed(layer: Layer, options: ReadOptions) -> None:
     if len(shape) == 3:
         raise UsageError(
             f"{layer.label}: shape {shape} may be tokens × features or channels × positions; "
-            f"say --channels '{name}=last' or '{name}=first' with --pool {options.pool}"
+            f"say --channels '{name}=last' or '{name}=first' with --pool {options.pool}, "
+            f"or '{layer.file}::*=last' for this file alone"
         )
     if shape[-2] != shape[-1]:
         raise UsageError(
             f"{layer.label}: shape {shape} may have its channels first or last (the last two axes are no square); "
-            f"say --channels last or --channels first with --pool {options.pool}, or '{name}=last' for this layer alone"
+            f"say --channels last or --channels first with --pool {options.pool}, '{name}=last' for this layer alone, "
+            f"or '{layer.file}::*=last' for this file alone"
         )
 
 

@@ -107,13 +107,22 @@ def _write_plans(files: tuple[str, ...], options: dict[str, Any], *, is_depth: b
     """Write how it would be done, and refuse what the work would be refused for."""
     from cka_cli.matching import plan_depth, plan_match
 
-    asked = comparison_options(options)
     if is_depth:
         _check_studies(files, options)
-        plans = {file: plan_depth(file, threshold=options["threshold"], **asked) for file in files}
+        plans = {
+            file: plan_depth(file, threshold=options["threshold"], **_asked_of(file, files, options)) for file in files
+        }
     else:
-        plans = {"": plan_match(files, check=_checked(options), **asked)}
+        plans = {"": plan_match(files, check=_checked(options), **comparison_options(options))}
     write_plans(plans, options, output=options["output"])
+
+
+def _asked_of(file: str, files: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """Return what is asked of one of several files, without the channels of layers that another of them addresses."""
+    own, *others = (each.partition("::")[0] + "::" for each in (file, *files))
+    channels = [text for text in options["channels"]
+                if text.startswith(own) or not any(text.startswith(other) for other in others)]  # fmt: skip
+    return comparison_options(options | {"channels": tuple(channels)})
 
 
 def _checked(options: dict[str, Any]) -> "Check":
@@ -218,10 +227,10 @@ def _of_depth(
 
     _check_studies(files, options)
     for file in files[1:]:  # what is wrong with the last is said before the first is worked out
-        plan_depth(file, threshold=options["threshold"], **comparison_options(options))
+        plan_depth(file, threshold=options["threshold"], **_asked_of(file, files, options))
     with shown_progress(quiet=options["quiet"]) as progress:
         depths = [
-            study_depth(file, threshold=options["threshold"], progress=progress, **comparison_options(options))
+            study_depth(file, threshold=options["threshold"], progress=progress, **_asked_of(file, files, options))
             for file in files
         ]
     whole = replace(

@@ -82,7 +82,7 @@ def example_options(command: Command) -> Command:
             ),
             click.option(
                 "--channels", multiple=True, metavar="first|last",
-                help="Where the channels are, for --pool; GLOB=last for some layers.  [default: first on images]",
+                help="Where the channels are, for --pool; (FILE::)GLOB=last for some.  [default: first on images]",
             ),
             click.option(
                 "--nonfinite", type=click.Choice(["error", "drop"]), default="error", show_default=True,
@@ -285,12 +285,14 @@ def parse_examples(text: str | None) -> tuple[int | None, int | None]:
 
 
 def parse_channels(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return (layer glob, `first` or `last`) of each `GLOB=last`; a bare `last` is for all layers."""
+    """Return (glob, `first` or `last`) of each `GLOB=last` or `FILE::GLOB=last`; a bare `last` is for all layers."""
     pairs = []
     for text in texts:
         glob, _, axis = text.rpartition("=")
         if axis not in ("first", "last"):
-            raise UsageError(f"--channels {text}: give first, last, or GLOB=first or GLOB=last for some of the layers")
+            raise UsageError(
+                f"--channels {text}: give first, last, or GLOB=last or FILE::GLOB=last for some of the layers"
+            )
         pairs.append((glob or "*", axis))
     return tuple(pairs)
 

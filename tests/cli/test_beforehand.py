@@ -71,6 +71,20 @@ def test_a_dry_run_of_several_studies_names_each(here, no_work, capsysbinary):
     assert list(json.loads(run_here([*typed, "--format", "json"], capsysbinary).out)) == ["a.h5", "b.h5"]
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]], ids=["", "dry run"])
+def test_channels_of_one_file_alone_are_of_one_study_of_depth(here, capsysbinary, dry_run):
+    for name, shape in {"first": (3, 4, 4), "last": (4, 4, 3)}.items():
+        write_hdf5(here / f"{name}.h5", {f"conv{n}": values(30, *shape, seed=n) for n in range(3)})
+    typed = ["match", "first.h5", "last.h5", "--report", "depth", "--pool", "mean", "--format", "json", *dry_run]
+    for_each = ["--channels", "first.h5::*=first", "--channels", "last.h5::*=last"]
+    report = json.loads(run_here([*typed, *for_each], capsysbinary).out)
+    if not dry_run:
+        assert [layer["n_features"] for file in report["files"] for layer in file["layers"]] == [3] * 6
+    ended = run_here([*typed, *for_each, "--channels", "other.h5::*=last"], capsysbinary)
+    assert (ended.status, ended.out) == (2, b"")
+    assert ended.err.startswith("Error: --channels other.h5::*: no such file among those compared (found ")
+
+
 def test_a_plan_of_a_match_counts_the_layers_of_all_files(here, capsysbinary):
     one, two = (
         json.loads(run_here(["match", *files, "--dry-run", "--format", "json"], capsysbinary).out)
