@@ -251,6 +251,10 @@ def _resampling(file: SelectedFile, options: RunOptions) -> Resampling | None:
 
 def _check_batch(task: Task) -> None:
     if task.n_batch is None:
+        if task.n_passes != 1:
+            raise UsageError(
+                f"--passes {task.n_passes}: are of the minibatch estimate; give --batch too, or leave it out"
+            )
         return
     from cka_cli.batches import LEAST_BATCH
 

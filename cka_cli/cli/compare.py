@@ -68,7 +68,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     if options["dry_run"]:
         from cka_cli.comparison import plan_comparison
 
-        write_plans({"": plan_comparison(x, y, **comparison_options(options))}, options, output=options["output"])
+        write_plans({"": plan_comparison(x, y, **comparison_options(options))}, options)
         return
     comparison = run_comparison((x, *y), options)
     write_report(_report(comparison, options), options)

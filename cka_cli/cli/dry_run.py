@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 def dry_run_option(command: Command) -> Command:
     """Add `--dry-run`."""
-    return click.option("--dry-run", is_flag=True, help="Print how it would be done and what it would cost, and stop.")(
-        command
-    )
+    return click.option(
+        "--dry-run", is_flag=True, help="Print how it would be done and what it would cost; write no file."
+    )(command)
 
 
-def write_plans(plans: "Mapping[str, Plan]", options: dict[str, Any], *, output: str) -> None:
-    """Write plans, by what each is of, for a person, or as JSON where the report would be JSON."""
+def write_plans(plans: "Mapping[str, Plan]", options: dict[str, Any]) -> None:
+    """Write plans, by what each is of, for a person, or as JSON where the report would be JSON.
+
+    Always to standard output: a report under the name of the output is not for a plan to replace.
+    """
     from cka_cli.outputs import write_output
     from cka_cli.report.planned import format_plans
 
     text = format_plans(plans, as_json=options.get("report_format") == "json")
-    write_output(output, text.encode(), force=options["force"])
+    write_output("-", text.encode(), force=False)

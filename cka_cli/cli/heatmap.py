@@ -130,7 +130,7 @@ def _compared(sources: tuple[str, ...], options: dict[str, Any], style: "Heatmap
         check_drawable(_without_values(files, kinds), style)
 
     if options["dry_run"]:
-        write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, options, output="-")
+        write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, options)
         return ()
     return run_comparison(sources, options, check=check).matrices
 

@@ -114,7 +114,7 @@ def _write_plans(files: tuple[str, ...], options: dict[str, Any], *, is_depth: b
         }
     else:
         plans = {"": plan_match(files, check=_checked(options), **comparison_options(options))}
-    write_plans(plans, options, output=options["output"])
+    write_plans(plans, options)
 
 
 def _asked_of(file: str, files: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def example_options(command: Command) -> Command:
     return _decorate(
         command,
         [
-            click.option("--examples", metavar="START:STOP", help="Rows to take, as a Python slice."),
+            click.option("--examples", metavar="START:STOP", help="Rows to take; either may be left out."),
             click.option("--sample", type=click.IntRange(1), metavar="N", help="Draw N of the rows."),
             click.option(
                 "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of whatever is drawn."

@@ -10,7 +10,7 @@ import pytest
 from cka_cli.heatmap import HeatmapStyle, draw_heatmap
 from cka_cli.matrix import Matrix
 from tests.cli.command import run_here
-from tests.files import values, write_hdf5
+from tests.files import state, values, write_hdf5
 
 
 @pytest.fixture
@@ -62,6 +62,29 @@ def test_a_dry_run_prints_a_plan_and_does_nothing(here, no_work, capsysbinary, t
     assert ended.out.startswith(b"route               products of features with features\n")
     assert ended.out.count(b"\n") == 9
     assert not (here / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "compare a.h5 b.h5 -o old.csv -f",
+        "compare a.h5 -o old.csv -f --format wide",
+        "compare a.h5 -o new.json",
+        "match a.h5 b.h5 -o old.csv -f --plot old.png",
+        "match a.h5 -o old.json -f --checkpoint c.bin",
+        "match a.h5 b.h5 --report depth -o new.csv",
+        "heatmap a.h5 -o old.png -f",
+    ],
+)
+def test_a_dry_run_touches_no_file(here, no_work, capsysbinary, typed):
+    for name in ("old.csv", "old.json", "old.png"):
+        (here / name).write_text("kept")
+    before = state(here)
+    ended = run_here([*typed.split(), "--dry-run"], capsysbinary)
+    assert (ended.status, ended.err) == (0, "")
+    assert b"route" in ended.out
+    assert ended.out.startswith(b"{") == (".json" in typed)
+    assert state(here) == before
 
 
 def test_a_dry_run_of_several_studies_names_each(here, no_work, capsysbinary):

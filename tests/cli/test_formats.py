@@ -57,5 +57,6 @@ def test_a_wide_report_is_a_csv(here, capsysbinary):
 
 
 def test_a_plan_has_the_format_of_its_name(here, capsysbinary):
-    assert run_here(["compare", "a.h5", "--dry-run", "-o", "plan.json"], capsysbinary).status == 0
-    assert json.loads((here / "plan.json").read_text())["route"]
+    ended = run_here(["compare", "a.h5", "--dry-run", "-o", "plan.json"], capsysbinary)
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out)["route"]
