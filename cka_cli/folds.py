@@ -13,6 +13,28 @@ import numpy as np
 from cka_cli.arrays import Float64, Indices
 
 N_FOLDS = 20
+# Student's t with k − 1 degrees of freedom, two-sided 95 %, for k from 2.
+_T_95 = (
+    12.71,
+    4.30,
+    3.18,
+    2.78,
+    2.57,
+    2.45,
+    2.36,
+    2.31,
+    2.26,
+    2.23,
+    2.20,
+    2.18,
+    2.16,
+    2.14,
+    2.13,
+    2.12,
+    2.11,
+    2.10,
+    2.09,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +72,11 @@ def folds_of_rows(n_rows: int, groups: Indices | None = None) -> Indices:
         fold_of_group[group] = np.argmin(filled)
         filled[fold_of_group[group]] += sizes[group]
     return fold_of_group[groups]
+
+
+def interval_factor(n_folds: int) -> float:
+    """Return how many standard errors by so many folds, 2 to 20, an interval of 95 % reaches on either side."""
+    return _T_95[n_folds - 2]
 
 
 def order_by_fold(folds: Indices, n_window: int) -> Indices:

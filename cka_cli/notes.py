@@ -11,12 +11,15 @@ from cka_cli.activations import ReadOptions
 from cka_cli.activations.repeated import find_repeats
 from cka_cli.activations.selection import SelectedFile
 from cka_cli.factors import LOST_BESIDE
+from cka_cli.folds import N_FOLDS, interval_factor
 from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES
 from cka_cli.task import Outcome, Task
 
 # How far out, in typical distances, a row costs components nine digits.
 _FAR_FOR_COMPONENTS = 1e8
+# Below so many parts left out a standard error is itself off by a quarter or more, as √(1 / 2(k−1)).
+_FEW_FOLDS = 10
 
 
 def warnings_of_repeats(files: Sequence[SelectedFile], read: ReadOptions) -> list[str]:
@@ -109,6 +112,7 @@ def notes_of(task: Task, outcome: Outcome) -> list[str]:
                 "std_error is of each cell alone: cells share their examples, so the error of a difference of two does "
                 "not follow from theirs"
             )
+        _add_note_of_few_folds(task, outcome, notes)
         _add_note_of_chance(task, outcome, notes)
         _add_note_of_p_values(task, outcome, notes)
     return notes
@@ -154,6 +158,26 @@ def _add_note_of_batches(task: Task, notes: list[str]) -> None:
         notes.append(
             f"{', '.join(biased)}: batches of {task.n_batch} give about the value of {task.n_batch} examples, whatever "
             f"the passes; use -m {' -m '.join(instead[name] for name in biased)}"
+        )
+
+
+def _add_note_of_few_folds(task: Task, outcome: Outcome, notes: list[str]) -> None:
+    """Say on how few parts standard errors rest, and how wide an interval is by them."""
+    assert task.resampling is not None
+    if all(np.isnan(errors).all() for errors in outcome.std_errors.values()):
+        return
+    if task.n_batch is not None:
+        from cka_cli.batches import batches_of
+
+        n_folds, parts = len(batches_of([np.arange(task.layers[0].n_examples)], task.n_batch)), "batches"
+    else:
+        n_folds = int(task.resampling.row_folds.max()) + 1
+        parts = "examples" if task.resampling.row_groups is None else "groups"
+    if n_folds < N_FOLDS:
+        rough = ", and is rough" if n_folds < _FEW_FOLDS else ""
+        notes.append(
+            f"std_error rests on {n_folds} {parts}{rough}: an interval of 95 % is ± {interval_factor(n_folds):.2f} × "
+            f"std_error (Student's t, {n_folds - 1} degree{'s' * (n_folds > 2)} of freedom)"
         )
 
 

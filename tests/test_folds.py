@@ -198,6 +198,35 @@ def test_of_the_minibatch_estimate_batches_are_left_out(tmp_path):
     assert np.isnan(whole.std_error[0, 0])
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_groups", "n_batch", "said"),
+    [
+        (60, 3, None, "3 groups, and is rough: an interval of 95 % is ± 4.30 × std_error (Student's t, 2 degrees of"),
+        (60, 2, None, "2 groups, and is rough: an interval of 95 % is ± 12.71 × std_error (Student's t, 1 degree of"),
+        (60, 9, None, "9 groups, and is rough: an interval of 95 % is ± 2.31 × std_error (Student's t, 8 degrees of"),
+        (60, 10, None, "10 groups: an interval of 95 % is ± 2.26 × std_error (Student's t, 9 degrees of"),
+        (60, 19, None, "19 groups: an interval of 95 % is ± 2.10 × std_error (Student's t, 18 degrees of"),
+        (15, None, None, "15 examples: an interval of 95 % is ± 2.14 × std_error (Student's t, 14 degrees of"),
+        (60, None, 10, "6 batches, and is rough: an interval of 95 % is ± 2.57 × std_error (Student's t, 5 degrees of"),
+        (60, 20, None, None),
+        (60, None, None, None),
+        (200, None, 10, None),
+        (60, None, 60, None),
+    ],
+)
+def test_a_note_says_on_how_few_parts_a_standard_error_rests(tmp_path, n_rows, n_groups, n_batch, said):
+    x, y = two_layers(n_rows)
+    vectors = {} if n_groups is None else {"clip": np.arange(n_rows) % n_groups}
+    np.savez(tmp_path / "x.npz", x=x, y=y, **vectors)
+    options = {"measures": ["cka-debiased"], "n_batch": n_batch, "groups": "clip" if n_groups else None}
+    found = compare(str(tmp_path / "x.npz"), stats=True, **options)
+    notes = [note for note in found.notes if note.startswith("std_error rests on ")]
+    assert notes == ([] if said is None else [f"std_error rests on {said} freedom)"])
+    assert not any("rests on" in note for note in compare(str(tmp_path / "x.npz"), measures=["cca-r2"]).notes)
+    cca = compare(str(tmp_path / "x.npz"), stats=True, measures=["cca-r2"], groups=options["groups"])
+    assert not any("rests on" in note for note in cca.notes)
+
+
 def shared_signal(draw, signal, n=400, p=20):
     """Two layers with a shared signal in every coordinate, whose debiased CKA is about signal² (law 19)."""
     rng = np.random.default_rng([11, draw])
