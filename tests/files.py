@@ -188,6 +188,7 @@ def _make_wrong_ids(folder):
     ids = np.arange(12)
     write_hdf5(folder / "ids.h5", {"conv1": values(12, 5), "ids": ids})
     write_hdf5(folder / "ids-other.h5", {"conv1": values(12, 5), "ids": ids + 1})
+    write_hdf5(folder / "ids-fewer.h5", {"conv1": values(7, 5), "ids": ids[5:]})
     write_hdf5(folder / "ids-doubled.h5", {"conv1": values(12, 5), "ids": ids // 2})
     write_folder(folder / "ids-objects", {"conv1": values(12, 5)})
     np.save(folder / "ids-objects" / "ids.npy", np.array(["a"] * 12, object), allow_pickle=True)

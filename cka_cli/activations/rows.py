@@ -48,27 +48,40 @@ def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
     Raises DataError naming the layer when counts or ids do not fit, UsageError for rows that are not there.
     """
     layers = [layer for _, of_file in chosen for layer in of_file]
-    least = min(layers, key=lambda layer: layer.shape[0])
+    least = min(layers, key=_n_saved)
     if least.shape[0] == 0:
         raise DataError(f"{least.label}: has no examples (0 rows); was the run that wrote it ended early?")
-    _check_counts(layers, least, options.examples)
-    if options.ids is not None:
-        least = min(chosen[0][1], key=lambda layer: layer.shape[0])
+    if options.ids is None:
+        _check_counts(layers, least, options.examples)
+    else:  # files are matched by id, whatever their lengths
+        for _, of_file in chosen:
+            _check_counts(list(of_file), min(of_file, key=_n_saved), options.examples)
+        least = min(chosen[0][1], key=_n_saved)
     among = _sliced(least, options.examples)
     rows = _drawn(among, least, options)
     if options.ids is None:
         return [rows] * len(chosen)
     counts = [max(layer.shape[0] for layer in of_file) for _, of_file in chosen]
-    aligned = aligned_rows([file for file, _ in chosen], counts, options.ids, among, rows)
+    takes_part = _begins_and_ends(options.examples)
+    aligned = aligned_rows([file for file, _ in chosen], counts, options.ids, among, rows, takes_part=takes_part)
     for (_, of_file), file_rows in zip(chosen, aligned, strict=True):
         _check_reach(of_file, file_rows)
     return list(aligned)
 
 
+def _n_saved(layer: Layer) -> int:
+    return layer.shape[0]
+
+
+def _begins_and_ends(examples: tuple[int | None, int | None]) -> bool:
+    """Whether it is said from which row to which, counted from the first: the rest depends on where a layer ends."""
+    start, stop = examples
+    return (start or 0) >= 0 and (stop or 0) > 0
+
+
 def _check_counts(layers: list[Layer], least: Layer, examples: tuple[int | None, int | None]) -> None:
     """Refuse layers of different lengths, unless the rows that are asked for are the same ones in each."""
-    start, stop = examples
-    if (start or 0) >= 0 and (stop or 0) > 0:  # the rest depends on where a layer ends
+    if _begins_and_ends(examples):
         return
     first = layers[0]
     for layer in layers[1:]:

@@ -128,7 +128,11 @@ WRONG_EXAMPLES = [
     ("compare a.h5 --sample 6 --examples 8:", 2, "--sample 6: a.h5::conv1 has 4 examples to draw from; ask for fewer"),
     ("compare a.h5 b.h5 --ids ids", 1, "a.h5::ids: no such one-axis array of ids (the file has none); save the ids beside the layers, or leave out --ids"),
     ("compare b.h5 --ids label", 1, "b.h5::label: no such one-axis array of ids; did you mean 'labels'? (the file has labels); save the ids beside the layers, or leave out --ids"),
-    ("compare ids.h5 ids-other.h5 --ids ids", 1, "ids-other.h5::ids: id 0 of ids.h5 is missing; give files of the same examples"),
+    ("compare ids.h5 ids-other.h5 --ids ids", 1, "ids-other.h5::ids: 1 of 12 ids of ids.h5 is missing (0); give files of the same examples, or --examples START:STOP for rows of ids.h5 that are in all"),
+    ("compare ids.h5 ids-fewer.h5 --ids ids", 1, "ids-fewer.h5::ids: 5 of 12 ids of ids.h5 are missing (0, 1, 2, ...); give files of the same examples, or --examples START:STOP for rows of ids.h5 that are in all"),
+    ("match ids.h5 ids-other.h5 ids-fewer.h5 --ids ids --examples 4:11 --batch 4", 1, "ids-fewer.h5::ids: 1 of 7 ids of ids.h5 is missing (4); give files of the same examples, or --examples START:STOP for rows of ids.h5 that are in all"),
+    ("compare ids-fewer.h5 ids.h5 --ids ids", 1, "ids-fewer.h5::ids: 5 of 12 ids of ids.h5 are missing (0, 1, 2, ...); give files of the same examples, or --examples 0:7 for those of ids-fewer.h5"),
+    ("diagnose ids-fewer.h5 ids.h5 --ids ids --examples :-2", 1, "ids-fewer.h5::ids: 5 of 12 ids of ids.h5 are missing (0, 1, 2, ...); give files of the same examples, or --examples 0:7 for those of ids-fewer.h5"),
     ("compare ids.h5 ids-doubled.h5 --ids ids", 1, "ids-doubled.h5::ids: id 0 stands at more than one row; ids must be unique"),
     ("compare ids-short.h5 --ids ids", 1, "ids-short.h5::ids: 7 ids for 12 examples; give one for each row"),
 ]  # fmt: skip
