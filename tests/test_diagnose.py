@@ -14,7 +14,8 @@ from cka_cli import diagnosis as room
 from cka_cli.activations import ReadOptions
 from cka_cli.checks import reading
 from cka_cli.checks.judging import RowNames, judge_layer
-from cka_cli.checks.verdicts import CHECKS, DISTRUST, FINE, LOOK
+from cka_cli.checks.numbers import Address
+from cka_cli.checks.verdicts import CHECKS, DISTRUST, FINE, LOOK, judge
 from cka_cli.diagnosis import diagnose
 from cka_cli.errors import DataError
 from tests import oracle
@@ -128,6 +129,30 @@ def test_trouble_that_must_not_be_trusted_is_trouble(diagnosed, planted):
     x, y, _ = TROUBLES[planted]
     assert diagnosed(x, y).is_distrusted
     assert not diagnosed("a", "b").is_distrusted
+
+
+@pytest.mark.parametrize(
+    ("z", "verdict", "words"),
+    [
+        (2.9, DISTRUST, "it cannot be told from chance"),
+        (-4.0, DISTRUST, "it cannot be told from chance"),
+        (3.1, LOOK, "it is hardly above chance"),
+        (5.9, LOOK, "it is hardly above chance"),
+        (6.1, FINE, ""),
+    ],
+)
+def test_each_verdict_on_chance_has_its_advice(z, verdict, words):
+    found = judge("above-chance", z, "", Address("a.h5", "conv"))
+    assert (found.verdict, found.advice.partition(":")[0]) == (verdict, words)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_an_advice_of_one_verdict_is_of_a_verdict_that_there_is_and_fits_a_line(check):
+    rule = CHECKS[check]
+    assert not rule.advice_to_look or rule.look is not None
+    assert not rule.advice_to_distrust or rule.distrust is not None
+    assert max(map(len, (rule.advice, rule.advice_to_look, rule.advice_to_distrust))) <= 96
+    assert rule.advice_on(FINE) == ""
 
 
 @pytest.mark.parametrize("check", CHECKS)

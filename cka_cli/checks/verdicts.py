@@ -19,7 +19,8 @@ class Check:
     """One check.
 
     title : what the number is. look, distrust : the thresholds of the two verdicts; None where there is none. wrong :
-    `above` the threshold, `below` it, or `beyond` it on either side of 0. advice : what to do, in one line.
+    `above` the threshold, `below` it, or `beyond` it on either side of 0. advice : what to do, in one line, true for
+    either verdict. advice_to_look, advice_to_distrust : the same for one verdict, where they differ.
     """
 
     title: str
@@ -27,6 +28,14 @@ class Check:
     distrust: float | None
     wrong: str
     advice: str
+    advice_to_look: str = ""
+    advice_to_distrust: str = ""
+
+    def advice_on(self, verdict: str) -> str:
+        """Return what to do about a verdict; nothing when all is fine."""
+        if verdict == FINE:
+            return ""
+        return (self.advice_to_look if verdict == LOOK else self.advice_to_distrust) or self.advice
 
     def verdict(self, number: float, look: float | None, distrust: float | None) -> tuple[str, float | None]:
         """Return the verdict on a number, and the threshold that it crossed, or did not cross."""
@@ -94,7 +103,9 @@ CHECKS: dict[str, Check] = {
     # Over all orders of the rows; the null is skewed, so 3 is not enough to look no more (122).
     "above-chance": Check(
         "z of debiased CKA", 6.0, 3.0, "below",
-        "it cannot be told from chance: do not read biased values here; take more examples",
+        "below 3 it cannot be told from chance, below 6 hardly: read no biased values; take more examples",
+        advice_to_look="it is hardly above chance: read no biased value against 0; take more examples",
+        advice_to_distrust="it cannot be told from chance: do not read biased values here; take more examples",
     ),
     "chance-level": Check(
         "biased CKA that chance alone gives", 0.25, None, "above", f"read no biased value against 0: {_DEBIASED}"
@@ -103,8 +114,8 @@ CHECKS: dict[str, Check] = {
     "biased-debiased": Check("biased minus debiased CKA", 0.05, 0.2, "beyond", f"{_DEBIASED}: biased is off by this"),
     # Half of the whole value, unless given (0.36 of it).
     "without-components": Check(
-        "debiased CKA without the first components of either side, against half of it", None, None, "below",
-        "a few large directions make the value: say so, and see which (cka explain)",
+        "debiased CKA without the first components of either side; look at it below half of the whole", None, None,
+        "below", "a few large directions make the value: say so, and see which (cka explain)",
     ),
     # (0.45)
     "effective-rows": Check("rows that carry the value, of all", 0.25, 0.1, "below", _SEE_ROWS),
@@ -166,7 +177,7 @@ class Finding:
     @property
     def advice(self) -> str:
         """What to do, in one line."""
-        return "" if self.verdict == FINE else CHECKS[self.check].advice
+        return CHECKS[self.check].advice_on(self.verdict)
 
 
 def judge(
