@@ -5,6 +5,7 @@ Never pyplot: no global state, and a user's matplotlibrc changes nothing.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -35,9 +36,9 @@ _SETTINGS: dict[Any, Any] = {
 # Fonts of matplotlib's own and of Unicode that hold pictures of code points, or other letters at their places.
 _NO_LETTERS = ("cm", "STIXNonUnicode", "STIXSize", "Last Resort", ".LastResort", "LastResort", "Adobe Blank", "Unifont")
 _REGULAR = {("normal", weight) for weight in ("400", "normal", "regular", "book")}
-# Families that were asked for letters that FONT lacks, and letters that no family has.
+# Families that were asked for letters that FONT lacks; and where the letters of a drawing go that no family has.
 _borrowed: set[str] = set()
-_missing: set[str] = set()
+_missing: ContextVar[set[str] | None] = ContextVar("_missing", default=None)
 
 
 @contextmanager
@@ -64,7 +65,8 @@ def can_draw(letter: str) -> bool:
         return True
     family = next((family for family in _other_families() if ord(letter) in _letters_of(family)), None)
     if family is None:
-        _missing.add(letter)
+        if (missing := _missing.get()) is not None:
+            missing.add(letter)
         return False
     if family not in _borrowed:
         _borrowed.add(family)
@@ -73,11 +75,15 @@ def can_draw(letter: str) -> bool:
     return True
 
 
-def take_missing_letters() -> list[str]:
-    """Return the letters, in order, that were asked for and that no font has; they are forgotten."""
-    letters = sorted(_missing)
-    _missing.clear()
-    return letters
+@contextmanager
+def missing_letters() -> Iterator[set[str]]:
+    """Give the set of the letters that what is drawn within asks for and that no font has, none of what is outside."""
+    missing: set[str] = set()
+    token = _missing.set(missing)
+    try:
+        yield missing
+    finally:
+        _missing.reset(token)
 
 
 @cache

@@ -5,10 +5,12 @@ import pytest
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from cka_cli import canvas
-from cka_cli.heatmap import HeatmapStyle, heatmap_bytes
+from cka_cli.errors import UsageError
+from cka_cli.heatmap import HeatmapStyle, check_drawable, heatmap_bytes
 from cka_cli.heatmap.words import literal, width_in
 from cka_cli.matrix import Matrix
 from tests.cli.command import run_here
+from tests.files import values
 
 
 @pytest.fixture
@@ -16,7 +18,6 @@ def only_stix(monkeypatch):
     """A machine with one font beside the usual one: STIXGeneral, which comes with matplotlib too."""
     monkeypatch.setattr(canvas, "_other_families", lambda: ("STIXGeneral",))
     monkeypatch.setattr(canvas, "_borrowed", set())
-    canvas.take_missing_letters()
 
 
 def letters_of(family):
@@ -35,11 +36,11 @@ def drawn(name, file_format="png"):
 
 def test_a_letter_of_another_font_is_drawn(only_stix):
     letter, other = borrowed_letters(2)
-    assert literal(f"x{letter}\u4e2d\n") == f"x{letter}\\u4e2d\\n"
+    with canvas.missing_letters() as missing:
+        assert literal(f"x{letter}\u4e2d\n") == f"x{letter}\\u4e2d\\n"
+    assert missing == {"\u4e2d"}
     assert canvas.families() == [canvas.FONT, "STIXGeneral"]
     assert width_in(letter, 8) > 0
-    assert canvas.take_missing_letters() == ["\u4e2d"]
-    assert canvas.take_missing_letters() == []
     assert drawn(letter) != drawn(other)
     with canvas.settings():
         assert canvas.matplotlib.rcParams["font.family"] == [canvas.FONT, "STIXGeneral"]
@@ -61,6 +62,32 @@ def test_fonts_without_letters_of_their_own_are_never_taken():
 
 def test_a_font_that_cannot_be_read_has_no_letters():
     assert canvas._letters_of("no such font") == frozenset()
+
+
+def test_the_missing_letters_of_a_picture_are_none_of_another(only_stix):
+    drawn("\u6587")  # and nobody asks which it lacks
+    with canvas.missing_letters() as missing:
+        drawn("\u4e2d")
+        with canvas.missing_letters() as within:
+            drawn("\u6587")
+        with pytest.raises(UsageError), canvas.missing_letters():
+            drawn("\u6587", "xyz")
+        check_drawable([Matrix(np.ones((1, 1)), ("\u4e2d",), ("p",))], HeatmapStyle())
+    drawn("\u6587")
+    assert (missing, within) == ({"\u4e2d"}, {"\u6587"})
+
+
+@pytest.mark.parametrize("arguments", [["heatmap", "r.csv", "-o"], ["match", "a.npz", "--plot"],
+    ["match", "a.npz", "b.npz", "--plot"], ["explain", "a.npz::p", "b.npz::p", "--plot"],
+    ["diagnose", "a.npz", "b.npz", "--plot"]])  # fmt: skip
+def test_a_note_is_of_no_picture_drawn_before(only_stix, tmp_path, monkeypatch, capsysbinary, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.csv").write_text("layer,p\nr,0.5\n")
+    for seed, name in enumerate("ab"):
+        np.savez(tmp_path / f"{name}.npz", p=values(24, 5, seed=seed), q=values(24, 4, seed=seed + 2))
+    drawn("\u6587")
+    ended = run_here([*arguments, "x.png"], capsysbinary)
+    assert (ended.status, "no font" in ended.err) == (0, False), ended
 
 
 @pytest.mark.parametrize(("letters", "shown"), [("\u4e2d", "\u4e2d"), ("\u6587\u4e2d", "\u4e2d \u6587")])

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cka_cli.cli.letters import note_missing_letters
+from cka_cli.cli.letters import noting_missing_letters
 from cka_cli.cli.options import (
     check_plot,
     make_read_options,
@@ -63,8 +63,8 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
     if picture_format is not None:
         from cka_cli.figures.diagnosed import diagnosis_bytes
 
-        picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
-        note_missing_letters(options)
+        with noting_missing_letters(options):
+            picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
         write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_report(_report(diagnosis, options), options)
     if options["strict"] and diagnosis.is_distrusted:

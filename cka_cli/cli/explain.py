@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cka_cli.cli.letters import note_missing_letters
+from cka_cli.cli.letters import noting_missing_letters
 from cka_cli.cli.options import (
     check_plot,
     example_options,
@@ -66,8 +66,8 @@ def explain_command(x: str, y: str, **options: Any) -> None:
     if plot_format is not None:
         from cka_cli.figures.explained import explained_bytes
 
-        picture = explained_bytes(explanation, options["components"], plot_format)
-        note_missing_letters(options)
+        with noting_missing_letters(options):
+            picture = explained_bytes(explanation, options["components"], plot_format)
         write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_report(_report(explanation, options), options)
 

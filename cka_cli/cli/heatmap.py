@@ -8,7 +8,7 @@ import click
 
 from cka_cli.cli.checkpoint import end_checkpoint
 from cka_cli.cli.dry_run import dry_run_option, write_plans
-from cka_cli.cli.letters import note_missing_letters
+from cka_cli.cli.letters import noting_missing_letters
 from cka_cli.cli.options import (
     PICTURE_FORMATS,
     comparison_options,
@@ -83,8 +83,8 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     matrices = _matrices(sources, options, style)
     if options["dry_run"]:
         return
-    picture = heatmap_bytes(matrices, style, picture_format)
-    note_missing_letters(options)
+    with noting_missing_letters(options):
+        picture = heatmap_bytes(matrices, style, picture_format)
     write_output(options["output"], picture, force=options["force"])
     end_checkpoint(options)
 

@@ -8,7 +8,7 @@ import click
 from cka_cli.cli.checkpoint import check_checkpoint, end_checkpoint
 from cka_cli.cli.compare import canonical_names
 from cka_cli.cli.dry_run import dry_run_option, write_plans
-from cka_cli.cli.letters import note_missing_letters
+from cka_cli.cli.letters import noting_missing_letters
 from cka_cli.cli.options import (
     check_plot,
     comparison_options,
@@ -97,7 +97,6 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
         return
     report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
     if picture is not None:
-        note_missing_letters(options)
         write_output(options["plot"], picture, force=options["force"], option="--plot")
     write_report(report, options)
     end_checkpoint(options)
@@ -169,7 +168,10 @@ def _of_matching(
     with shown_progress(quiet=options["quiet"]) as progress:
         matching = match(files, progress=progress, check=_checked(options), **comparison_options(options))
     show_notes(matching.comparison, options)
-    picture = None if picture_format is None else _matching_picture(matching, picture_format)
+    if picture_format is None:
+        return _matching_report(matching, options), None
+    with noting_missing_letters(options):
+        picture = _matching_picture(matching, picture_format)
     return _matching_report(matching, options), picture
 
 
@@ -246,7 +248,9 @@ def _of_depth(
         return _depth_report(whole, studies, options), None
     from cka_cli.figures.depth import depth_bytes
 
-    return _depth_report(whole, studies, options), depth_bytes(studies, picture_format)
+    with noting_missing_letters(options):
+        picture = depth_bytes(studies, picture_format)
+    return _depth_report(whole, studies, options), picture
 
 
 def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options: dict[str, Any]) -> str:
