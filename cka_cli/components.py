@@ -40,7 +40,7 @@ class Component:
     variance_share : its share of the layer's variance. partner, alignment : the component of the other layer that it
     is best aligned with, and ⟨u,v⟩² of the two.
     cka_share, cca_share : its part, with all components of the other layer, of CKA and of R²_CCA; cka_cumulative and
-    cca_cumulative count the components before it too. NaN where the similarity is 0.
+    cca_cumulative count the components before it too. NaN where the similarity is 0, or has no value.
     """
 
     number: int
@@ -182,9 +182,14 @@ class ComponentPairs:
     @cached_property
     def cca_r2(self) -> float:
         """R²_CCA: exactly 1 where a layer is saturated; NaN where components have lost their digits to a far row."""
-        if max(self.x.far_ratio, self.y.far_ratio) > LOST_BESIDE:
+        if self.is_cca_lost:
             return float("nan")
         return 1.0 if self.is_saturated else float(self.alignment.sum() / min(self.alignment.shape))
+
+    @property
+    def is_cca_lost(self) -> bool:
+        """Whether R²_CCA has no value: components of a layer have lost their digits to a row that lies far out."""
+        return max(self.x.far_ratio, self.y.far_ratio) > LOST_BESIDE
 
     @property
     def is_saturated(self) -> bool:
@@ -212,8 +217,10 @@ class ComponentPairs:
         return np.full_like(contributions, np.nan) if self.is_zero else np.asarray(contributions / self.cka)
 
     def cca_shares(self, alignments: Float64) -> Float64:
-        """Return alignments as shares of the sum that makes R²_CCA; NaN where it is 0."""
-        return np.full_like(alignments, np.nan) if self.is_zero else np.asarray(alignments / self.alignment.sum())
+        """Return alignments as shares of the sum that makes R²_CCA; NaN where it is 0 or NaN."""
+        if self.is_zero or self.is_cca_lost:
+            return np.full_like(alignments, np.nan)
+        return np.asarray(alignments / self.alignment.sum())
 
     def x_components(self, n_components: int) -> list[Component]:
         """Return the first components of X, or all when there are fewer."""
@@ -250,7 +257,8 @@ class ComponentPairs:
             return Similarity(np.nan, np.nan)
         alignment = self.alignment[~x_removed][:, ~y_removed]
         cka = x @ alignment @ y / (np.linalg.norm(x) * np.linalg.norm(y))
-        return Similarity(float(cka), float(alignment.sum() / min(alignment.shape)))
+        cca_r2 = np.nan if self.is_cca_lost else alignment.sum() / min(alignment.shape)
+        return Similarity(float(cka), float(cca_r2))
 
     def removals(self) -> list[Removal]:
         """Return what is left without the first 1, 2, 5 and 10 components of each, as far as there are so many."""

@@ -160,6 +160,8 @@ def _notes_of(pairs: ComponentPairs) -> list[str]:
                 "mean anything"
             )
     advice = "give more examples, or --pool mean"
+    if pairs.is_cca_lost:
+        return notes  # a warning says so, and a forced value is none
     if pairs.is_saturated:
         names = " and ".join(side.label for side in sides if side.is_saturated)
         notes.append(

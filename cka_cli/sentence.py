@@ -33,7 +33,9 @@ def sentence_of(pairs: ComponentPairs) -> str:
     else:
         text += _several_pairs(pairs, groups, it, _n_components(x_parts), _n_components(y_parts))
     text += _left(pairs, x_parts, y_parts)
-    if pairs.is_saturated:
+    if pairs.is_cca_lost:
+        text += "; CCA R² is nan, for a row lies too far out"
+    elif pairs.is_saturated:
         text += (
             f"; CCA R² is 1 by force, which means nothing ({pairs.n_examples} examples, {pairs.x.n_degrees} "
             "independent features)"
@@ -89,7 +91,8 @@ def _left(pairs: ComponentPairs, x_parts: list[slice], y_parts: list[slice]) -> 
     if gone:
         return f"nothing is left of {'either' if len(gone) == 2 else gone[0]}"
     rest = pairs.without(*removed)
-    return f"CKA is {decimals(rest.cka)}" + ("" if pairs.is_saturated else f", CCA R² {decimals(rest.cca_r2)}")
+    has_cca = not (pairs.is_saturated or pairs.is_cca_lost)
+    return f"CKA is {decimals(rest.cka)}" + (f", CCA R² {decimals(rest.cca_r2)}" if has_cca else "")
 
 
 def _places(side: Spectrum, parts: list[slice]) -> Booleans:
@@ -110,7 +113,9 @@ def percent(share: float) -> str:
 
 
 def decimals(value: float) -> str:
-    """Return three decimals, a power of ten for what they would not show, or 0 for what rounding leaves of it."""
+    """Return three decimals, a power of ten for what they would not show, or 0 for what rounding leaves of it; nan."""
+    if math.isnan(value):
+        return "nan"
     if value >= 5e-4:
         return f"{value:.3f}"
     return f"{value:.1e}" if value > 1e-20 else "0"

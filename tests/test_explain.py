@@ -302,7 +302,8 @@ def test_a_percentage_is_never_rounded_up_to_a_half_or_all(share, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1, "1.000"), (0.0005, "0.001"), (0.0004, "4.0e-04"), (1e-15, "1.0e-15"), (1e-30, "0"), (0, "0")]
+    ("value", "text"), [(1, "1.000"), (0.0005, "0.001"), (0.0004, "4.0e-04"), (1e-15, "1.0e-15"), (1e-30, "0"), (0, "0"),
+                      (np.nan, "nan")]
 )  # fmt: skip
 def test_small_values_keep_their_first_digits(value, text):
     assert decimals(value) == text

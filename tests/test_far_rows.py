@@ -1,11 +1,16 @@
 """A few rows that lie far out take no digits from the others, whatever the kernel and the route; nor does an offset."""
 
+import csv
+import io
+
 import numpy as np
 import pytest
 
 from cka_cli import compare, diagnose, explain
 from cka_cli.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, rows_in_the_middle
+from cka_cli.figures.explained import draw_explained
 from cka_cli.floating_point import ignored_flags
+from cka_cli.report.explained import format_csv, format_table
 from tests import oracle, precise
 from tests.cli.command import run_here
 from tests.files import values as noise
@@ -290,6 +295,26 @@ def test_explain_names_the_row(tmp_path):
     )
     tame = explain(f"{path}::y", f"{path}::y")
     assert not any("lies" in note for note in tame.notes)
+
+
+@pytest.mark.parametrize(("places", "fill", "n_features"), [([7], 1e20, 5), ([7], 1e15, 5), ([3, 7], 1e20, 5),
+    ([7], 1e20, 40)])  # fmt: skip
+def test_explain_shares_out_nothing_of_a_cca_that_is_nan(tmp_path, places, fill, n_features):
+    x, y = filled(places, fill)
+    y = np.hstack([y, np.random.default_rng(3).standard_normal((len(y), n_features))])
+    path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
+    found = explain(f"{path}::x", f"{path}::y")
+    shown = format_table(found, 2)
+    assert ", CCA R² nan, " in shown
+    assert "CCA R² is nan" in found.sentence
+    assert not any(note.startswith("CCA R²") for note in found.notes)  # of values by force, which it has none
+    for line in shown.split("\n\n")[2:4]:  # the components of X, and of Y
+        assert all(row.endswith("-       -") for row in line.splitlines()[1:])
+    rows = list(csv.DictReader(io.StringIO(format_csv(found, 2))))
+    assert {row["cca_share"] for row in rows} == {"nan"}
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
+    assert all(np.isnan(removal.rest.cca_r2) for removal in found.pairs.removals())
+    assert "share of CCA R² (nan)" in {text.get_text() for text in draw_explained(found).texts}
 
 
 @pytest.mark.parametrize("fill", [1e4, 1e8, 1e20])

@@ -198,7 +198,7 @@ def _draw_curves(figure: Figure, box: Box, pairs: ComponentPairs) -> None:
     axes.set_ylabel("share they make, %", fontsize=_TEXT_PT, labelpad=2)
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
-    of_cca = "share of CCA R²" + (" (1 by force)" if pairs.is_saturated else "")
+    of_cca = "share of CCA R²" + (" (nan)" if pairs.is_cca_lost else " (1 by force)" if pairs.is_saturated else "")
     above = box.bottom + box.height + _ABOVE
     for bottom, line, text in zip((above + _TEXT_LINE, above), axes.lines, ("share of CKA", of_cca), strict=True):
         sample = Line2D(

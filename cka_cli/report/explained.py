@@ -185,8 +185,8 @@ def _component_lines(pairs: ComponentPairs, own: str, other: str, n_components: 
         variance, cka, cca = (
             _percent(share) for share in (pairs.x.shares[n:].sum(), 1 - last.cka_cumulative, 1 - last.cca_cumulative)
         )
-        all_of = _NOTHING if pairs.is_zero else _percent(1)
-        rows.append((f"{REST}, {pairs.x.rank - n}", variance, "", "", cka, all_of, cca, all_of))
+        of_cka, of_cca = (_NOTHING if math.isnan(share) else _percent(1) for share in (last.cka_share, last.cca_share))
+        rows.append((f"{REST}, {pairs.x.rank - n}", variance, "", "", cka, of_cka, cca, of_cca))
     return _aligned(header, rows)
 
 
