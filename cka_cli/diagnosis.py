@@ -26,7 +26,7 @@ from cka_cli.checks.repeats import distance_of
 from cka_cli.checks.result import Diagnosis
 from cka_cli.checks.verdicts import FINE, Finding, judge
 from cka_cli.comparison import silent
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, counted
 from cka_cli.examples import select_files
 from cka_cli.floating_point import flags_ignored
 from cka_cli.memory import default_memory_bytes
@@ -125,7 +125,7 @@ def _paired(files: list[SelectedFile], notes: list[str], *, all_pairs: bool) -> 
     if in_both:
         alone = [name for name in x_names if name not in y_names]
         if alone:
-            shown = ", ".join(alone[:4]) + (f" and {len(alone) - 4} more layers" if len(alone) > 4 else "")
+            shown = ", ".join(alone[:4]) + (f" and {counted(len(alone) - 4, 'more layer')}" if len(alone) > 4 else "")
             notes.append(f"{shown}: no layer of this name in {files[1].file.path}; --all-pairs takes every pair")
         return [(x_names.index(name), n_x + y_names.index(name)) for name in in_both]
     if n_x != n_y:

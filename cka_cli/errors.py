@@ -38,6 +38,11 @@ def one_line(text: str) -> str:
     )
 
 
+def counted(n: int, thing: str) -> str:
+    """Return `1 row`, `2 rows`: how many of what has a regular plural."""
+    return f"{n} {thing}" + "s" * (n != 1)
+
+
 def nearest(word: str, known: list[str]) -> str:
     """Return `; did you mean '...'?` for the known word closest to `word`, or nothing when none is close."""
     from difflib import get_close_matches

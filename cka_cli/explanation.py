@@ -13,7 +13,7 @@ from cka_cli.arrays import Float64
 from cka_cli.centred import load_centred
 from cka_cli.comparison import check_enough_examples, silent
 from cka_cli.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
-from cka_cli.errors import DataError, UsageError
+from cka_cli.errors import DataError, UsageError, counted
 from cka_cli.examples import file_facts, select_files
 from cka_cli.factors import LOST_BESIDE, factorise_layer, work_bytes
 from cka_cli.far_rows import FAR_RATIO
@@ -154,7 +154,7 @@ def _notes_of(pairs: ComponentPairs) -> list[str]:
     for side in sides:
         if side.equal:
             runs = ", ".join(f"{first} to {last}" for first, last in side.equal[:_MOST_RUNS])
-            runs += f" and {len(side.equal) - _MOST_RUNS} more runs" if len(side.equal) > _MOST_RUNS else ""
+            runs += f" and {counted(len(side.equal) - _MOST_RUNS, 'more run')}" if len(side.equal) > _MOST_RUNS else ""
             notes.append(
                 f"{side.label}: components {runs} have equal variance, so each alone is arbitrary and only their sums "
                 "mean anything"

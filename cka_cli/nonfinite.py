@@ -6,7 +6,7 @@ import numpy as np
 
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Indices
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, counted
 
 
 def nonfinite_error(layer: SelectedLayer) -> DataError:
@@ -15,14 +15,14 @@ def nonfinite_error(layer: SelectedLayer) -> DataError:
     Values that the file says are lost are told apart, which takes one more reading.
     """
     n_values, n_rows, first_row = _count_nonfinite(layer)
-    what, fill = "are not finite (NaN or infinite", layer.layer.fill_text
+    are, they_are = ("is", "it is") if n_values == 1 else ("are", "they are")
+    what, fill = "not finite (NaN or infinite", layer.layer.fill_text
     if fill and not _count_nonfinite(replace(layer, layer=layer.layer.as_saved()))[0]:
-        what = f"are lost (they are the file's fill value, {fill}"
+        what = f"lost ({they_are} the file's fill value, {fill}"
     elif fill:
-        what = f"are not finite (NaN, infinite or the file's fill value, {fill}"
-    rows_text = "1 row" if n_rows == 1 else f"{n_rows} rows"
+        what = f"not finite (NaN, infinite or the file's fill value, {fill}"
     return DataError(
-        f"{layer.label}: {n_values} values {what}; {rows_text}, the first is row "
+        f"{layer.label}: {counted(n_values, 'value')} {are} {what}; {counted(n_rows, 'row')}, the first is row "
         f"{first_row}); mend the file, or leave those examples out of every layer with --nonfinite drop"
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from cka_cli.activations import ReadOptions
 from cka_cli.activations.repeated import find_repeats
 from cka_cli.activations.selection import SelectedFile
+from cka_cli.errors import counted
 from cka_cli.factors import LOST_BESIDE
 from cka_cli.folds import N_FOLDS, interval_factor
 from cka_cli.kernels import KERNELS
@@ -225,11 +226,11 @@ def _add_notes_of_cca(task: Task, outcome: Outcome, notes: list[str]) -> None:
     names = [spec.name for spec in task.measures if MEASURES[spec.name].saturated_by == "either"]
     if names and outcome.crowded:
         notes.append(
-            f"{', '.join(names)}: raised for {_listed(outcome.crowded, 'pairs')}: their independent features "
+            f"{', '.join(names)}: raised for {_listed(outcome.crowded, 'pair')}: their independent features "
             f"add up to more than {n_examples - 1}, so some correlations are 1 by force; " + advice
         )
 
 
-def _listed(names: Sequence[str], what: str = "layers") -> str:
+def _listed(names: Sequence[str], what: str = "layer") -> str:
     unique = list(dict.fromkeys(names))
-    return ", ".join(unique[:4]) + (f" and {len(unique) - 4} more {what}" if len(unique) > 4 else "")
+    return ", ".join(unique[:4]) + (f" and {counted(len(unique) - 4, f'more {what}')}" if len(unique) > 4 else "")

@@ -433,7 +433,7 @@ def test_layers_are_paired_by_name_else_by_place(tmp_path):
     by_name = diagnose(x, y)
     assert [(pair.x.layer, pair.y.layer) for pair in by_name.pairs] == [("b", "b")]
     assert by_name.notes == (
-        f"a, c, d, e and 1 more layers: no layer of this name in {y}; --all-pairs takes every pair",
+        f"a, c, d, e and 1 more layer: no layer of this name in {y}; --all-pairs takes every pair",
     )
     assert [(pair.x.layer, pair.y.layer) for pair in diagnose(x, z).pairs] == list(zip("abcdef", "uvwxyz", strict=True))
     assert [(pair.x.layer, pair.y.layer) for pair in diagnose(f"{x}::a", f"{y}::z").pairs] == [("a", "z")]

@@ -74,7 +74,7 @@ def test_a_signalling_nan_is_told_of_like_any_other(tmp_path):
     values = noise(10, 4).astype(np.float32)
     values.view(np.uint32)[3, 2] = 0x7F800001
     np.save(tmp_path / "x.npy", values)
-    with pytest.raises(DataError, match=r"1 values are not finite .*1 row, the first is row 3"):
+    with pytest.raises(DataError, match=r"1 value is not finite .*1 row, the first is row 3"):
         compare(str(tmp_path / "x.npy"), precision="double")
 
 

@@ -107,6 +107,16 @@ def test_constant_layers_are_named_the_rest_has_values(compare_layers):
     assert "and 2 more layers: constant (every example is the same), so its values are nan" in note
 
 
+def test_one_layer_more_is_one_layer(compare_layers):
+    flat = {f"c{place}": np.full((30, 2), float(place)) for place in range(5)}
+    (note,) = compare_layers(flat, measures=["cka"]).notes
+    assert "and 1 more layer: constant" in note
+    rng = np.random.default_rng(0)
+    crowded = {f"a{place}": rng.normal(size=(20, 12)) for place in range(5)}
+    (note,) = compare_layers(crowded, {"y": rng.normal(size=(20, 12))}, measures=["cca-r2"]).notes
+    assert "and 1 more pair: their independent features" in note
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32])
 @pytest.mark.parametrize("value", [0, 1, 3, 1000])
 def test_a_layer_is_constant_to_the_last_bit_or_not_at_all(compare_layers, dtype, value):

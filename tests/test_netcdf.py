@@ -81,7 +81,7 @@ def test_the_line_names_the_attribute_and_its_number(tmp_path, text):
     attributes = {"_FillValue": [np.float32(1e20)]} if text.startswith("_Fill") else {"missing_value": [-5.0, -7.0]}
     with pytest.raises(DataError) as error:
         compare(write_netcdf(tmp_path / "a.nc", array, attributes))
-    assert f"1 values are lost (they are the file's fill value, {text}" in str(error.value)
+    assert f"1 value is lost (it is the file's fill value, {text}" in str(error.value)
 
 
 @pytest.mark.parametrize("first", [7, 0])

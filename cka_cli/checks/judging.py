@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cka_cli.checks.numbers import LabelNumbers, LayerNumbers, PairNumbers
 from cka_cli.checks.rows import LeftOut
 from cka_cli.checks.verdicts import CHECKS, Finding, judge
+from cka_cli.errors import counted
 
 # Below this z a value is no similarity of which rows or components could have shares.
 _LEAST_Z = 6.0
@@ -53,8 +54,8 @@ def judge_layer(layer: LayerNumbers, rows: RowNames) -> list[Finding]:
         return found + leader
     size = f"effective dimension {layer.effective_dimension:.1f}, {n} examples"
     found += [
-        judge("features-per-example", p / (n - 1), f"{p} features, {n} examples", address),
-        judge("dead-features", dead / p, f"{dead} of {p} features", address),
+        judge("features-per-example", p / (n - 1), f"{counted(p, 'feature')}, {n} examples", address),
+        judge("dead-features", dead / p, f"{dead} of {counted(p, 'feature')}", address),
         judge("effective-dimension", layer.effective_dimension / (n - 1), size, address),
         judge("first-component", layer.first_share_squared, f"{layer.first_share:.0%} of the variance", address),
         judge("doubled-rows", len(layer.doubled) / n, _doubled(layer.doubled, rows), address),
@@ -84,7 +85,7 @@ def _doubled(doubled: Sequence[tuple[int, int]], rows: RowNames) -> str:
     if not doubled:
         return ""
     row, first = doubled[0]
-    return f"{len(doubled)} rows; the first, {rows.name(row)}, is {rows.name(first)} again"
+    return f"{counted(len(doubled), 'row')}; the first, {rows.name(row)}, is {rows.name(first)} again"
 
 
 def judge_pair(pair: PairNumbers, x: LayerNumbers, y: LayerNumbers, rows: RowNames) -> list[Finding]:
