@@ -58,7 +58,7 @@ class Matrix:
     @property
     def is_bounded(self) -> bool:
         """Whether the values of the measure lie in [-1, 1], noise of an unbiased estimate aside; False when unknown."""
-        return self.measure.startswith(_BOUNDED)
+        return is_bounded(self.measure)
 
     def best_columns(self) -> list[int | None]:
         """Return for each row the column of its largest value (the first of equals); None for a row of NaN."""
@@ -66,6 +66,11 @@ class Matrix:
         for row in self.values:
             best.append(None if np.all(np.isnan(row)) else int(np.nanargmax(row)))
         return best
+
+
+def is_bounded(measure: str) -> bool:
+    """Whether the values of a measure lie in [-1, 1]: see `Matrix.is_bounded`."""
+    return measure.startswith(_BOUNDED)
 
 
 @flags_ignored

@@ -194,6 +194,28 @@ def test_joined_reports_may_differ_in_their_columns():
         assert matrices["pwcca"].values.tolist() == [[0.125]]
 
 
+@pytest.mark.parametrize(("measure", "scale", "change"), [
+    ("cka", 1, 1 + 2e-16), ("cka", 1, 1 - 9e-10), ("cka-debiased", 1e-12, 0.5), ("hsic", 1e-30, 1 + 1e-13),
+    ("hsic", 1e20, 1 - 1e-13),
+])  # fmt: skip
+def test_a_cell_twice_that_differs_by_rounding_is_one(measure, scale, change):
+    one, other = report(measure, VALUES * scale), report(measure, VALUES * scale * change)
+    (matrix,) = read_matrices((format_tidy(one) + format_tidy(other)).encode(), "x.csv")
+    np.testing.assert_array_equal(matrix.values, VALUES * scale)
+    json_text = "".join(format_json(each, Provenance(["cka"], {})) for each in (one, other))
+    assert len(read_matrices(json_text.encode(), "x.json")) == 1
+
+
+def test_a_cell_twice_that_differs_is_told_with_the_digits_that_differ():
+    joined = format_tidy(report()) + format_tidy(report(values=VALUES + 2e-8))
+    with pytest.raises(DataError, match=r"a second time \(1\.00000002, not 1\.0\); leave one of them out"):
+        read_matrices(joined.encode(), "x.csv")
+    for one, other in (("1e-30", "2e-30"), ("nan", "0.5"), ("0.5", "nan")):
+        text = f"x_layer,y_layer,x_file,y_file,measure,value\np,p,a,b,hsic,{one}\np,p,a,b,hsic,{other}\n"
+        with pytest.raises(DataError, match=f"line 3 gives p × p a second time \\({other}, not {one}\\)"):
+            read(text)
+
+
 def test_joined_json_is_read_as_one():
     one, other = (format_json(report(measure), Provenance(["cka"], {})) for measure in ("cka", "hsic"))
     assert [matrix.measure for matrix in read_matrices((one + other + one).encode(), "x.json")] == ["cka", "hsic"]

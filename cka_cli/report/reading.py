@@ -9,9 +9,10 @@ import numpy as np
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
 from cka_cli.floating_point import flags_ignored
-from cka_cli.matrix import Matrix
+from cka_cli.matrix import TIE, Matrix, is_bounded
 from cka_cli.report.cells import Rows, Table, text_of
 from cka_cli.report.labels import has_names
+from cka_cli.report.others import other_csv, other_table
 from cka_cli.report.writing import TIDY_HEADER, from_text
 
 # A report of ten million cells; a picture of more has several to each of its dots.
@@ -27,7 +28,7 @@ def read_matrices(data: bytes, name: str) -> tuple[Matrix, ...]:
     """Return the matrices that a report holds, in the order they stand there.
 
     Reports of one kind may be joined: headers within tidy CSV are passed over, and so is a cell that is given twice
-    with the same value. A table without names has the places of its rows and columns for names, from 0.
+    with the same value to 1e-9. A table without names has the places of its rows and columns for names, from 0.
     name : how errors name the source. Raises DataError naming it and the line when it is no matrix.
     """
     if len(data) > MOST_BYTES:
@@ -37,12 +38,16 @@ def read_matrices(data: bytes, name: str) -> tuple[Matrix, ...]:
         raise DataError(f"{name}: is empty; give a CSV or JSON report (did the command before it fail?)")
     if text.lstrip().startswith(("{", "[")):
         return _read_json(text, name)
+    if other := other_table(text):
+        raise DataError(f"{name}: {other}")
     table = Table(text, name, is_known_header)
     rows = table.rows()
     _, first = next(rows, (0, []))
     if not first:
         raise DataError(f"{name}: holds commas and nothing between them; give a CSV or JSON report")
     header = [cell.strip() for cell in first]
+    if not is_known_header(header) and (other := other_csv(list(map(_column, header)))):
+        raise DataError(f"{name}: {other}")
     matrices = _read_tidy(header, rows, table, name) if _is_tidy(header) else (_read_wide(header, rows, table, name),)
     table.check_marks()
     return matrices
@@ -117,9 +122,9 @@ def _read_tidy(header: list[str], rows: Rows, table: Table, name: str) -> tuple[
         pair = (from_text(row[columns.of_pair[0]]), from_text(row[columns.of_pair[1]]))
         matrix = cells.setdefault(group, {})
         value = table.number(row[columns.of_value], line)
-        if not _is_same(matrix.setdefault(pair, value), value):
+        if not _is_same(matrix.setdefault(pair, value), value, is_bounded=is_bounded(group[2])):
             raise DataError(
-                f"{name}: line {line} gives {_pair(pair)} a second time ({value:g}, not {matrix[pair]:g}); "
+                f"{name}: line {line} gives {_pair(pair)} a second time ({_apart(value, matrix[pair])}); "
                 "leave one of them out"
             )
     if not cells:
@@ -127,8 +132,18 @@ def _read_tidy(header: list[str], rows: Rows, table: Table, name: str) -> tuple[
     return tuple(_tidy_matrix(group, matrix, name) for group, matrix in cells.items())
 
 
-def _is_same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
+def _is_same(one: float, other: float, *, is_bounded: bool) -> bool:
+    """Whether two values are one but for the rounding of another order of work: `--stats`, or more threads."""
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    # A value without bounds may be small as a whole.
+    return math.isclose(one, other, rel_tol=TIE, abs_tol=TIE if is_bounded else 0.0)
+
+
+def _apart(one: float, other: float) -> str:
+    """Return two numbers that differ with as many digits as show it."""
+    short = f"{one:g}, not {other:g}"
+    return short if f"{one:g}" != f"{other:g}" else f"{one!r}, not {other!r}"
 
 
 def _check_size(n_cells: int, name: str) -> None:
@@ -235,7 +250,8 @@ def _is_among(matrix: Matrix, others: Sequence[Matrix], name: str) -> bool:
     """Whether a report joined before holds the same matrix; DataError where it holds other values for it."""
     for other in others:
         if _facts(matrix) == _facts(other):
-            if np.array_equal(matrix.values, other.values, equal_nan=True):
+            values = zip(matrix.values.flat, other.values.flat, strict=True)
+            if all(_is_same(one, another, is_bounded=matrix.is_bounded) for one, another in values):
                 return True
             raise DataError(
                 f"{name}: gives {_shown(matrix.title)} of {_shown(matrix.x_file)} and {_shown(matrix.y_file)} "
