@@ -130,7 +130,7 @@ def _add_warnings_of_far_rows(task: Task, outcome: Outcome, warnings: list[str])
     if weighing:
         lie = "lies" if len(of_layers) == 1 else "lie up to"
         warnings.append(
-            f"{_listed(list(of_layers), 'rows')} {lie} {of_layers[farthest]:.0e} times as far out as most rows (a lost "
+            f"{_listed(list(of_layers), 'row')} {lie} {of_layers[farthest]:.0e} times as far out as most rows (a lost "
             f"example?), and values of {', '.join(weighing)} may be of such rows alone; mend the file, or use -k rbf "
             "or -k cosine"
         )

@@ -211,7 +211,7 @@ def _make_wrong_reports(folder):
         "doubled.csv": f"{header}a,p,b,p,cka,linear,9,1\na,p,b,p,cka,linear,9,0\n",
         "cut.csv": f"{header}a,p,b,p,cka,linear,9,1\na,p,b,",
         "match.csv": "measure,kernel,n_files,n_layers,accuracy,difference_std_error\ncka,linear,2,3,0.5,\n",
-        "table.csv": "cka, linear  rows a.h5, columns b.h5, 12 examples, * best of its row\n          p\n conv1  1.0*\n",
+        "table.csv": "cka, linear  rows a.h5, columns b.h5, 12 examples, * best\n          p\n conv1  1.0*\n",
         "other.json": '{"model": "resnet"}',
         "list.json": "[1, 2]",
         "cut.json": '{"matrices": [',
