@@ -263,14 +263,6 @@ def test_hsic_in_the_units_of_the_layers(compare_layers):
         assert matrix.values[0, 0] == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize(("n_layers", "said"), [(3, ": was"), (4, ", as does a row of 1 more layer: was"),
-    (6, ", as do rows of 3 more layers: was")])  # fmt: skip
-def test_layers_beyond_those_named_are_counted(compare_layers, n_layers, said):
-    x, y = filled([7], 1e9)
-    comparison = compare_layers({f"x{n}": x + n for n in range(n_layers)}, {"y": y})
-    assert any(f" times as far out as most rows{said} the example lost?" in note for note in comparison.notes)
-
-
 # --- components, which lose their digits to a far row by the nature of a decomposition
 
 

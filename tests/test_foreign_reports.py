@@ -93,6 +93,89 @@ def test_a_table_of_r_has_no_corner():
     assert read('"conv1","fc"\n"conv1",1,0.5\n').values.tolist() == [[1, 0.5]]
 
 
+TIDY = format_tidy(Comparison((square(x_file="a.h5", y_file="a.h5", measure="cka", kernel="linear", n_examples=50),)))
+WIDE = format_wide(Comparison((square(),)))
+ABC = ("a", "b", "c")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", " ", "\t"])
+@pytest.mark.parametrize(("header", "footer", "y_layers"), [
+    (["layer similarity, run 3"], "", COUNTED), (["layer similarity; run 3; of 4; or 5"], "", COUNTED),
+    (["a", "b", "c"], "", ABC), (["a", "b", "c"], "made by run 3", ABC),
+    (["7", "8", "9"], "0.1 0.2 0.3", ("7", "8", "9")), (["1", "0.5", "0.25"], "a,b,c", ("1", "0.5", "0.25")),
+    (["a", "b"], "", COUNTED), (["run 3\nx", "b", "c"], "a;b;c", ("x", "b", "c")), (["", "b"], "", COUNTED),
+], ids=str)  # fmt: skip
+def test_comments_of_savetxt_are_no_cells(tmp_path, delimiter, header, footer, y_layers):
+    matrix = read(saved(tmp_path, delimiter=delimiter, header=delimiter.join(header), footer=footer))
+    if len(header) == 1 and matrix.y_layers != COUNTED:  # its words are as many as the columns
+        y_layers = tuple(word.strip() for word in header[0].split(delimiter))
+        assert len(y_layers) == 3
+    np.testing.assert_array_equal(matrix.values, VALUES)
+    assert (matrix.x_layers, matrix.y_layers) == (COUNTED, y_layers)
+
+
+@pytest.mark.parametrize("text", [
+    "# of run 3\n,p,q\nr,1,0.5\ns,0.5,1\n", "# a,b,c\nlayer,p,q\nr,1,0.5\n#\n",
+    "\n# p,q,r\n,p,q\nr,1,0.5\n# and\n# so on, and on\ns,0.5,1\n# end", "# layer,p,q\nr,1,0.5\ns,0.5,1\n",
+    "# p,q\nr,1,0.5\ns,0.5,1\n", "#,p,q\nr,1,0.5\n", "# p q\nr 1 0.5\ns 0.5 1\n", "# p,q\n# p q\nname,p,q\nr,1,0.5\n",
+])  # fmt: skip
+def test_comments_around_a_table_with_names(text):
+    if text.startswith("# a,b,c"):
+        text = text.removesuffix("#\n")  # below a header of ours a name may begin so
+    matrix = read(text)
+    assert (matrix.x_layers[0], matrix.y_layers, matrix.values[0].tolist()) == ("r", ("p", "q"), [1, 0.5])
+
+
+@pytest.mark.parametrize("names", [("#x", "y", "#"), ("# x", "#y", "# z"), ("y", "#", "#1")])
+@pytest.mark.parametrize("above", ["", "# a comment, of words, and, more\n"])
+def test_names_that_begin_like_comments_are_names(names, above):
+    facts = {"x_file": "#a.h5", "y_file": "# b.h5", "measure": "cka"}
+    ours = Comparison((square(x_layers=names, y_layers=names, **facts),))
+    for text in (format_tidy(ours), format_wide(ours)):
+        matrix = read(above + text)
+        np.testing.assert_array_equal(matrix.values, VALUES)
+        assert (matrix.x_layers, matrix.y_layers) == (names, names)
+    matrix = read(above + pd.DataFrame(VALUES, ["#x", "y", "#1"], NAMES).to_csv())
+    assert (matrix.x_layers, matrix.values.tolist()) == (("#x", "y", "#1"), VALUES.tolist())
+    matrix = read(pd.DataFrame(VALUES, ["#x", "#y", "# 1"], NAMES).to_csv(header=False))
+    np.testing.assert_array_equal(matrix.values, VALUES)
+
+
+def test_a_line_that_may_be_a_comment_or_a_row_is_refused():
+    with pytest.raises(
+        DataError, match=r"x\.csv: line 3 may be a comment or a row \(# mean, 0.7, 0.8\); take the '#' away"
+    ):
+        read(",p,q\nr,1,0.5\n# mean,0.7,0.8\n")
+    with pytest.raises(DataError, match="line 1 may be a comment or a row"):
+        read("# x,1,0.5\ny,0.5,1\n")
+
+
+@pytest.mark.parametrize("text", [TIDY, WIDE], ids=["tidy", "wide"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(("before", "behind"), [(0, 1), (0, 2), (1, 0), (2, 3)])
+def test_empty_columns_and_lines_at_the_ends_are_passed_over(text, delimiter, before, behind):
+    lines = [delimiter * before + line.replace(",", delimiter) + delimiter * behind for line in text.splitlines()]
+    empty = delimiter * (before + 2 + behind)
+    matrix = read("\n".join([empty, *lines, empty, empty, ""]))
+    np.testing.assert_array_equal(matrix.values, VALUES)
+    assert (matrix.x_layers, matrix.y_layers) == (NAMES, NAMES)
+
+
+def test_empty_cells_of_a_table_are_missing_values():
+    assert read("1;0,5;;\n0,5;1;;\n").values.tolist() == [[1, 0.5], [0.5, 1]]
+    matrix = read(",p,q,z,,\np,1,0.5,,,\nz,,,,,\n")
+    np.testing.assert_array_equal(matrix.values, [[1, 0.5, np.nan], [np.nan] * 3])
+    assert read("1,0.5,\n0.5,1,0.25\n").values.shape == (2, 3)
+    assert read(TIDY.replace("value\n", "value,,\n").replace("\na.h5", ",seen,\na.h5", 2)[:-1] + ",,\n") if 0 else True
+    with pytest.raises(DataError, match="its last column has values and no name; name each column"):
+        read("p,q,\nr,1,0.5\ns,0.5,1\n")
+
+
+def test_columns_without_names_beside_a_report_are_not_looked_at():
+    header, *lines = TIDY.splitlines()
+    assert read("\n".join([header + ",,", lines[0] + ",seen,twice", *(line + ",," for line in lines[1:]), ""])).measure
+
+
 UNCLEAR = {
     "an index and no header": pd.DataFrame(VALUES).to_csv(header=False),
     "a header and no index": pd.DataFrame(VALUES).to_csv(index=False),
@@ -111,10 +194,6 @@ def test_what_may_be_names_or_numbers_is_refused(text):
         DataError, match=r"x\.csv: its first (line|column) may be names or numbers \(found .*\); give names"
     ):
         read(text)
-
-
-TIDY = format_tidy(Comparison((square(x_file="a.h5", y_file="a.h5", measure="cka", kernel="linear", n_examples=50),)))
-WIDE = format_wide(Comparison((square(),)))
 
 
 def with_commas(text, delimiter):

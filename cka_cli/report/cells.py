@@ -6,11 +6,12 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from cka_cli.errors import DataError
+from cka_cli.report.extents import Comments, Rows, is_marked, may_have_comments, used_columns
 
 _MISSING = ("", "nan", "na", "null", "none")
-Rows = Iterator[tuple[int, list[str]]]
 _MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
           codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 _BLANKS = " "  # stands for any number of blanks and tabs
@@ -51,17 +52,33 @@ class Table:
         match = _SAID.fullmatch(said.strip())  # Excel's own line
         self._text, self._first_line = (rest, text[: len(text) - len(rest)].count("\n")) if match else (text, 0)
         self._name = name
+        self._comments = Comments(name, self.value, is_known_header) if may_have_comments(text) else None
         self._delimiter = match[1] if match else _delimiter(text, name, is_known_header)
         self._has_points = self._has_commas = False
         self._are_thousands = True
 
     def rows(self) -> Rows:
-        """Give (line number, cells) of every line that is not empty, without the blanks around the cells' words."""
+        """Give (line number, cells) of every line that is no comment and not empty, less empty columns at the ends."""
+        rows, at_blanks = self._all_rows(), self._delimiter == _BLANKS
+        yield from rows if self._comments is None else self._comments.left_out(rows, at_blanks=at_blanks)
+
+    @property
+    def names_columns_by_numbers(self) -> bool:
+        """Whether the first line that was given is a comment of numbers, which name the columns."""
+        return self._comments is not None and self._comments.names_columns
+
+    def _all_rows(self) -> Rows:
         lines = _Lines(self._text, self._delimiter)
+        used = slice(0, None)
+        with suppress(csv.Error):  # which comes again below, with its line
+            used = used_columns(_Lines(self._text, self._delimiter, strict=False))
         try:
             for row in lines:
-                if any(cell.strip() for cell in row):
-                    yield lines.number + self._first_line, row
+                if not any(cell.strip() for cell in row):
+                    continue
+                if used.start and is_marked(row):
+                    continue  # all that is no comment begins farther right
+                yield lines.number + self._first_line, row[used] if used != slice(0, None) else row
         except csv.Error as error:
             raise DataError(
                 f"{self._name}: line {lines.number + self._first_line} is not CSV ({error}); "
@@ -156,6 +173,7 @@ def _delimiter(text: str, name: str, is_known_header: Callable[[Sequence[str]], 
     lines = list(io.StringIO(text[:_MOST_LOOKED_AT].lstrip("\r\n"), newline=""))
     if len(text) > _MOST_LOOKED_AT and len(lines) > 1:
         lines.pop()  # cut
+    lines = [line for line in lines if not line.lstrip().startswith("#")] or lines
     sample, first = "".join(lines[:_N_LOOKED_AT]), lines[0]
     likely = [mark for mark in ",\t;" if mark in sample]
     tables = {mark: _looked_at(sample, mark) for mark in likely}

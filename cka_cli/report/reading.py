@@ -10,7 +10,8 @@ from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
 from cka_cli.floating_point import flags_ignored
 from cka_cli.matrix import TIE, Matrix, is_bounded
-from cka_cli.report.cells import Rows, Table, text_of
+from cka_cli.report.cells import Table, text_of
+from cka_cli.report.extents import Rows
 from cka_cli.report.labels import has_names
 from cka_cli.report.others import other_csv, other_table
 from cka_cli.report.writing import TIDY_HEADER, from_text
@@ -96,8 +97,8 @@ class _Columns:
 
     def __init__(self, header: Sequence[str], name: str, line: int) -> None:
         columns = [_column(cell) for cell in header]
-        if len(set(columns)) < len(columns):
-            doubled = next(column for column in columns if columns.count(column) > 1)
+        doubled = next((column for column in columns if column and columns.count(column) > 1), None)
+        if doubled is not None:
             raise DataError(f"{name}: line {line} names the column {_shown(doubled)} twice; leave one of them out")
         places = {column: place for place, column in enumerate(columns)}
         self.n = len(columns)
@@ -193,7 +194,12 @@ def _read_wide(header: list[str], rows: Rows, table: Table, name: str) -> Matrix
         raise DataError(f"{name}: is no matrix (found 1 × {len(header)} cells); {_WANTED}")
     numbers = [[table.value(cell) for cell in cells] for cells in (header, column)]
     body = np.array(values).reshape(len(values), len(header) - 1)
-    has_header, has_column = has_names(header, column, body, numbers, name) if values else (False, False)
+    if table.names_columns_by_numbers:
+        has_header, has_column = True, None in numbers[1]
+    else:
+        has_header, has_column = has_names(header, column, body, numbers, name) if values else (False, False)
+    if has_header and not header[-1]:
+        raise DataError(f"{name}: its last column has values and no name; name each column, with 'layer' in the corner")
     if not has_header:
         body = np.vstack([np.array(numbers[0][1:], dtype=np.float64), body])
     if not has_column:

@@ -228,6 +228,8 @@ WRONG_REPORTS = [
     ("missing.csv", "missing.csv: no value for r × q (cka); give the whole report"),
     ("doubled.csv", "doubled.csv: line 3 gives p × p a second time (0, not 1); leave one of them out"),
     ("cut.csv", "cut.csv: line 3 has 4 cells where the header has 8; is the file cut short?"),
+    ("comment.csv", "comment.csv: line 3 may be a comment or a row (# mean, 0.7); take the '#' away, or the line"),
+    ("nameless.csv", "nameless.csv: its last column has values and no name; name each column, with 'layer' in the corner"),
     ("match.csv", "match.csv: is the CSV of cka match, which holds no matrix; give cka match --format json, or a report of cka compare"),
     ("table.csv", "table.csv: is a table of cka compare for a person, not for a program; leave out --format table"),
     ("other.json", f"other.json: is JSON, but no report of cka compare (it has no 'matrices'); {NO_REPORT}"),

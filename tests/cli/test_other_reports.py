@@ -7,9 +7,9 @@ from tests.cli.command import run_here
 from tests.files import values
 
 COMMANDS = [
-    "match a.npz b.npz", "match a.npz b.npz c.npz -m cka -m pwcca", "match a.npz",
-    "match a.npz b.npz --report partners", "match a.npz deep.npz", "diagnose a.npz b.npz", "diagnose a.npz",
-    "explain a.npz::p b.npz::p", "inspect a.npz", "inspect a.npz b.npz", "measures",
+    "match a.npz b.npz", "match a.npz b.npz c.npz -m cka -m pwcca", "match a.npz", "match a.npz deep.npz",
+    "match a.npz b.npz --report partners", "diagnose a.npz b.npz", "diagnose a.npz", "explain a.npz::p b.npz::p",
+    "inspect a.npz", "inspect a.npz b.npz", "measures",
 ]  # fmt: skip
 
 
