@@ -148,6 +148,18 @@ def test_a_line_that_may_be_a_comment_or_a_row_is_refused():
         read(",p,q\nr,1,0.5\n# mean,0.7,0.8\n")
     with pytest.raises(DataError, match="line 1 may be a comment or a row"):
         read("# x,1,0.5\ny,0.5,1\n")
+    with pytest.raises(
+        DataError, match=r"its first line below a comment may be names or numbers \(found depth, 1, 2\)"
+    ):
+        read("# of run 3, by depth\ndepth,1,2\n1,0.5,0.25\n")
+
+
+@pytest.mark.parametrize("comment", ["# run 3;;", "#;;", "# ;;", "# one;two;"])
+def test_a_comment_that_a_spreadsheet_filled_up_names_nothing(comment):
+    for text in (f"{comment}\n1;0.5;0.25\n0.5;1;0.75\n", f"{comment}\n;p;q\nr;0.5;0.25\n{comment}\n"):
+        matrix = read(text)
+        assert matrix.y_layers in (COUNTED, ("p", "q"))
+        assert matrix.values[0, -1] == 0.25
 
 
 @pytest.mark.parametrize("text", [TIDY, WIDE], ids=["tidy", "wide"])

@@ -76,6 +76,8 @@ class Comments:
         if not has_words or len(row) != len(like) or len(row) < 2 or None in map(self._value, row[1:]):
             return False
         if row[0].strip() == _MARK or row[0].lstrip()[1].isspace():
+            if not any(cell.strip() for cell in row[1:]):
+                return False
             raise DataError(
                 f"{self._name}: line {line} may be a comment or a row ({', '.join(row)[:40]}); take the '#' away, or "
                 "the line"
@@ -91,12 +93,20 @@ class Comments:
             return []  # the first line names them
         names = [row[0].lstrip().removeprefix(_MARK).strip(), *(cell.strip() for cell in row[1:])]
         has_column = self._value(body[0][0]) is None
-        if not names[0] and (at_blanks or len(names) > len(body[0])):
+        while names and not names[-1]:  # as a spreadsheet fills lines up
+            names.pop()
+        if names and not names[0] and (at_blanks or len(names) > len(body[0])):
             names = names[1:]
         if has_column and len(names) == len(body[0]) - 1 > 0:
             names = ["layer", *names]
         elif len(names) != len(body[0]):
             return []
+        if has_column and all(cell.strip().isdigit() for cell in body[0][1:]):
+            raise DataError(
+                f"{self._name}: its first line below a comment may be names or numbers "
+                f"(found {', '.join(body[0])[:40]}); "
+                "take the comment away, or give names to all rows and columns, with 'layer' in the corner"
+            )
         self.names_columns = None not in map(self._value, names)
         return [(line, names)]
 
