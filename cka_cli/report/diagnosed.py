@@ -80,7 +80,7 @@ def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int
             console.print(head.append(_limit(group), style="dim"))
             console.print(Text(_clipped(f"  {CHECKS[check].title}", width)))
             if verdict != FINE:
-                console.print(Text(_clipped(f"  → {CHECKS[check].advice}", width)))
+                console.print(Text(_clipped(f"  → {group[0].advice}", width)))
             for line in _lines(group, diagnosis, width, everything=everything):
                 console.print(Text(line, no_wrap=True))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
