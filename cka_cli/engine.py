@@ -9,7 +9,7 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 from cka_cli.cca import FactorPair
-from cka_cli.centred import Source, StreamedLayer, load_centred, survey
+from cka_cli.centred import StreamedLayer, load_centred, survey
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.errors import DataError
 from cka_cli.factors import Factors, factorise_layer, n_block_features
@@ -24,6 +24,7 @@ from cka_cli.memory import give_back_freed_memory
 from cka_cli.meter import Count, Meter, Progress, Report, Share, parts_of, uncounted
 from cka_cli.names import Spec
 from cka_cli.plan import Plan, make_plan
+from cka_cli.source import Source
 from cka_cli.task import Outcome, Task
 from cka_cli.threads import in_order
 from cka_cli.tiles import GramJob, gram_scales, gram_sums

@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from cka_cli.arrays import Float64
-from cka_cli.centred import Source
 from cka_cli.meter import Count, parts_of, uncounted
+from cka_cli.source import Source
 
 # Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
 _BLOCK = 4

@@ -11,11 +11,11 @@ from itertools import pairwise
 import numpy as np
 
 from cka_cli.arrays import Float64
-from cka_cli.centred import Source
 from cka_cli.checkpoint import Checkpoint
 from cka_cli.folds import Folds
 from cka_cli.gram_sums import GramSums
 from cka_cli.meter import Count, Meter, Report, uncounted
+from cka_cli.source import Source
 from cka_cli.threads import in_order
 from cka_cli.work import SYMMETRIC
 

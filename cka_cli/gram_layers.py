@@ -7,11 +7,11 @@ import numpy as np
 
 from cka_cli import kernels
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.centred import CentredLayer, ScaledLayer, Source, StreamedLayer
 from cka_cli.far_rows import sample_rows
 from cka_cli.kernels import LayerTerms, RowTerms
 from cka_cli.meter import Count, uncounted
 from cka_cli.names import Spec
+from cka_cli.source import CentredLayer, SavedSource, ScaledLayer, Source
 from cka_cli.unit_rows import UnitRows, unit_rows
 
 Rows = slice | Indices
@@ -67,7 +67,7 @@ def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -
     terms = replace(terms, largest_rate=kernels.descaled(largest_gamma, source.scale))
     unit = None
     if "unit" in needs and not source.is_constant:
-        assert isinstance(source, ScaledLayer | StreamedLayer)
+        assert isinstance(source, SavedSource)
         unit, spread = unit_rows(source, in_place=needs == {"unit"})
         terms = replace(terms, unit_spread=spread)
         source = source if isinstance(unit, UnitRows) else unit
@@ -255,7 +255,7 @@ def _paired_slices(
 
     def slices(rows: Rows) -> Iterator[tuple[slice, Array]]:
         if as_saved:
-            assert isinstance(source, ScaledLayer | StreamedLayer)
+            assert isinstance(source, SavedSource)
             return source.saved_slices(rows)
         return source.slices(rows) if isinstance(rows, slice) else source.slices_of(rows)
 

@@ -12,11 +12,12 @@ from cka_cli.activations.inspected import Inspected
 from cka_cli.activations.layer import refusal
 from cka_cli.activations.repeated import Repeats, find_repeats
 from cka_cli.arrays import Booleans
-from cka_cli.centred import compute_dtype, survey
+from cka_cli.centred import survey
 from cka_cli.errors import DataError, nearest
 from cka_cli.far_rows import FAR_RATIO
 from cka_cli.floating_point import flags_ignored
 from cka_cli.meter import Meter, Progress
+from cka_cli.source import compute_dtype
 
 
 @flags_ignored

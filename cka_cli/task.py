@@ -10,11 +10,11 @@ import numpy as np
 
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Float64, Indices
-from cka_cli.centred import compute_dtype
 from cka_cli.job import Job, LayerShape
 from cka_cli.kernels import KERNELS
 from cka_cli.measures import MEASURES
 from cka_cli.names import Spec
+from cka_cli.source import compute_dtype
 
 # Below these sizes products are float64: they cost little, and a debiased value of few examples feels each rounding.
 _LEAST_SINGLE_EXAMPLES = 256

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.centred import CentredLayer, ScaledLayer, Source, StreamedLayer, row_norms
 from cka_cli.far_rows import NO_FAR_ROWS, FarRows, sample_rows
+from cka_cli.source import CentredLayer, SavedSource, ScaledLayer, Source
 
 # Rows whose mean is taken off: any that is near that of all will do, as a shift common to all rows is not felt.
 _N_SAMPLE_ROWS = 64
@@ -24,7 +24,7 @@ class UnitRows:
     mean : what is taken off, shape (n_features,).
     """
 
-    source: ScaledLayer | StreamedLayer
+    source: SavedSource
     inverse_norms: Float64
     mean: Float64
     scale: float = 1.0
@@ -67,7 +67,7 @@ class UnitRows:
         return np.asarray(brought, np.float64)
 
 
-def unit_rows(source: ScaledLayer | StreamedLayer, *, in_place: bool) -> tuple[Source, float]:
+def unit_rows(source: SavedSource, *, in_place: bool) -> tuple[Source, float]:
     """Return the rows of a layer brought to length 1, and their mean squared distance from their mean.
 
     in_place : whether the values of a layer in memory may become these, so that the layer itself is no more.
@@ -88,8 +88,7 @@ def unit_rows(source: ScaledLayer | StreamedLayer, *, in_place: bool) -> tuple[S
     return CentredLayer(source.label, source.values, unit.mean, 1.0, is_constant=False), spread
 
 
-def _inverse_norms(source: ScaledLayer | StreamedLayer) -> Float64:
+def _inverse_norms(source: SavedSource) -> Float64:
     """Return 1/‖x‖ of the rows as saved, in scaled units; 0 for rows of zeros, or so small that they count as such."""
-    norms = row_norms(source.values) if isinstance(source, ScaledLayer) else source.norms
-    assert norms is not None
+    norms = source.saved_norms()
     return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > _LEAST_NORM)

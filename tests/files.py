@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cka_cli.centred import CentredLayer
 from cka_cli.factors import factorise_layer
+from cka_cli.source import CentredLayer
 
 
 def values(*shape, seed=0, dtype="float32"):

@@ -14,7 +14,7 @@ RANKS = {
     1: {
         "activations", "kernels", "bandwidth", "hsic", "factors", "cca", "matrix", "outputs", "progress", "meter",
         "threads", "memory", "checkpoint", "centred", "canvas", "folds", "gram_sums", "pearson", "permutations",
-        "far_rows", "nonfinite", "second_differences", "unit_rows",
+        "far_rows", "nonfinite", "second_differences", "source", "unit_rows",
     },
     2: {
         "measures", "job", "plan", "report", "heatmap", "figures", "gram_layers", "tiles", "significance", "task",

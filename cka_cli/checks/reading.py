@@ -6,7 +6,7 @@ import numpy as np
 
 from cka_cli.activations import SelectedLayer
 from cka_cli.arrays import Array
-from cka_cli.centred import Source, load_centred, survey
+from cka_cli.centred import load_centred, survey
 from cka_cli.checks import grams
 from cka_cli.checks.numbers import N_REMOVED, Address, LayerGrams
 from cka_cli.checks.repeats import constant_features, doubled_rows, fingerprint
@@ -14,6 +14,7 @@ from cka_cli.checks.transforms import ranks, squared_distances
 from cka_cli.gram_layers import all_distances
 from cka_cli.hsic import centred_gram, u_centred_gram
 from cka_cli.meter import uncounted
+from cka_cli.source import Source
 
 # A layer larger than this, as float64, is read twice, in slices: once for its mean and once for its products.
 _MOST_LAYER_BYTES = 1 << 28
