@@ -7,43 +7,43 @@ The command is `cka`; everything it does can be called from Python too:
 >>> comparison.matrices[0].values  # doctest: +SKIP
 """
 
+from cka_cli.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as in typing, which would take milliseconds in which Ctrl-C shows a traceback
 if TYPE_CHECKING:
     from typing import Any
 
-    from cka_cli.activations import ReadOptions as ReadOptions
-    from cka_cli.checks.result import Diagnosis as Diagnosis
-    from cka_cli.comparison import compare as compare
-    from cka_cli.components import Explanation as Explanation
-    from cka_cli.diagnosis import diagnose as diagnose
+    from cka_cli.analysis.components import Explanation as Explanation
+    from cka_cli.analysis.reliability.result import Diagnosis as Diagnosis
+    from cka_cli.api.compare import compare as compare
+    from cka_cli.api.diagnose import diagnose as diagnose
+    from cka_cli.api.explain import explain as explain
+    from cka_cli.api.match import match as match
+    from cka_cli.api.match import study_depth as study_depth
     from cka_cli.errors import CkaError as CkaError
-    from cka_cli.explanation import explain as explain
-    from cka_cli.heatmap import HeatmapStyle as HeatmapStyle
-    from cka_cli.heatmap import draw_heatmap as draw_heatmap
-    from cka_cli.matching import match as match
-    from cka_cli.matching import study_depth as study_depth
-    from cka_cli.matrix import Comparison as Comparison
-    from cka_cli.matrix import Matrix as Matrix
+    from cka_cli.layers.rows import ReadOptions as ReadOptions
+    from cka_cli.pictures.heatmap import HeatmapStyle as HeatmapStyle
+    from cka_cli.pictures.heatmap import draw_heatmap as draw_heatmap
     from cka_cli.report import read_matrices as read_matrices
-
-__version__ = "0.1.0"
+    from cka_cli.results.matrix import Comparison as Comparison
+    from cka_cli.results.matrix import Matrix as Matrix
 
 # Public name -> the module that owns it. Loaded on first use, so that `cka --help` never waits for numpy.
 _HOMES = {
-    "compare": "cka_cli.comparison",
-    "explain": "cka_cli.explanation",
-    "diagnose": "cka_cli.diagnosis",
-    "Diagnosis": "cka_cli.checks.result",
-    "ReadOptions": "cka_cli.activations",
+    "compare": "cka_cli.api.compare",
+    "explain": "cka_cli.api.explain",
+    "diagnose": "cka_cli.api.diagnose",
+    "Diagnosis": "cka_cli.analysis.reliability.result",
+    "ReadOptions": "cka_cli.layers.rows",
     "CkaError": "cka_cli.errors",
-    "HeatmapStyle": "cka_cli.heatmap",
-    "draw_heatmap": "cka_cli.heatmap",
-    "Comparison": "cka_cli.matrix",
-    "Explanation": "cka_cli.components",
-    "Matrix": "cka_cli.matrix",
-    "match": "cka_cli.matching",
+    "HeatmapStyle": "cka_cli.pictures.heatmap",
+    "draw_heatmap": "cka_cli.pictures.heatmap",
+    "Comparison": "cka_cli.results.matrix",
+    "Explanation": "cka_cli.analysis.components",
+    "Matrix": "cka_cli.results.matrix",
+    "match": "cka_cli.api.match",
     "read_matrices": "cka_cli.report",
-    "study_depth": "cka_cli.matching",
+    "study_depth": "cka_cli.api.match",
 }
 __all__ = [
     "CkaError",

@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from cka_cli.comparison import compare  # noqa: E402
+from cka_cli.api.compare import compare  # noqa: E402
 from cka_cli.floating_point import ignored_flags  # noqa: E402
 
 # `make test` draws the same examples on every machine and every day, `make test-all` others each time, from a seed that
@@ -59,7 +59,7 @@ def pytest_collection_finish():
 
 
 # A child that reads the headers first takes ten times as long as a small comparison.
-WITH_CHILD = ("test_hostile", "test_fuzz", "test_faults", "test_activations", "test_errors")
+WITH_CHILD = ("test_hostile", "test_fuzz", "test_faults", "test_files", "test_errors")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -78,7 +78,7 @@ def _headers_read_here(request):
     if request.module.__name__.rpartition(".")[2].startswith(WITH_CHILD):
         yield
         return
-    with mock.patch("cka_cli.activations.hdf5.tried", return_value={}):
+    with mock.patch("cka_cli.files.hdf5.tried", return_value={}):
         yield
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from cka_cli.checks.verdicts import CHECKS
+from cka_cli.analysis.reliability.rules import CHECKS
 from cka_cli.cli import cli
-from cka_cli.names import KERNELS, MEASURES
+from cka_cli.specs import KERNELS, MEASURES
 
 ROOT = Path(__file__).parent.parent
 README, TRUST = (

@@ -3,7 +3,7 @@
 Each row: what happens, the function that makes it happen, what is typed, the exit status, the whole line on standard
 error. Nothing is on standard output, and the folder holds what it held before, byte for byte, but for what the fault
 itself took away. What is wrong with the words typed or inside of a file stands in `tests/cli/test_errors.py`, faults
-of pipes and terminals in `tests/cli/test_pipes.py`, damaged checkpoints in `tests/test_checkpoint.py`.
+of pipes and terminals in `tests/cli/test_pipes.py`, damaged checkpoints in `tests/execution/test_checkpoint.py`.
 """
 
 # ruff: noqa: E501 - a line of the table is a line that a user sees
@@ -19,13 +19,15 @@ import subprocess
 import numpy as np
 import pytest
 
+import cka_cli.cli
 import cka_cli.cli.options
-import cka_cli.comparison
-import cka_cli.examples
+import cka_cli.execution.checkpoint
+import cka_cli.layers.examples
+import cka_cli.system.atomic_files
 from cka_cli.report import read_matrices
 from cka_cli.report.writing import from_text
 from tests.cli.command import CKA, child_environment, run_child, run_here
-from tests.files import state, values, write_hdf5
+from tests.small_files import state, values, write_hdf5
 
 seen = {}  # the state of the folder before the command, or right after the fault
 
@@ -50,7 +52,7 @@ def nothing(folder, monkeypatch):
 def small_disk(folder, monkeypatch):
     """No file may grow beyond 100 bytes: what a full disk does, to this process alone."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    write_output = cka_cli.outputs.write_output
+    write_output = cka_cli.system.atomic_files.write_output
 
     def write(*arguments, **options):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
@@ -59,14 +61,14 @@ def small_disk(folder, monkeypatch):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(cka_cli.outputs, "write_output", write)
+    monkeypatch.setattr(cka_cli.system.atomic_files, "write_output", write)
 
 
 def after_the_headers(change):
     """Change something between the reading of headers and that of values."""
 
     def make(folder, monkeypatch):
-        select_layers = cka_cli.examples.select_layers
+        select_layers = cka_cli.layers.examples.select_layers
 
         def select(*arguments):
             files = select_layers(*arguments)
@@ -74,7 +76,7 @@ def after_the_headers(change):
             seen["before"] = state(folder)
             return files
 
-        monkeypatch.setattr(cka_cli.examples, "select_layers", select)
+        monkeypatch.setattr(cka_cli.layers.examples, "select_layers", select)
 
     return make
 
@@ -98,7 +100,7 @@ def checkpoint_of(*typed):
         arguments = [*typed, "--checkpoint", "run.ckpt", "-q", "-o", os.devnull]
         with monkeypatch.context() as patched:
             patched.setattr("cka_cli.cli.compare.end_checkpoint", lambda options: None)
-            patched.setattr(cka_cli.checkpoint.Checkpoint.__init__, "__defaults__", (None, None, 0.0))
+            patched.setattr(cka_cli.execution.checkpoint.Checkpoint.__init__, "__defaults__", (None, None, 0.0))
             with pytest.raises(SystemExit):
                 cka_cli.cli.main(arguments)
         assert (folder / "run.ckpt").exists()
@@ -164,7 +166,10 @@ def can_mount(tmp_path_factory):
 @pytest.mark.usefixtures("can_mount")
 @pytest.mark.parametrize(("fault", "typed", "status", "line"), IN_A_SHELL, ids=[row[0] for row in IN_A_SHELL])
 def test_a_disk_that_takes_nothing_is_one_line_and_changes_nothing(here, fault, typed, status, line):
-    script = f"{MOUNTS} ls -A mnt ro > before; {' '.join(CKA)} {typed}\necho $? > status\nls -A mnt ro | cmp - before\ncat mnt/old.csv ro/old.csv mnt/rest"
+    script = (
+        f"{MOUNTS} ls -A mnt ro > before; {' '.join(CKA)} {typed}\necho $? > status\nls -A mnt ro | "
+        f"cmp - before\ncat mnt/old.csv ro/old.csv mnt/rest"
+    )
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script], env=child_environment(), capture_output=True, timeout=300, check=False
     )
@@ -176,17 +181,18 @@ def test_a_disk_that_takes_nothing_is_one_line_and_changes_nothing(here, fault, 
 KILL = "os.kill(os.getpid(), number)"
 MOMENTS = {
     "while importing": (f"sys.meta_path.insert(0, type('Kill', (), {{'find_spec': lambda *a: (a[0] == 'numpy' and {KILL}) or None}}))", []),
-    "while reading": (f"import cka_cli.engine as e; e.load_centred = lambda *a, **k: {KILL} or time.sleep(600)", []),
+    "while reading": (f"import cka_cli.execution.engine as e; e.load_centred = lambda *a, **k: {KILL} or time.sleep(600)", []),
     "in a long step without a word to Python": (
-        "import cka_cli.engine as e, hashlib, threading\n"
+        "import cka_cli.execution.engine as e, hashlib, threading\n"
         f"def wait(*a, **k):\n    threading.Timer(0.1, lambda: {KILL}).start()\n"
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
         "e.load_centred = wait", ["--threads", "1"],
     ),
-    "while writing": (f"import cka_cli.outputs as o; o.os.fsync = lambda d: {KILL} or time.sleep(600)", ["-f"]),
-    "before the new name is given": (f"import cka_cli.outputs as o; o.os.replace = lambda *a: {KILL} or time.sleep(600)", ["-f"]),
+    "while writing": (f"import cka_cli.system.atomic_files as o; o.os.fsync = lambda d: {KILL} or time.sleep(600)", ["-f"]),
+    "before the new name is given": (f"import cka_cli.system.atomic_files as o; o.os.replace = lambda *a: {KILL} or time.sleep(600)", ["-f"]),
     "while keeping a checkpoint": (
-        "import cka_cli.checkpoint as c, cka_cli.outputs as o; c.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
+        "import cka_cli.execution.checkpoint as c, cka_cli.system.atomic_files as o; "
+        "c.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
         f"o.os.fsync = lambda d: {KILL} or time.sleep(600)", ["--checkpoint", "run.ckpt"],
     ),
 }  # fmt: skip
@@ -194,7 +200,10 @@ MOMENTS = {
 
 def killed(number, moment, folder, **options):
     patch, extra = MOMENTS[moment]
-    program = f"import os, signal, sys, time; number = {int(number)}\n{patch}\nfrom cka_cli.cli import main; main(sys.argv[1:])"
+    program = (
+        f"import os, signal, sys, time; number = {int(number)}\n{patch}\nfrom cka_cli.cli import "
+        f"main; main(sys.argv[1:])"
+    )
     arguments = ["compare", "a.h5", "-o", "old.csv" if "-f" in extra else "new.csv", *extra]
     return subprocess.run(
         [CKA[0], "-c", program, *arguments], cwd=folder, env=child_environment(), stdin=subprocess.DEVNULL,
@@ -222,7 +231,10 @@ def test_a_signal_at_any_moment_leaves_nothing(here, moment, number):
 
 def test_a_signal_that_the_caller_ignores_is_ignored(here):
     # As a shell script does for a command with & behind it, and nohup.
-    patch = f"signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN)\nimport cka_cli.outputs as o; o.os.fsync = lambda d: {KILL}"
+    patch = (
+        f"signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGHUP, "
+        f"signal.SIG_IGN)\nimport cka_cli.system.atomic_files as o; o.os.fsync = lambda d: {KILL}"
+    )
     for number in (signal.SIGINT, signal.SIGHUP):
         MOMENTS["ignored"] = (patch, ["-f"])
         ended = killed(number, "ignored", here)

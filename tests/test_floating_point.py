@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 import cka_cli
-from cka_cli import floating_point, inspection, threads
-from cka_cli.comparison import plan_comparison
-from cka_cli.components import ComponentPairs, Spectrum
-from cka_cli.matrix import Matrix, is_largest
+from cka_cli import floating_point
+from cka_cli.analysis.components import ComponentPairs, Spectrum
+from cka_cli.api import inspect as inspection
+from cka_cli.api.compare import plan_comparison
+from cka_cli.execution import threads
+from cka_cli.results.matrix import Matrix, is_largest
 from tests.cli.command import run_here
-from tests.files import values, write_hdf5
+from tests.small_files import values, write_hdf5
 
-READ = "cka_cli.activations.selection:SelectedLayer.blocks"
+READ = "cka_cli.layers.selection:SelectedLayer.blocks"
 TIDY = b"x_file,x_layer,y_file,y_layer,measure,kernel,n_examples,value\na,p,a,p,cka,linear,30,1.0\n"
 FILES = ("a.h5", "b.h5")
 # What a user may call, with what it calls that raises the flags.
@@ -28,9 +30,12 @@ CALLS = {
     "match": (lambda n: cka_cli.match(FILES, n_threads=n), READ),
     "study_depth": (lambda n: cka_cli.study_depth("a.h5", n_threads=n), READ),
     "read_matrices": (lambda n: cka_cli.read_matrices(TIDY, "r.csv"), "cka_cli.report.reading:from_text"),
-    "draw_heatmap": (lambda n: cka_cli.draw_heatmap([Matrix(np.eye(1), "p", "p")]), "cka_cli.heatmap.draw:compose"),
-    "plan_comparison": (lambda n: plan_comparison("a.h5", "b.h5"), "cka_cli.comparison:make_plan"),
-    "inspect": (lambda n: inspection.inspect(FILES, progress=lambda *_: None), "cka_cli.inspection:_scan"),
+    "draw_heatmap": (
+        lambda n: cka_cli.draw_heatmap([Matrix(np.eye(1), "p", "p")]),
+        "cka_cli.pictures.heatmap.draw:compose",
+    ),
+    "plan_comparison": (lambda n: plan_comparison("a.h5", "b.h5"), "cka_cli.execution.run:make_plan"),
+    "inspect": (lambda n: inspection.inspect(FILES, progress=lambda *_: None), "cka_cli.api.inspect:_scan"),
 }
 
 
@@ -122,12 +127,12 @@ def test_worker_threads_ignore_flags_and_their_starter_does_not(n_threads):
     ("typed", "place"),
     [
         ("compare a.h5 b.h5", "cka_cli.report:format_tidy"),
-        ("compare a.h5 --dry-run", "cka_cli.comparison:make_plan"),
-        ("match a.h5 b.h5 --report partners", "cka_cli.report.matched:format_partners"),
-        ("explain a.h5::p b.h5::p", "cka_cli.report.explained:format_csv"),
-        ("diagnose a.h5", "cka_cli.report.diagnosed:format_findings"),
-        ("heatmap a.h5 -o h.png", "cka_cli.heatmap:heatmap_bytes"),
-        ("inspect a.h5", "cka_cli.inspection:_scan"),
+        ("compare a.h5 --dry-run", "cka_cli.execution.run:make_plan"),
+        ("match a.h5 b.h5 --report partners", "cka_cli.report.match:format_partners"),
+        ("explain a.h5::p b.h5::p", "cka_cli.report.explain:format_csv"),
+        ("diagnose a.h5", "cka_cli.report.diagnose:format_findings"),
+        ("heatmap a.h5 -o h.png", "cka_cli.pictures.heatmap:heatmap_bytes"),
+        ("inspect a.h5", "cka_cli.api.inspect:_scan"),
     ],
 )
 def test_no_command_warns_of_what_it_does_around_the_library(networks, monkeypatch, capsysbinary, typed, place):

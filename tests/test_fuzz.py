@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from cka_cli.activations import apart, library, open_file
-from cka_cli.activations.apart import tried
 from cka_cli.errors import DataError
+from cka_cli.files import hdf5_worker, open_file, sandbox
+from cka_cli.files.sandbox import tried
 from tests.fuzz import corpus, mutations
 from tests.fuzz.__main__ import Tally, Worker
 from tests.fuzz.worker import case, judge, sound_files
@@ -117,7 +117,7 @@ def test_work_that_takes_all_memory_is_ended():
 
 
 def test_a_file_that_the_library_does_not_survive_is_one_line(tmp_path, monkeypatch):
-    from cka_cli.activations import hdf5
+    from cka_cli.files import hdf5
 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a"] = [[1.0]]
@@ -127,7 +127,7 @@ def test_a_file_that_the_library_does_not_survive_is_one_line(tmp_path, monkeypa
 
 
 def test_what_failed_in_the_child_is_not_tried_again(tmp_path, monkeypatch):
-    from cka_cli.activations import hdf5
+    from cka_cli.files import hdf5
 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a"], file["b"] = [[1.0]], [[2.0]]
@@ -146,7 +146,7 @@ def test_what_failed_in_the_child_is_not_tried_again(tmp_path, monkeypatch):
 
 
 def test_without_a_child_it_must_go_without(monkeypatch):
-    monkeypatch.delattr(apart.os, "fork")
+    monkeypatch.delattr(sandbox.os, "fork")
     assert tried(os.abort, 5, MIB) == {}
 
 
@@ -191,8 +191,8 @@ def test_a_layer_that_the_library_unpacks_can_go_to_another_process(packed):
     ],
 )
 def test_what_the_library_does_not_survive_is_one_line(packed, monkeypatch, ends, line):
-    monkeypatch.setattr(library, "_LEAST_SECONDS", 0)
-    monkeypatch.setattr(library, "_read", ends)
+    monkeypatch.setattr(hdf5_worker, "_LEAST_SECONDS", 0)
+    monkeypatch.setattr(hdf5_worker, "_read", ends)
     arrays = arrays_of(packed)
     with pytest.raises(DataError, match=rf"x\.h5::a: cannot be read \({line}\); the file may be damaged"):
         arrays["a"].read(0, 40)
@@ -213,5 +213,5 @@ def test_a_child_ends_with_the_file(packed):
 
 
 def test_without_a_child_the_library_is_asked_here(packed, monkeypatch):
-    monkeypatch.delattr(apart.os, "fork")
+    monkeypatch.delattr(sandbox.os, "fork")
     np.testing.assert_array_equal(arrays_of(packed)["a"].read(0, 40), corpus.values(40, 6))

@@ -8,12 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
-from cka_cli.activations import ReadOptions, open_file, select_layers
+from cka_cli.api.compare import compare, plan_comparison
 from cka_cli.cli.options import parse_memory
-from cka_cli.comparison import compare, plan_comparison
 from cka_cli.errors import DataError, UsageError
-from cka_cli.names import parse_kernel
-from cka_cli.outputs import check_output
+from cka_cli.files import open_file
+from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.selection import select_layers
+from cka_cli.specs import parse_kernel
+from cka_cli.system.atomic_files import check_output
 from tests import oracle
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cka_cli import hsic
-from cka_cli.cca import FactorPair
+from cka_cli.measures.cca import FactorPair
+from cka_cli.reductions import hsic
 from tests import oracle
-from tests.files import factorise
+from tests.small_files import factorise
 
 seeds = st.integers(0, 2**32 - 1)
 scales = st.integers(-6, 6).map(lambda power: 10.0**power)

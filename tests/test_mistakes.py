@@ -6,9 +6,9 @@ Every test works out the wrong value too, and shows that it is wrong.
 import numpy as np
 import pytest
 
-from cka_cli.activations import ReadOptions
-from cka_cli.kernels import KERNELS
-from cka_cli.names import parse_kernel
+from cka_cli.layers.rows import ReadOptions
+from cka_cli.reductions.kernels import KERNELS
+from cka_cli.specs import parse_kernel
 from tests import oracle
 
 
@@ -276,7 +276,7 @@ def test_matrix_transposed_against_its_labels(compare_layers):
 
 
 def test_each_second_file_has_its_own_matrix(tmp_path):
-    from cka_cli.comparison import compare
+    from cka_cli.api.compare import compare
 
     rng = np.random.default_rng(27)
     arrays = {name: rng.normal(size=(30, size)) for name, size in (("x", 3), ("y", 4), ("z", 5))}

@@ -12,9 +12,9 @@ from io import StringIO
 import numpy as np
 import pytest
 
-from cka_cli.cca import FactorPair
 from cka_cli.cli import cli
-from tests.files import factorise
+from cka_cli.measures.cca import FactorPair
+from tests.small_files import factorise
 
 
 def notebook_arrays():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cka_cli.names import MEASURES
+from cka_cli.specs import MEASURES
 from tests import oracle
 
 ROUNDING = {"auto": 1e-9, "single": 1e-7}  # as README.md has it

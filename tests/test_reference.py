@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from cka_cli.kernels import KERNELS
-from cka_cli.measures import MEASURES
+from cka_cli.measures.registry import MEASURES
+from cka_cli.reductions.kernels import KERNELS
 from tests.reference import taking
 from tests.reference.commands import COMMANDS, arguments_of
 from tests.reference.comparing import differences

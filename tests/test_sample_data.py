@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cka_cli.activations import ReadOptions
-from cka_cli.comparison import compare
+from cka_cli.api.compare import compare
+from cka_cli.layers.rows import ReadOptions
 from tests import oracle
 
 FOLDER = Path(__file__).parent.parent / "sample_data"

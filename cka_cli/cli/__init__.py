@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import click
 
-from cka_cli import __version__
 from cka_cli.cli.signals import ended_by_signals
 from cka_cli.errors import CkaError, one_line
+from cka_cli.version import __version__
 
 # The commands in the order of use. Each is loaded when it is called, so that `cka --help` builds no option of theirs.
 _COMMANDS = {

@@ -24,7 +24,7 @@ from cka_cli.cli.options import (
 from cka_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cka_cli.matrix import Comparison
+    from cka_cli.results.matrix import Comparison
 
 
 @click.command("compare")
@@ -49,7 +49,7 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     cka compare a.h5 b.h5 -m cka-debiased -k rbf        debiased, Gaussian kernel
     cka compare 'a.h5::conv*' b.h5 -m cka -m cca-r2 -o result.csv
     """
-    from cka_cli.names import parse_kernel, parse_measure
+    from cka_cli.specs import parse_kernel, parse_measure
 
     # A mistyped name or an output in the way is said before anything is read.
     for text in options["measures"]:
@@ -61,12 +61,12 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     settle_report(options, (x, *y))
     use_own_threads()
     if options["report_format"] == "wide":
-        from cka_cli.measures import kinds_of
+        from cka_cli.measures.registry import kinds_of
         from cka_cli.report.writing import check_wide
 
         check_wide(max(len(y), 1) * len(kinds_of(options["measures"] or ["cka"], options["kernels"] or ["linear"])))
     if options["dry_run"]:
-        from cka_cli.comparison import plan_comparison
+        from cka_cli.api.compare import plan_comparison
 
         write_plans({"": plan_comparison(x, y, **comparison_options(options))}, options)
         return

@@ -21,7 +21,7 @@ from cka_cli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cka_cli.checks.result import Diagnosis
+    from cka_cli.analysis.reliability.result import Diagnosis
 
 
 @click.command("diagnose")
@@ -54,14 +54,14 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
     cka diagnose a.h5 b.h5 --labels digit --plot trust.png
     cka diagnose 'a.h5::conv*' --strict           neighbouring layers; for a script
     """
-    from cka_cli.outputs import write_output
+    from cka_cli.system.atomic_files import write_output
 
     inputs = [x] if y is None else [x, y]
     picture_format = check_plot(options, inputs)
     settle_report(options, inputs)
     diagnosis = _run(x, y, options)
     if picture_format is not None:
-        from cka_cli.figures.diagnosed import diagnosis_bytes
+        from cka_cli.pictures.diagnose import diagnosis_bytes
 
         with noting_missing_letters(options):
             picture = diagnosis_bytes(diagnosis, picture_format, everything=options["everything"])
@@ -73,9 +73,9 @@ def diagnose_command(context: click.Context, /, x: str, y: str | None, **options
 
 def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
     use_own_threads()
-    from cka_cli.diagnosis import diagnose
-    from cka_cli.memory import n_cores
-    from cka_cli.progress import shown_progress
+    from cka_cli.api.diagnose import diagnose
+    from cka_cli.system.memory import n_cores
+    from cka_cli.system.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
         diagnosis = diagnose(
@@ -92,7 +92,7 @@ def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
 
 
 def _report(diagnosis: "Diagnosis", options: dict[str, Any]) -> str:
-    from cka_cli.report.diagnosed import format_diagnosis, format_findings, format_summary
+    from cka_cli.report.diagnose import format_diagnosis, format_findings, format_summary
 
     report_format = options["report_format"]
     if report_format == "csv":

@@ -8,7 +8,7 @@ import click
 from cka_cli.cli.options import Command
 
 if TYPE_CHECKING:
-    from cka_cli.plan import Plan
+    from cka_cli.plan.planner import Plan
 
 
 def dry_run_option(command: Command) -> Command:
@@ -23,8 +23,8 @@ def write_plans(plans: "Mapping[str, Plan]", options: dict[str, Any]) -> None:
 
     Always to standard output: a report under the name of the output is not for a plan to replace.
     """
-    from cka_cli.outputs import write_output
     from cka_cli.report.planned import format_plans
+    from cka_cli.system.atomic_files import write_output
 
     text = format_plans(plans, as_json=options.get("report_format") == "json")
     write_output("-", text.encode(), force=False)

@@ -21,7 +21,7 @@ from cka_cli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cka_cli.components import Explanation
+    from cka_cli.analysis.components import Explanation
 
 
 @click.command("explain")
@@ -51,20 +51,20 @@ def explain_command(x: str, y: str, **options: Any) -> None:
     cka explain a.h5::conv5 b.h5::conv5
     cka explain a.h5::conv1 a.h5::conv8 --components 20 --plot why.pdf
     """
-    from cka_cli.outputs import write_output
+    from cka_cli.system.atomic_files import write_output
 
     memory_bytes = parse_memory(options["memory"])
     plot_format = check_plot(options, (x, y))
     settle_report(options, (x, y))
     use_own_threads()
-    from cka_cli.explanation import explain
-    from cka_cli.progress import shown_progress
+    from cka_cli.api.explain import explain
+    from cka_cli.system.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
         explanation = explain(x, y, read=make_read_options(options), memory_bytes=memory_bytes, progress=progress)
     show_notes(explanation, options)
     if plot_format is not None:
-        from cka_cli.figures.explained import explained_bytes
+        from cka_cli.pictures.explain import explained_bytes
 
         with noting_missing_letters(options):
             picture = explained_bytes(explanation, options["components"], plot_format)
@@ -73,7 +73,7 @@ def explain_command(x: str, y: str, **options: Any) -> None:
 
 
 def _report(explanation: "Explanation", options: dict[str, Any]) -> str:
-    from cka_cli.report import explained
+    from cka_cli.report import explain as explained
 
     report_format, n_components = options["report_format"], options["components"]
     if report_format == "table":

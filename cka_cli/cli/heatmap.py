@@ -28,9 +28,9 @@ from cka_cli.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cka_cli.activations.selection import SelectedFile
-    from cka_cli.heatmap import HeatmapStyle
-    from cka_cli.matrix import Matrix
+    from cka_cli.layers.selection import SelectedFile
+    from cka_cli.pictures.heatmap import HeatmapStyle
+    from cka_cli.results.matrix import Matrix
 
 _BLOCK_BYTES = 1 << 20
 # Options that say how activations are read and compared.
@@ -68,14 +68,14 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     cka compare a.h5 b.h5 | cka heatmap -o sim.png
     cka heatmap a.h5 b.h5 -k rbf:sigma=0.4 --mark-best -o sim.pdf
     """
-    from cka_cli.outputs import check_output, write_output
+    from cka_cli.system.atomic_files import check_output, write_output
 
     if is_terminal(options["output"]) and not options["dry_run"]:
         raise UsageError("standard output: is a terminal, which shows no picture; give -o FILE.png, or a pipe")
     picture_format = picture_format_of(options["output"], options["picture_format"])
     check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
     use_own_threads()
-    from cka_cli.heatmap import HeatmapStyle, check_style, heatmap_bytes
+    from cka_cli.pictures.heatmap import HeatmapStyle, check_style, heatmap_bytes
 
     style_names = ("cmap", "vmin", "vmax", "title", "dpi", "annotate", "mark_best", "flip")
     style = HeatmapStyle(size=parse_inches(options["size"]), **{name: options[name] for name in style_names})
@@ -118,9 +118,9 @@ def _matrices(sources: tuple[str, ...], options: dict[str, Any], style: "Heatmap
 
 def _compared(sources: tuple[str, ...], options: dict[str, Any], style: "HeatmapStyle") -> "tuple[Matrix, ...]":
     """Return the matrices of activation files; what cannot be drawn is said before they are worked out."""
-    from cka_cli.comparison import plan_comparison
-    from cka_cli.heatmap import check_drawable, check_panels
-    from cka_cli.measures import kinds_of
+    from cka_cli.api.compare import plan_comparison
+    from cka_cli.measures.registry import kinds_of
+    from cka_cli.pictures.heatmap import check_drawable, check_panels
 
     asked = comparison_options(options)
     kinds = kinds_of(asked["measures"], asked["kernels"])
@@ -139,7 +139,7 @@ def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]
     """Return the matrices that a comparison of files will give, all zero."""
     import numpy as np
 
-    from cka_cli.matrix import Matrix
+    from cka_cli.results.matrix import Matrix
 
     x, *ys = (tuple(layer.name for layer in file.layers) for file in files)
     return [
@@ -151,8 +151,8 @@ def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]
 
 def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
     """Return the matrices of reports; `--measure` and `--kernel` choose among them."""
-    from cka_cli.names import parse_kernel, parse_measure
     from cka_cli.report import doubts_of, read_matrices
+    from cka_cli.specs import parse_kernel, parse_measure
 
     matrices: list[Matrix] = []
     for source in sources:

@@ -25,9 +25,9 @@ def inspect_command(files: tuple[str, ...], headers: bool, **options: Any) -> No
     cka inspect a.h5
     cka inspect runs/*.h5 --headers
     """
-    from cka_cli.inspection import inspect
-    from cka_cli.progress import shown_progress
-    from cka_cli.report.inspection import format_inspection
+    from cka_cli.api.inspect import inspect
+    from cka_cli.report.inspect import format_inspection
+    from cka_cli.system.progress import shown_progress
 
     settle_report(options, files)
     with shown_progress(quiet=options["quiet"]) as progress:

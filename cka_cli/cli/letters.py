@@ -12,7 +12,7 @@ _MOST_SHOWN = 12
 @contextmanager
 def noting_missing_letters(options: dict[str, Any]) -> Iterator[None]:
     """Say which letters of names stand as escapes in the picture drawn within, because no font has them."""
-    from cka_cli.canvas import missing_letters
+    from cka_cli.pictures.canvas import missing_letters
 
     with missing_letters() as missing:
         yield

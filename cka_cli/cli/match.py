@@ -30,11 +30,11 @@ from cka_cli.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cka_cli.activations.selection import SelectedFile
-    from cka_cli.depth import DepthStudy
-    from cka_cli.examples import Check
-    from cka_cli.matching import Matching
-    from cka_cli.matrix import Comparison
+    from cka_cli.analysis.depth import DepthStudy
+    from cka_cli.api.match import Matching
+    from cka_cli.layers.examples import Check
+    from cka_cli.layers.selection import SelectedFile
+    from cka_cli.results.matrix import Comparison
 
 
 @click.command("match")
@@ -75,8 +75,8 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
     cka match runs/*.h5 -m cka -m svcca-r2           how many layers each measure identifies
     cka match deep.h5 --exclude logits --plot d.png  which layers add nothing
     """  # fmt: skip
-    from cka_cli.names import parse_kernel, parse_measure
-    from cka_cli.outputs import write_output
+    from cka_cli.specs import parse_kernel, parse_measure
+    from cka_cli.system.atomic_files import write_output
 
     # A mistyped name or an output in the way is said before anything is read.
     for text in options["measures"]:
@@ -104,7 +104,7 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
 
 def _write_plans(files: tuple[str, ...], options: dict[str, Any], *, is_depth: bool) -> None:
     """Write how it would be done, and refuse what the work would be refused for."""
-    from cka_cli.matching import plan_depth, plan_match
+    from cka_cli.api.match import plan_depth, plan_match
 
     if is_depth:
         _check_studies(files, options)
@@ -137,7 +137,7 @@ def _checked(options: dict[str, Any]) -> "Check":
                 "choose layers with --layers or --exclude, or give --report partners"
             )
         if options["plot"] is not None:
-            from cka_cli.heatmap import check_panels
+            from cka_cli.pictures.heatmap import check_panels
 
             n_pairs = 1 if is_even else comb(len(files), 2)
             check_panels(n_pairs * _n_kinds(options))
@@ -146,14 +146,14 @@ def _checked(options: dict[str, Any]) -> "Check":
 
 
 def _n_kinds(options: dict[str, Any]) -> int:
-    from cka_cli.measures import kinds_of
+    from cka_cli.measures.registry import kinds_of
 
     return len(kinds_of(options["measures"] or ["cka"], options["kernels"] or ["linear"]))
 
 
 def _check_studies(files: tuple[str, ...], options: dict[str, Any]) -> None:
     if options["plot"] is not None:
-        from cka_cli.figures.depth import check_studies
+        from cka_cli.pictures.depth import check_studies
 
         check_studies(len(files) * _n_kinds(options))
 
@@ -162,8 +162,8 @@ def _of_matching(
     files: tuple[str, ...], options: dict[str, Any], picture_format: str | None
 ) -> tuple[str, bytes | None]:  # fmt: skip
     """Return the report and the picture of networks compared with each other."""
-    from cka_cli.matching import match
-    from cka_cli.progress import shown_progress
+    from cka_cli.api.match import match
+    from cka_cli.system.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
         matching = match(files, progress=progress, check=_checked(options), **comparison_options(options))
@@ -179,11 +179,11 @@ def _matching_report(matching: "Matching", options: dict[str, Any]) -> str:
     report_format = options["report_format"]
     comparison, identifications = matching.comparison, matching.identifications
     if report_format == "table":
-        from cka_cli.report.matched_table import format_matching
+        from cka_cli.report.match_table import format_matching
 
         parts = (identifications, matching.correspondences, matching.matrices)
         return format_matching(*parts, report=options["report"], **screen(options["output"]))
-    from cka_cli.report import matched
+    from cka_cli.report import match as matched
 
     if report_format == "json":
         provenance = provenance_of(options, **canonical_names(comparison))
@@ -197,8 +197,8 @@ def _matching_picture(matching: "Matching", picture_format: str) -> bytes:
     """Draw the mean over all pairs of equally deep networks, or each pair of files with the monotone path."""
     from itertools import combinations, permutations
 
-    from cka_cli.heatmap import HeatmapStyle, heatmap_bytes
-    from cka_cli.matching import mean_matrices
+    from cka_cli.api.match import mean_matrices
+    from cka_cli.pictures.heatmap import HeatmapStyle, heatmap_bytes
 
     n_files, identifications = len(matching.comparison.files), matching.identifications
     captions = [
@@ -224,8 +224,8 @@ def _of_depth(
     """Return the report and the picture of each network by itself."""
     from dataclasses import replace
 
-    from cka_cli.matching import plan_depth, study_depth
-    from cka_cli.progress import shown_progress
+    from cka_cli.api.match import plan_depth, study_depth
+    from cka_cli.system.progress import shown_progress
 
     _check_studies(files, options)
     for file in files[1:]:  # what is wrong with the last is said before the first is worked out
@@ -246,7 +246,7 @@ def _of_depth(
     studies = [study for each in depths for study in each.studies]
     if picture_format is None:
         return _depth_report(whole, studies, options), None
-    from cka_cli.figures.depth import depth_bytes
+    from cka_cli.pictures.depth import depth_bytes
 
     with noting_missing_letters(options):
         picture = depth_bytes(studies, picture_format)
@@ -256,10 +256,10 @@ def _of_depth(
 def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options: dict[str, Any]) -> str:
     report_format = options["report_format"]
     if report_format == "table":
-        from cka_cli.report.matched_table import format_depth
+        from cka_cli.report.match_table import format_depth
 
         return format_depth(studies, **screen(options["output"]))
-    from cka_cli.report import matched
+    from cka_cli.report import match as matched
 
     if report_format == "json":
         return matched.format_depth_json(comparison, studies, provenance_of(options, **canonical_names(comparison)))

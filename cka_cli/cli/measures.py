@@ -19,6 +19,6 @@ from cka_cli.cli.options import output_options, settle_report, talk_options, wri
 def measures_command(**options: Any) -> None:
     """List every measure and kernel: formula, range, what it is invariant to, cost and source."""
     settle_report(options, ())
-    from cka_cli.report.catalogue import format_catalogue
+    from cka_cli.report.measures import format_catalogue
 
     write_report(format_catalogue(options["report_format"]), options)

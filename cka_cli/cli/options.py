@@ -13,12 +13,12 @@ from cka_cli.cli.checkpoint import check_checkpoint
 from cka_cli.errors import UsageError, one_line
 
 if TYPE_CHECKING:
-    from cka_cli.activations import ReadOptions
-    from cka_cli.checks.result import Diagnosis
-    from cka_cli.components import Explanation
-    from cka_cli.examples import Check
-    from cka_cli.matrix import Comparison
+    from cka_cli.analysis.components import Explanation
+    from cka_cli.analysis.reliability.result import Diagnosis
+    from cka_cli.layers.examples import Check
+    from cka_cli.layers.rows import ReadOptions
     from cka_cli.report import Provenance
+    from cka_cli.results.matrix import Comparison
 
 PICTURE_FORMATS = ("png", "svg", "pdf")
 # By the end of a name: the formats that may be written under it, the first unless another is typed.
@@ -172,7 +172,7 @@ def plot_option(command: Command) -> Command:
 
 def check_plot(options: dict[str, Any], inputs: Sequence[str]) -> str | None:
     """Return the picture format of `--plot`, None for no plot. Raise before any work when it could not be written."""
-    from cka_cli.outputs import check_output
+    from cka_cli.system.atomic_files import check_output
 
     plot = options["plot"]
     if plot is None:
@@ -188,7 +188,7 @@ def check_plot(options: dict[str, Any], inputs: Sequence[str]) -> str | None:
 
 def settle_report(options: dict[str, Any], inputs: Sequence[str]) -> None:
     """Put the format of the report into the options; raise before any work when it could not be written."""
-    from cka_cli.outputs import check_output
+    from cka_cli.system.atomic_files import check_output
 
     check_output(options["output"], force=options["force"], inputs=inputs)
     options["report_format"] = _format_of_report(options["output"], options["report_format"])
@@ -218,7 +218,7 @@ def _suffix_of(path: str) -> str:
 def write_report(text: str, options: dict[str, Any]) -> None:
     """Write a report where it goes; on a terminal with every character escaped that could move its cursor."""
     from cka_cli.errors import one_line
-    from cka_cli.outputs import write_output
+    from cka_cli.system.atomic_files import write_output
 
     if is_terminal(options["output"]) and options["report_format"] != "table":  # a table has its colours
         text = "\n".join(map(one_line, text.split("\n")))
@@ -256,7 +256,7 @@ def _remember_verbose(context: click.Context, parameter: click.Parameter, value:
 
 def make_read_options(options: dict[str, Any]) -> "ReadOptions":
     """Return what is read of every file, from the options as click gives them."""
-    from cka_cli.activations import ReadOptions
+    from cka_cli.layers.rows import ReadOptions
 
     return ReadOptions(
         layers=options.get("layers", ()),
@@ -324,7 +324,7 @@ def parse_memory(text: str | None) -> int | None:
 
 def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return what `compare` and `plan_comparison` take, from the options as click gives them."""
-    from cka_cli.memory import n_cores
+    from cka_cli.system.memory import n_cores
 
     return {
         "measures": options["measures"] or ("cka",),
@@ -349,8 +349,8 @@ def run_comparison(sources: tuple[str, ...], options: dict[str, Any], check: "Ch
     """
     check_checkpoint(options, sources)
     use_own_threads()
-    from cka_cli.comparison import compare
-    from cka_cli.progress import shown_progress
+    from cka_cli.api.compare import compare
+    from cka_cli.system.progress import shown_progress
 
     with shown_progress(quiet=options["quiet"]) as progress:
         asked = comparison_options(options)

@@ -75,7 +75,7 @@ def _save(writing: int, kept: list[str]) -> None:
 
 def _kept() -> str:
     """Save what is done of a run with a checkpoint; return in words what is kept."""
-    checkpoint = sys.modules.get("cka_cli.checkpoint")
+    checkpoint = sys.modules.get("cka_cli.execution.checkpoint")
     # It may be half imported.
     return str(checkpoint.kept_at_end()) if checkpoint is not None and hasattr(checkpoint, "kept_at_end") else ""
 
@@ -93,7 +93,7 @@ def _end(number: int, *, kept: str) -> NoReturn:
 
     kept : in words, what a checkpoint holds.
     """
-    outputs = sys.modules.get("cka_cli.outputs")
+    outputs = sys.modules.get("cka_cli.system.atomic_files")
     written = "nothing was written"
     if outputs is not None and hasattr(outputs, "remove_unfinished"):  # it may be half imported
         written = outputs.remove_unfinished()

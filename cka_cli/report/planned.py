@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from cka_cli.errors import one_line
-from cka_cli.plan import Plan
-from cka_cli.report.inspection import format_bytes
+from cka_cli.plan.planner import Plan
+from cka_cli.report.inspect import format_bytes
 
 _ROUTES = {
     "batches": "the minibatch estimate: batches of shuffled examples",

@@ -9,12 +9,12 @@ import numpy as np
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
 from cka_cli.floating_point import flags_ignored
-from cka_cli.matrix import TIE, Matrix, is_bounded
 from cka_cli.report.cells import Table, text_of
 from cka_cli.report.extents import Rows
 from cka_cli.report.labels import has_names
 from cka_cli.report.others import other_csv, other_table
 from cka_cli.report.writing import TIDY_HEADER, from_text
+from cka_cli.results.matrix import TIE, Matrix, is_bounded
 
 # A report of ten million cells; a picture of more has several to each of its dots.
 MOST_BYTES = 1 << 30

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cka_cli.errors import one_line
-from cka_cli.matrix import Comparison, Matrix
+from cka_cli.results.matrix import Comparison, Matrix
 from cka_cli.shortening import shorten_names
 
 # Colours of the magma map at even steps, dark to light (its lightest fifth, hard to tell from white, left out).

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cka_cli import __version__
 from cka_cli.arrays import Float64
 from cka_cli.errors import UsageError
-from cka_cli.matrix import Comparison, Matrix
+from cka_cli.results.matrix import Comparison, Matrix
+from cka_cli.version import __version__
 
 TIDY_HEADER = ("x_file", "x_layer", "y_file", "y_layer", "measure", "kernel", "n_examples", "value")
 Cell = str | float | None

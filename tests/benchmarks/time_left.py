@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import cka_cli.progress
+import cka_cli.system.progress
 from cka_cli.cli import main as cka
 
 _LEAST_STAGE_S, _SHOWN_S = 5.0, 0.5
@@ -41,7 +41,7 @@ class Stage:
             left_s = self.duration_s - elapsed_s
             if elapsed_s < self.duration_s / 10 or left_s <= 0:
                 continue
-            told_s = cka_cli.progress.seconds_left(elapsed_s, done - done_before, total - done_before)
+            told_s = cka_cli.system.progress.seconds_left(elapsed_s, done - done_before, total - done_before)
             if told_s is None:
                 continue
             error = max(0.0, abs(told_s - left_s) - _SHOWN_S) / left_s
@@ -62,7 +62,7 @@ def main(*arguments: str) -> None:
     def recorded(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
-    cka_cli.progress.shown_progress = recorded
+    cka_cli.system.progress.shown_progress = recorded
     try:
         cka(["compare", *arguments, "-o", os.devnull])
     except SystemExit as end:

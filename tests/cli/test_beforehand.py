@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from cka_cli.heatmap import HeatmapStyle, draw_heatmap
-from cka_cli.matrix import Matrix
+from cka_cli.pictures.heatmap import HeatmapStyle, draw_heatmap
+from cka_cli.results.matrix import Matrix
 from tests.cli.command import run_here
-from tests.files import state, values, write_hdf5
+from tests.small_files import state, values, write_hdf5
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def no_work(monkeypatch):
     def work(*arguments, **options):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr("cka_cli.comparison.run", work)
+    monkeypatch.setattr("cka_cli.execution.run.run", work)
 
 
 KERNELS = " ".join(f"-k rbf:sigma={n}" for n in range(1, 146))
@@ -142,7 +142,7 @@ def test_many_panels_stand_in_a_square(n, n_columns):
 
 
 def test_more_pixels_than_viewers_open_are_refused(here, no_work, capsysbinary, monkeypatch):
-    monkeypatch.setattr("cka_cli.heatmap.layout.MAX_PIXELS", 5000)
+    monkeypatch.setattr("cka_cli.pictures.heatmap.layout.MAX_PIXELS", 5000)
     ended = run_here(f"heatmap a.h5 -o x.png --dpi 1200 {' '.join(KERNELS.split()[:60])}".split(), capsysbinary)
     assert ended.status == 2
     assert ended.err.startswith("Error: dpi: more than 5000 pixels on a side (")

@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from cka_cli.comparison import compare
+from cka_cli.api.compare import compare
 from cka_cli.report import read_matrices
 from tests.cli.command import run_child, run_here
-from tests.files import values, write_hdf5
+from tests.small_files import values, write_hdf5
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from cka_cli.checks.verdicts import CHECKS
+from cka_cli.analysis.reliability.rules import CHECKS
 from tests.cli.command import run_child, run_here
-from tests.files import state, values, write_hdf5
+from tests.small_files import state, values, write_hdf5
 
 HEADER = "x_file,x_layer,y_file,y_layer,check,verdict,number,threshold,found,advice"
 
@@ -110,8 +110,8 @@ def test_no_line_is_longer_than_a_hundred_columns(here, capsysbinary, name, ever
 
 
 def test_a_terminal_gets_a_table_in_colour_and_as_wide_as_it_is(here):
-    from cka_cli.diagnosis import diagnose
-    from cka_cli.report.diagnosed import format_summary
+    from cka_cli.api.diagnose import diagnose
+    from cka_cli.report.diagnose import format_summary
 
     diagnosis = diagnose("far.h5", "b.h5")
     plain = format_summary(diagnosis, width=70)

@@ -12,7 +12,7 @@ import shutil
 import pytest
 
 from tests.cli.command import run_child, run_here
-from tests.files import make_wrong_files, state
+from tests.small_files import make_wrong_files, state
 
 TRUNCATED = "is not a readable HDF5 file ({library}); it may be cut short: copy or save it again"
 TABLE = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
@@ -344,7 +344,7 @@ def test_a_file_without_permission_to_read(here, capsysbinary, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("cka_cli.activations.formats.os.stat", refuse)
+    monkeypatch.setattr("cka_cli.files.registry.os.stat", refuse)
     ended = run_here(["compare", "a.h5"], capsysbinary)
     line = "a.h5: cannot be opened (Permission denied); check its name and permissions"
     assert (ended.status, ended.out, ended.err) == (1, b"", f"Error: {line}\n")
@@ -354,7 +354,7 @@ def test_more_memory_than_there_is(here, capsysbinary, monkeypatch):
     def too_much(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr("cka_cli.comparison.compare", too_much)
+    monkeypatch.setattr("cka_cli.api.compare.compare", too_much)
     ended = run_here(["compare", "a.h5"], capsysbinary)
     line = "out of memory; use fewer layers (--layers), fewer examples (--sample) or --pool mean"
     assert (ended.status, ended.out, ended.err) == (1, b"", f"Error: {line}\n")

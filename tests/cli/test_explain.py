@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from cka_cli.comparison import compare
-from cka_cli.explanation import explain
-from cka_cli.report.explained import format_csv, format_table
+from cka_cli.api.compare import compare
+from cka_cli.api.explain import explain
+from cka_cli.report.explain import format_csv, format_table
 from tests.cli.command import run_child, run_here
 from tests.cli.test_errors import is_line
 from tests.cli.test_startup import HEAVY, OTHERS, imported, modules_of
-from tests.files import make_wrong_files, state, values, write_hdf5
+from tests.small_files import make_wrong_files, state, values, write_hdf5
 
 # ruff: noqa: E501 - a line of the table is a line that a user sees
 

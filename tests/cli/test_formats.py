@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.cli.command import run_child, run_here
-from tests.files import values, write_hdf5
+from tests.small_files import values, write_hdf5
 
 COMMANDS = {
     "compare": ["compare", "a.h5"],

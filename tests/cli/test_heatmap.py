@@ -1,7 +1,7 @@
 import pytest
 
 from tests.cli.command import run_child, run_here
-from tests.files import values, write_folder, write_hdf5
+from tests.small_files import values, write_folder, write_hdf5
 
 PNG, PDF = b"\x89PNG\r\n", b"%PDF-"
 REPORTS = [[], ["--format", "wide"], ["--format", "json"]]

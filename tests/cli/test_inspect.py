@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.cli.command import run_here
-from tests.files import values, write_folder, write_hdf5
+from tests.small_files import values, write_folder, write_hdf5
 
 
 @pytest.fixture

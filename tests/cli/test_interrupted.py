@@ -10,15 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import cka_cli.comparison
-from cka_cli.checkpoint import Checkpoint
+import cka_cli.execution.run
+from cka_cli.execution.checkpoint import Checkpoint
 from tests.cli.command import child_environment, run_here
 
 # What a child does: the work in small tiles, and a signal when so many additions are done, or in the middle of one.
 PROGRAM = """
 import contextlib, os, sys, time
 from dataclasses import replace
-import cka_cli.checkpoint as c, cka_cli.comparison as comparison
+import cka_cli.execution.checkpoint as c, cka_cli.execution.run as comparison
 number, stop, is_inside, is_stuck, n_done = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "inside", False, 0
 make_plan, adding = comparison.make_plan, c.Checkpoint.adding
 comparison.make_plan = lambda *job: replace(make_plan(*job), n_tile_rows=20)
@@ -68,7 +68,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def counted(monkeypatch):
     """How often something was added, in this process, in as small tiles as in the child."""
-    make_plan, adding, steps = cka_cli.comparison.make_plan, Checkpoint.adding, []
+    make_plan, adding, steps = cka_cli.execution.run.make_plan, Checkpoint.adding, []
 
     @contextlib.contextmanager
     def counting(self, name, *arguments, **options):
@@ -77,7 +77,7 @@ def counted(monkeypatch):
             yield
 
     monkeypatch.setattr(Checkpoint, "adding", counting)
-    monkeypatch.setattr(cka_cli.comparison, "make_plan", lambda *job: replace(make_plan(*job), n_tile_rows=20))
+    monkeypatch.setattr(cka_cli.execution.run, "make_plan", lambda *job: replace(make_plan(*job), n_tile_rows=20))
     return steps
 
 
@@ -156,7 +156,7 @@ def test_a_disk_that_takes_nothing_is_told_of(here):
 
 def test_before_anything_is_done_there_is_nothing_to_keep(here):
     load = "lambda *a, **k: os.kill(os.getpid(), number) or time.sleep(600)"
-    patch = f"\nimport cka_cli.engine as e\ne.load_centred = {load}"
+    patch = f"\nimport cka_cli.execution.engine as e\ne.load_centred = {load}"
     one_thread = ("--threads", "1")  # which sends one signal
     assert interrupted("tiles", signal.SIGINT, 0, patch=patch, arguments=one_thread) == (130, NOTHING)
     assert interrupted("tiles", signal.SIGINT, 3) == (130, KEPT)
@@ -168,7 +168,7 @@ def test_before_anything_is_done_there_is_nothing_to_keep(here):
 @pytest.mark.usefixtures("counted")
 def test_a_signal_while_the_result_is_written_leaves_what_was_kept(here, capsysbinary):
     unbroken = result(capsysbinary, "tiles", here)
-    patch = "\nimport cka_cli.outputs as o\nc.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
+    patch = "\nimport cka_cli.system.atomic_files as o\nc.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
     patch += "o.write_output = lambda *a, **k: os.kill(os.getpid(), number) or time.sleep(600)"
     status, line = interrupted("tiles", signal.SIGINT, 0, patch=patch)
     assert status == 130

@@ -5,14 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from cka_cli.diagnosis import diagnose
-from cka_cli.explanation import explain
-from cka_cli.figures.depth import draw_depth
-from cka_cli.figures.diagnosed import draw_diagnosis
-from cka_cli.figures.explained import draw_explained
-from cka_cli.matching import study_depth
+from cka_cli.api.diagnose import diagnose
+from cka_cli.api.explain import explain
+from cka_cli.api.match import study_depth
+from cka_cli.pictures.depth import draw_depth
+from cka_cli.pictures.diagnose import draw_diagnosis
+from cka_cli.pictures.explain import draw_explained
 from tests.cli.command import run_here
-from tests.files import write_hdf5
+from tests.small_files import write_hdf5
 
 KINDS = {
     "modules": "base_model.model.model.layers.{}.self_attn.o_proj.lora_B.default",

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from cka_cli import match, study_depth
+from cka_cli.analysis.depth import DEFAULT_THRESHOLD
 from cka_cli.cli.match import match_command
-from cka_cli.depth import DEFAULT_THRESHOLD
-from cka_cli.report.matched import ACCURACY_HEADER, DEPTH_HEADER, PARTNERS_HEADER
+from cka_cli.report.match import ACCURACY_HEADER, DEPTH_HEADER, PARTNERS_HEADER
 from tests.cli.command import run_child, run_here
-from tests.files import write_hdf5, write_networks
+from tests.small_files import write_hdf5, write_networks
 
 PNG = b"\x89PNG\r\n"
 
@@ -111,7 +111,7 @@ def drawn(monkeypatch, arguments, capture):
     """What `match` gives to the heat map: matrices, and the options beside style and format."""
     calls = []
     monkeypatch.setattr(
-        "cka_cli.heatmap.heatmap_bytes", lambda *given, **options: calls.append((*given, options)) or b""
+        "cka_cli.pictures.heatmap.heatmap_bytes", lambda *given, **options: calls.append((*given, options)) or b""
     )
     assert run_here(["match", *arguments, "--plot", "x.png"], capture).status == 0
     ((matrices, style, _, options),) = calls

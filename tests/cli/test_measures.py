@@ -2,7 +2,7 @@ import csv
 import io
 import json
 
-from cka_cli.names import KERNELS, MEASURES
+from cka_cli.specs import KERNELS, MEASURES
 from tests.cli.command import run_here
 
 

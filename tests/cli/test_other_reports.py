@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.cli.command import run_here
-from tests.files import values
+from tests.small_files import values
 
 COMMANDS = [
     "match a.npz b.npz", "match a.npz b.npz c.npz -m cka -m pwcca", "match a.npz", "match a.npz deep.npz",

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import CKA, child_environment, run_child
-from tests.files import state, values, write_hdf5
+from tests.small_files import state, values, write_hdf5
 
 PNG = b"\x89PNG\r\n"
 

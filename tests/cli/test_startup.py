@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import child_environment
-from tests.files import values, write_hdf5
+from tests.small_files import values, write_hdf5
 
 HEAVY = ["numpy", "h5py", "rich", "matplotlib", "scipy", "PIL", "pandas"]
 # What these modules of the standard library cost is measured in DESIGN's start-up budget; none is needed for help.
@@ -61,7 +61,7 @@ def test_help_and_mistakes_import_nothing_heavy(typed):
     allowed = modules_of("import click")
     assert not (modules - allowed) & {*HEAVY, *OTHERS}
     assert "cka_cli.cli" in modules
-    assert not {name for name in modules if name.startswith(("cka_cli.activations", "cka_cli.report"))}
+    assert not {name for name in modules if name.startswith(("cka_cli.files", "cka_cli.layers", "cka_cli.report"))}
 
 
 @pytest.mark.parametrize("command", ["compare", "match"])
@@ -80,8 +80,8 @@ def test_a_comparison_to_a_pipe_imports_numpy_and_h5py_and_no_more(folder):
     assert not (modules - allowed) & {
         "hashlib",
         "fractions",
-        "cka_cli.resampled",
-        "cka_cli.batches",
+        "cka_cli.execution.statistics",
+        "cka_cli.reductions.minibatch",
     }  # of other options
 
 

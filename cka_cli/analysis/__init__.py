@@ -1,0 +1,1 @@
+"""What follows from matrices and from whole Gram matrices."""

@@ -1,0 +1,204 @@
+"""The guts of `cka diagnose`: paths and options in, a Diagnosis out. Prints nothing; progress by callback."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations, pairwise, product
+
+import numpy as np
+
+from cka_cli.analysis.reliability.classes import read_labels, row_names
+from cka_cli.analysis.reliability.duplicates import distance_of
+from cka_cli.analysis.reliability.evaluate import judge_layer, judge_pair
+from cka_cli.analysis.reliability.quantities import (
+    LEAST_EXAMPLES,
+    Labels,
+    LayerGrams,
+    LayerNumbers,
+    PairNumbers,
+    measure_layer,
+    measure_pair,
+)
+from cka_cli.analysis.reliability.reading import read_layer
+from cka_cli.analysis.reliability.result import Diagnosis
+from cka_cli.analysis.reliability.rules import FINE, Finding, judge
+from cka_cli.api.compare import silent
+from cka_cli.arrays import Float64
+from cka_cli.errors import DataError, counted
+from cka_cli.execution.threads import in_order
+from cka_cli.floating_point import flags_ignored
+from cka_cli.layers.examples import select_files
+from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.selection import SelectedFile, SelectedLayer
+from cka_cli.system.memory import default_memory_bytes
+from cka_cli.system.progress import Meter, Progress
+
+# Gram matrices are whole in memory: above this many examples a draw of them stands for all.
+MOST_EXAMPLES = 3000
+# Arrays of n × n numbers that one layer keeps, and that measuring a layer or a pair takes at most.
+_N_KEPT, _N_AT_WORK = 4, 14
+
+
+@flags_ignored
+def diagnose(
+    x: str,
+    y: str | None = None,
+    *,
+    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    labels: str | None = None,
+    all_pairs: bool = False,
+    n_threads: int = 1,
+    progress: Progress = silent,
+) -> Diagnosis:
+    """Return how far the similarities of the layers of X with those of Y can be trusted; of X with itself when alone.
+
+    x, y : `FILE` or `FILE::LAYER`. labels : name of the one-axis array of classes; without one, `labels` where there
+    is such an array. all_pairs : every layer of X with every layer of Y, rather than with the one of the same name (or
+    the same place, when no name is in both); of X alone every two, rather than every two that follow each other.
+    Above 3000 examples a draw of them, seeded by `read.seed`, stands for all; a note says so.
+    Raises UsageError for options that do not fit, DataError for files that do not.
+    """
+    files, notes, warnings = select_files([x] if y is None else [x, y], read, progress)
+    files = _drawn(files, read.seed, notes)
+    places = _paired(files, notes, all_pairs=all_pairs)
+    classes = read_labels(files, labels, notes)
+    names = [name for file in files for name in [row_names(file, read.ids)] * len(file.layers)]
+    selected = [layer for file in files for layer in file.layers]
+    measured = _measure_layers(selected, classes, n_threads, progress)
+    layers = [each.numbers for each in measured]
+    pairs = [pair for pair in places if all(layers[place].has_values for place in pair)]
+    numbers = _measure_pairs(selected, measured, pairs, classes, n_threads, progress)
+    findings = [finding for layer, rows in zip(layers, names, strict=True) for finding in judge_layer(layer, rows)]
+    findings += _same_layers(measured, pairs)
+    for (one, other), pair in zip(pairs, numbers, strict=True):
+        findings += judge_pair(pair, layers[one], layers[other], names[one])
+    return Diagnosis(
+        x_file=files[0].file.path,
+        y_file=files[1].file.path if len(files) > 1 else "",
+        n_examples=files[0].layers[0].n_examples,
+        labels=classes.dataset if classes is not None else "",
+        findings=tuple(findings),
+        layers=tuple(layers),
+        pairs=tuple(numbers),
+        notes=(*warnings, *notes),
+        warnings=tuple(warnings),
+    )
+
+
+def _drawn(files: list[SelectedFile], seed: int, notes: list[str]) -> list[SelectedFile]:
+    """Return the files with no more examples than fit; the same rows in each."""
+    first = files[0].layers[0]
+    n_rows, n_examples = len(first.rows), first.n_examples
+    if n_examples < LEAST_EXAMPLES:
+        raise DataError(
+            f"{first.label}: {n_examples} examples, but diagnose needs at least {LEAST_EXAMPLES}; give more"
+        )
+    n_drawn = MOST_EXAMPLES // first.n_positions
+    if n_rows <= n_drawn:
+        return files
+    if n_drawn * first.n_positions < LEAST_EXAMPLES:
+        raise DataError(
+            f"{first.label}: {first.n_positions} positions, but diagnose takes at most {MOST_EXAMPLES} rows; "
+            "use --pool mean"
+        )
+    drawn = np.sort(np.random.default_rng(seed).choice(n_rows, n_drawn, replace=False))
+    notes.append(
+        f"diagnosed on {n_drawn} of the {n_rows} examples, drawn with seed {seed}; "
+        "a far or doubled row that was not drawn is not seen: give another --seed, or --examples START:STOP"
+    )
+    return [
+        replace(file, layers=tuple(layer.with_rows(np.asarray(layer.rows)[drawn]) for layer in file.layers))
+        for file in files
+    ]
+
+
+def _paired(files: list[SelectedFile], notes: list[str], *, all_pairs: bool) -> list[tuple[int, int]]:
+    """Return the pairs to diagnose, as places among the layers of all files."""
+    n_x = len(files[0].layers)
+    if len(files) == 1:
+        return list(combinations(range(n_x), 2) if all_pairs else pairwise(range(n_x)))
+    n_y = len(files[1].layers)
+    if all_pairs:
+        return list(product(range(n_x), range(n_x, n_x + n_y)))
+    x_names, y_names = ([layer.name for layer in file.layers] for file in files)
+    in_both = [name for name in x_names if name in y_names]
+    if in_both:
+        alone = [name for name in x_names if name not in y_names]
+        if alone:
+            shown = ", ".join(alone[:4]) + (f" and {counted(len(alone) - 4, 'more layer')}" if len(alone) > 4 else "")
+            notes.append(f"{shown}: no layer of this name in {files[1].file.path}; --all-pairs takes every pair")
+        return [(x_names.index(name), n_x + y_names.index(name)) for name in in_both]
+    if n_x != n_y:
+        raise DataError(
+            f"{files[1].file.path}: no layer has the name of one of {files[0].file.path}, and it has {n_y} where that "
+            f"has {n_x}; choose one layer of each, or take every pair with --all-pairs"
+        )
+    return [(place, n_x + place) for place in range(n_x)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """One layer, measured. grams : None where memory does not hold them, so that they are read again when needed."""
+
+    numbers: LayerNumbers
+    fingerprint: Float64
+    grams: LayerGrams | None
+
+
+def _measure_layers(
+    layers: Sequence[SelectedLayer], classes: Labels | None, n_threads: int, progress: Progress
+) -> list[_Measured]:
+    n_kept, n_workers = _within_memory(layers[0].n_examples, n_threads)
+
+    def measure(place: int) -> _Measured:
+        grams = read_layer(layers[place])
+        return _Measured(measure_layer(grams, classes), grams.fingerprint, grams if place < n_kept else None)
+
+    meter = Meter(partial(progress, "measuring layers"), len(layers))
+    measured = []
+    for each in in_order(measure, range(len(layers)), n_workers):
+        measured.append(each)
+        meter.add(1)
+    return measured
+
+
+def _measure_pairs(
+    layers: Sequence[SelectedLayer],
+    measured: Sequence[_Measured],
+    pairs: Sequence[tuple[int, int]],
+    classes: Labels | None,
+    n_threads: int,
+    progress: Progress,
+) -> list[PairNumbers]:
+    _, n_workers = _within_memory(layers[0].n_examples, n_threads)
+
+    def measure(pair: tuple[int, int]) -> PairNumbers:
+        one, other = (measured[place].grams or read_layer(layers[place]) for place in pair)
+        return measure_pair(one, other, measured[pair[0]].numbers, measured[pair[1]].numbers, classes)
+
+    meter = Meter(partial(progress, "measuring pairs"), len(pairs))
+    numbers = []
+    for each in in_order(measure, pairs, n_workers):
+        numbers.append(each)
+        meter.add(1)
+    return numbers
+
+
+def _within_memory(n_examples: int, n_threads: int) -> tuple[int, int]:
+    """Return how many layers can keep their Gram matrices and how many threads can work, half of the memory each."""
+    n_grams = default_memory_bytes() // 2 // (8 * n_examples**2)
+    return n_grams // _N_KEPT, max(1, min(n_threads, n_grams // _N_AT_WORK))
+
+
+def _same_layers(measured: Sequence[_Measured], pairs: Sequence[tuple[int, int]]) -> list[Finding]:
+    """Return the pairs of layers that are one up to rotation and scale, and are not diagnosed as pairs anyway."""
+    found = []
+    for one, other in combinations(range(len(measured)), 2):
+        x, y = measured[one], measured[other]
+        if (one, other) in pairs or x.numbers.is_constant or y.numbers.is_constant:
+            continue
+        finding = judge(
+            "same-layer", distance_of(x.fingerprint, y.fingerprint), "", x.numbers.address, y.numbers.address
+        )
+        found += [finding] if finding.verdict != FINE else []
+    return found

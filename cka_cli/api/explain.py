@@ -1,0 +1,179 @@
+"""The guts of `cka explain`: two addresses and options in, an Explanation out. Prints nothing; progress by callback."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from cka_cli.analysis.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
+from cka_cli.analysis.summary import sentence_of
+from cka_cli.api.compare import silent
+from cka_cli.arrays import Float64
+from cka_cli.errors import DataError, UsageError, counted
+from cka_cli.execution.run import check_enough_examples
+from cka_cli.execution.threads import in_order
+from cka_cli.files import open_file
+from cka_cli.floating_point import flags_ignored
+from cka_cli.layers.addresses import matches, split_address
+from cka_cli.layers.centring import load_centred
+from cka_cli.layers.examples import file_facts, select_files
+from cka_cli.layers.notes import warnings_of_repeats
+from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.selection import SelectedFile, SelectedLayer
+from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer, work_bytes
+from cka_cli.reductions.far_rows import FAR_RATIO
+from cka_cli.specs import Spec
+from cka_cli.system.memory import default_memory_bytes, n_cores, shown_memory
+from cka_cli.system.progress import Count, Meter, Progress, parts_of, uncounted
+
+_MIB = 1 << 20
+_READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
+_MOST_NAMES, _MOST_RUNS = 12, 4
+
+
+@flags_ignored
+def explain(
+    x: str,
+    y: str,
+    *,
+    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    memory_bytes: int | None = None,
+    progress: Progress = silent,
+) -> Explanation:
+    """Return which principal components make the similarity of two layers: linear CKA, and CCA R² beside it.
+
+    x, y : `FILE::LAYER`, or a `FILE` with one layer. memory_bytes : what the arrays may take; None for half of what
+    is free. Exact: QR and SVD in float64 of both layers whole, n·p·min(n,p) multiplications each.
+    Raises UsageError for an address of several layers, DataError for layers that are constant, do not belong together
+    or do not fit in memory.
+    """
+    for address in (x, y):
+        _check_one_layer(address)
+    files, notes, warnings = select_files([x, y], read, progress)
+    layers = [_layer_of(address, file) for address, file in zip((x, y), files, strict=True)]
+    check_enough_examples(layers[0], [Spec("cka")])
+    warnings += warnings_of_repeats(files, read)
+    memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
+    _check_memory(layers, memory_bytes)
+    pairs = _pair(layers, memory_bytes, progress)
+    warnings += _warnings_of(pairs)
+    facts = tuple(file_facts(replace(file, layers=(layer,))) for file, layer in zip(files, layers, strict=True))
+    return Explanation(pairs, sentence_of(pairs), facts, (*warnings, *notes, *_notes_of(pairs)), tuple(warnings))
+
+
+def _check_one_layer(address: str) -> None:
+    """Refuse an address of several layers before their shapes are: `FILE::LAYER` to the letter is one layer always."""
+    path, pattern = split_address(address)
+    names = [layer.name for layer in open_file(path).layers if pattern is None or matches(layer.name, pattern)]
+    if len(names) > 1 and pattern not in names:
+        shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+        raise UsageError(f"{address}: is {len(names)} layers ({shown}); give one of them, as {path}::{names[0]}")
+
+
+def _layer_of(address: str, file: SelectedFile) -> SelectedLayer:
+    _, pattern = split_address(address)
+    return next((layer for layer in file.layers if layer.name == pattern), file.layers[0])
+
+
+def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
+    needed = least_bytes([(layer.n_examples, layer.n_features) for layer in layers])
+    if needed > memory_bytes:
+        raise DataError(
+            f"--memory {shown_memory(memory_bytes)}: too little to decompose {layers[0].label} and {layers[1].label}, "
+            f"which are held whole; give at least --memory {-(-needed // _MIB)}MiB, or fewer examples (--sample) or "
+            "--pool mean"
+        )
+
+
+def least_bytes(shapes: list[tuple[int, int]], *, is_at_once: bool = False) -> int:
+    """Return the bytes that two layers of shape (n_examples, n_features) take, decomposed one by one or at once.
+
+    A layer, its basis, the work of factorising it and a block being read, while the other layer's basis is kept; then
+    both bases and the alignments of all pairs, or these with their contributions
+    and work on them.
+    """
+    x_basis, y_basis = (8 * n * min(n, p) for n, p in shapes)
+    x_peak, y_peak = (8 * n * p + 8 * n * min(n, p) + work_bytes(n, p) + _READ_BYTES for n, p in shapes)
+    decomposing = x_peak + y_peak if is_at_once else max(x_peak, x_basis + y_peak)
+    alignment = 8 * math.prod(min(shape) for shape in shapes)
+    return max(decomposing, x_basis + y_basis + alignment, 6 * alignment)
+
+
+def _pair(layers: list[SelectedLayer], memory_bytes: int, progress: Progress) -> ComponentPairs:
+    is_at_once = (
+        least_bytes([(layer.n_examples, layer.n_features) for layer in layers], is_at_once=True) <= memory_bytes
+    )
+    (x, x_basis), (y, y_basis) = _decompose(layers, min(2, n_cores()) if is_at_once else 1, progress)
+    return pair_components(x, x_basis, y, y_basis)
+
+
+def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) -> list[tuple[Spectrum, Float64]]:
+    """Return the spectrum and the basis of each layer, worked out once for a layer that is given twice."""
+    is_one = layers[0].label == layers[1].label
+    todo = layers[:1] if is_one else layers
+    meter = Meter(partial(progress, "factorising"), sum(layer.layer.n_bytes for layer in todo))
+    decomposed = list(in_order(lambda layer: _decomposed(layer, meter.add), todo, n_threads))
+    return decomposed * 2 if is_one else decomposed
+
+
+def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
+    centred = load_centred(layer, np.dtype(np.float64), uncounted)
+    factors = factorise_layer(centred, count=parts_of(layer.layer.n_bytes, count))
+    if factors.rank == 0:
+        raise DataError(
+            f"{layer.label}: constant (every example is the same), so it has no components; give a layer that varies"
+        )
+    return spectrum_of(factors, layer.layer.file, layer.name, layer.saved_row(centred.far.farthest)), factors.basis
+
+
+def _sides(pairs: ComponentPairs) -> tuple[Spectrum, ...]:
+    return (pairs.x,) if pairs.x.label == pairs.y.label else (pairs.x, pairs.y)
+
+
+def _warnings_of(pairs: ComponentPairs) -> list[str]:
+    """Say which first component is but one row that lies far out."""
+    warnings = []
+    for side in _sides(pairs):
+        if side.far_ratio > FAR_RATIO:
+            is_lost = side.far_ratio > LOST_BESIDE
+            rest = (
+                "those behind it have no digits, so CCA R² is nan"
+                if is_lost
+                else "only those behind it are of the rest"
+            )
+            warnings.append(
+                f"{side.label}: row {side.far_row} lies {side.far_ratio:.0e} times as far out as most rows (a lost "
+                f"example?): the first component is that row, and {rest}; mend the file"
+            )
+    return warnings
+
+
+def _notes_of(pairs: ComponentPairs) -> list[str]:
+    """Say which components are arbitrary, and when CCA R² means nothing."""
+    notes = []
+    sides = _sides(pairs)
+    for side in sides:
+        if side.equal:
+            runs = ", ".join(f"{first} to {last}" for first, last in side.equal[:_MOST_RUNS])
+            runs += f" and {counted(len(side.equal) - _MOST_RUNS, 'more run')}" if len(side.equal) > _MOST_RUNS else ""
+            notes.append(
+                f"{side.label}: components {runs} have equal variance, so each alone is arbitrary and only their sums "
+                "mean anything"
+            )
+    advice = "give more examples, or --pool mean"
+    if pairs.is_cca_lost:
+        return notes  # a warning says so, and a forced value is none
+    if pairs.is_saturated:
+        names = " and ".join(side.label for side in sides if side.is_saturated)
+        notes.append(
+            f"CCA R²: 1 by force, which means nothing: {pairs.n_examples} examples are too few for the "
+            f"{pairs.x.n_degrees} independent features of {names}; {advice}"
+        )
+    elif pairs.n_forced:
+        notes.append(
+            f"CCA R²: raised: the independent features of the layers ({pairs.x.rank} + {pairs.y.rank}) add up to more "
+            f"than {pairs.x.n_degrees}, so {pairs.n_forced} of {min(pairs.alignment.shape)} correlations are 1 by "
+            f"force; {advice}"
+        )
+    return notes

@@ -1,0 +1,281 @@
+"""The guts of `cka match`: files in, correspondences, accuracies or a study of depth out. Prints nothing."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations
+from math import factorial
+from typing import Any, Unpack
+
+from cka_cli.analysis.correspondence import Correspondence, correspondence
+from cka_cli.analysis.depth import DEFAULT_THRESHOLD, DepthStudy, study
+from cka_cli.analysis.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
+from cka_cli.api.compare import compare, compare_each, plan_comparison, plan_each, silent
+from cka_cli.errors import DataError, UsageError
+from cka_cli.floating_point import flags_ignored
+from cka_cli.layers.examples import Check
+from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.selection import SelectedFile
+from cka_cli.measures.registry import MEASURES
+from cka_cli.plan.options import RunKeywords
+from cka_cli.plan.planner import Plan
+from cka_cli.results.matrix import Comparison, Matrix, is_largest
+from cka_cli.specs import parse_kernel, parse_measure
+from cka_cli.system.progress import Progress
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which layers of networks correspond to which, by every measure.
+
+    comparison : the matrices of all ordered pairs as they were worked out, and every note.
+    matrices : the same, in the same order, where the measure is not symmetric the mean of both directions; all that
+        follows is of these.
+    correspondences : of each matrix. identifications : of each measure and kernel; empty where files differ in depth.
+    """
+
+    comparison: Comparison
+    matrices: tuple[Matrix, ...]
+    correspondences: tuple[Correspondence, ...]
+    identifications: tuple[Identification, ...]
+
+
+@dataclass(frozen=True)
+class Depth:
+    """The studies of one network, one for each measure and kernel, and the comparison that they follow from."""
+
+    comparison: Comparison
+    studies: tuple[DepthStudy, ...]
+
+
+@flags_ignored
+def match(
+    sources: Sequence[str],
+    *,
+    measures: Sequence[str] = ("cka",),
+    kernels: Sequence[str] = ("linear",),
+    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+    check: Check | None = None,
+    **run_keywords: Unpack[RunKeywords],
+) -> Matching:
+    """Return which layers of each file correspond to which of every other, and how many are identified.
+
+    sources : at least two of `FILE` or `FILE::LAYER`. The rest as in `compare`.
+    A measure that is not symmetric counts as the mean of both directions, (S(X,Y) + S(Y,X)')/2, as in Kornblith et al.
+    (2019), arXiv 1905.00414. Layers are identified where all files have as many of them.
+    """
+    _check_number(sources)
+    comparison = compare_each(
+        sources, measures=measures, kernels=kernels, read=read, progress=progress, check=_with_choice(check),
+        **run_keywords,
+    )  # fmt: skip
+    depths = [len(file.layers) for file in comparison.files]
+    pairs = list(permutations(range(len(sources)), 2))
+    matrices = _symmetrised(comparison.matrices, pairs)
+    identifications: tuple[Identification, ...] = ()
+    accuracies: list[float | None] = [None] * len(matrices)
+    if len(set(depths)) == 1:
+        identifications, accuracies = _identified(matrices, pairs)
+    notes = (*comparison.notes, *_notes(comparison, matrices, identifications))
+    return Matching(
+        replace(comparison, notes=notes), matrices, tuple(map(correspondence, matrices, accuracies)), identifications
+    )
+
+
+def plan_match(sources: Sequence[str], *, check: Check | None = None, **keywords: Any) -> Plan:
+    """Return how `match` would do the same job and what it would cost; only headers are read."""
+    _check_number(sources)
+    return plan_each(sources, check=_with_choice(check), **keywords)
+
+
+def _check_number(sources: Sequence[str]) -> None:
+    if len(sources) < 2:
+        raise UsageError(f"match: needs two networks or more (found {len(sources)}); give another file")
+
+
+def _with_choice(check: Check | None) -> Check:
+    """Return a check that also wants a file with more layers than one."""
+
+    def check_both(files: Sequence[SelectedFile]) -> None:
+        if max(len(file.layers) for file in files) < 2:
+            raise DataError(f"{files[0].file.path}: 1 layer, which leaves no choice; give two layers or more")
+        if check is not None:
+            check(files)
+
+    return check_both
+
+
+def _symmetrised(matrices: Sequence[Matrix], pairs: Sequence[tuple[int, int]]) -> tuple[Matrix, ...]:
+    """Return each matrix, where its measure is not symmetric the mean with the transposed one of the reversed pair."""
+    n_each = len(matrices) // len(pairs)
+    place_of = {pair: place for place, pair in enumerate(pairs)}
+    result = []
+    for number, matrix in enumerate(matrices):
+        one, other = pairs[number // n_each]
+        reverse = matrices[place_of[other, one] * n_each + number % n_each]
+        result.append(_symmetric(matrix, reverse))
+    return tuple(result)
+
+
+def _symmetric(matrix: Matrix, reverse: Matrix) -> Matrix:
+    if MEASURES[parse_measure(matrix.measure).name].is_symmetric:
+        return matrix
+    return replace(matrix, values=(matrix.values + reverse.values.T) / 2)
+
+
+def _identified(
+    matrices: Sequence[Matrix], pairs: Sequence[tuple[int, int]]
+) -> tuple[tuple[Identification, ...], list[float | None]]:
+    """Return how well each measure identifies layers, and the accuracy of each matrix."""
+    n_each = len(matrices) // len(pairs)
+    guesses = [
+        Guesses({pair: credits_of(matrices[place * n_each + kind].values) for place, pair in enumerate(pairs)})
+        for kind in range(n_each)
+    ]
+    identifications = identify(
+        [
+            (matrix.measure, matrix.kernel, matrix.n_examples, each)
+            for matrix, each in zip(matrices[:n_each], guesses, strict=True)
+        ]
+    )
+    return identifications, [float(each.by_pair[pair]) for pair in pairs for each in guesses]
+
+
+def mean_matrices(matching: Matching) -> tuple[Matrix, ...]:
+    """Return for each measure and kernel the mean of the matrices of all ordered pairs; files of one depth.
+
+    Layers have the names that they have in the first file. NaN where any pair has no value.
+    """
+    n_files = len(matching.comparison.files)
+    n_pairs = n_files * (n_files - 1)
+    n_each = len(matching.matrices) // n_pairs
+    result = []
+    for kind in range(n_each):
+        of_kind = matching.matrices[kind::n_each]
+        values = sum((matrix.values for matrix in of_kind[1:]), start=of_kind[0].values) / n_pairs
+        names = of_kind[0].x_layers
+        result.append(
+            replace(of_kind[0], values=values, x_layers=names, y_layers=names, x_file="", y_file="")
+        )  # fmt: skip
+    return tuple(result)
+
+
+@flags_ignored
+def study_depth(
+    source: str,
+    *,
+    threshold: float = DEFAULT_THRESHOLD,
+    measures: Sequence[str] = ("cka",),
+    kernels: Sequence[str] = ("linear",),
+    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+    **run_keywords: Unpack[RunKeywords],
+) -> Depth:
+    """Return how similar each layer of one network is to the layer before and to the last, and its dimension.
+
+    threshold : the similarity to the last layer from which on a layer adds nothing, above 0 and at most 1.
+    The rest as in `compare`.
+    """
+    _check_threshold(threshold)
+    comparison = compare(
+        source, measures=measures, kernels=_with_linear(kernels), read=read, progress=progress, check=_check_depth,
+        **run_keywords,
+    )  # fmt: skip
+    asked = {parse_kernel(text) for text in kernels}
+    wanted = tuple(
+        _symmetric(matrix, matrix)
+        for matrix in comparison.matrices
+        if not matrix.kernel or parse_kernel(matrix.kernel) in asked
+    )
+    dimensions = comparison.effective_dimensions[0] if comparison.effective_dimensions else ()
+    studies = tuple(study(matrix, dimensions, threshold) for matrix in wanted)
+    unbounded = dict.fromkeys(each.matrix.title for each in studies if each.threshold is None)
+    notes = [f"{', '.join(unbounded)}: has no upper bound, so no threshold"] if unbounded else []
+    if not dimensions:
+        notes.append("--batch: gives no effective dimension")
+    return Depth(replace(comparison, matrices=wanted, notes=(*comparison.notes, *notes)), studies)
+
+
+def plan_depth(
+    source: str, *, threshold: float = DEFAULT_THRESHOLD, kernels: Sequence[str] = ("linear",), **keywords: Any
+) -> Plan:
+    """Return how `study_depth` would do the same job and what it would cost; only headers are read."""
+    _check_threshold(threshold)
+    return plan_comparison(source, kernels=_with_linear(kernels), check=_check_depth, **keywords)
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold <= 1:
+        raise UsageError(f"--threshold {threshold:g}: a similarity is above 0 and at most 1; 0.95 is usual")
+
+
+def _with_linear(kernels: Sequence[str]) -> list[str]:
+    """Return the kernels and the linear one: the effective dimension is its, at next to no cost."""
+    return [*kernels, *["linear"] * (parse_kernel("linear") not in map(parse_kernel, kernels))]
+
+
+def _check_depth(files: Sequence[SelectedFile]) -> None:
+    file = files[0]
+    if len(file.layers) < 2:
+        raise DataError(
+            f"{file.file.path}: 1 layer has no depth (found {file.layers[0].name}); give two layers or more"
+        )
+
+
+def _notes(
+    comparison: Comparison, matrices: Sequence[Matrix], identifications: Sequence[Identification]
+) -> list[str]:  # fmt: skip
+    """Say what a reader of the accuracies must know."""
+    files = comparison.files
+    notes = []
+    for one, other in combinations(files, 2):
+        if os.path.samefile(one.path, other.path) and one.layers == other.layers:
+            notes.append(f"{other.path}: is the same file as {one.path}; a network always identifies itself")
+    if not identifications:
+        depths = ", ".join(f"{file.path} {len(file.layers)}" for file in files)
+        return [*notes, f"the files have different numbers of layers ({depths}): no accuracy, only the correspondence"]
+    first = [layer.name for layer in files[0].layers]
+    for file in files[1:]:
+        names = [layer.name for layer in file.layers]
+        if names != first and sorted(names) == sorted(first):
+            notes.append(
+                f"{file.path}: has the layers of {files[0].path} in another order; the accuracy goes by their place, "
+                "the partners by name"
+            )
+    if any(_lacks_rows(matrix) for matrix in matrices):
+        notes.append("a layer without a value counts as not identified")
+    return notes + _notes_of_chance(comparison, identifications)
+
+
+def _lacks_rows(matrix: Matrix) -> bool:
+    return not is_largest(matrix.values).any(axis=1).all()
+
+
+def _notes_of_chance(comparison: Comparison, identifications: Sequence[Identification]) -> list[str]:
+    """Say which measures, and which networks, do no better than layers in a random order."""
+    first = identifications[0]
+    if not first.can_be_told_from_chance:
+        return [f"{first.n_files} networks of {first.n_layers} layers are too few to tell an accuracy from chance"]
+    chance = f"chance ({100 * first.chance:.1f} %)"
+    at_chance = [_title(each) for each in identifications if each.is_at_chance]
+    notes = []
+    if at_chance:
+        notes.append(f"{'; '.join(at_chance)}: the accuracy cannot be told from {chance}")
+    others = [each for each in identifications if not each.is_at_chance]
+    # Of many measures one is significant by chance: the limit is shared out among them (Bonferroni).
+    limit = SIGNIFICANT / max(len(others), 1)
+    if not others or first.n_files < 3 or 1 / factorial(first.n_layers) > limit:
+        return notes
+    for place, file in enumerate(comparison.files):
+        if min(each.p_value_by_file[place] for each in others) > limit:
+            notes.append(
+                f"{file.path}: no measure tells the accuracy of its pairs from {chance}: at most "
+                f"{100 * max(each.by_file[place] for each in others):.1f} %; "
+                "is it untrained, or are its rows in another order?"
+            )
+    return notes
+
+
+def _title(identification: Identification) -> str:
+    return ", ".join(filter(None, (identification.measure, identification.kernel)))

@@ -1,0 +1,299 @@
+"""What a long run has done so far, in one file: saved whole or not at all, and refused where anything has changed.
+
+The sums of tiles are added in a fixed order, so a run that goes on from saved sums ends with the same bits as one that
+was never broken off. The file holds text (what the run is of, and its plan) and plain arrays; nothing is unpickled.
+A signal is answered by another thread than the one that adds: a lock keeps it from saving half an addition.
+"""
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from cka_cli.arrays import Array
+from cka_cli.errors import DataError, one_line
+from cka_cli.files.npy import files_of_folder
+from cka_cli.system.atomic_files import replace_file
+
+if TYPE_CHECKING:
+    import hashlib
+
+_MAGIC = b"cka checkpoint 1\n"
+_DIGEST_BYTES = 64
+EVERY_S = 30.0
+# How long the end by a signal waits for an addition, or for a save, that has begun.
+_WAIT_S = 1.0
+_N_SAMPLES = 16
+_SAMPLE_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 20
+
+# What comes of a body that we have not written, though its digest is right.
+_WRITTEN_BY_HAND = (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, EOFError)
+
+State = Mapping[str, Array]
+
+
+class Checkpoint:
+    """The state of a run by stages, kept in a file where there is one.
+
+    is_resumed : whether anything was read from it. trouble : why it could not be saved the last time; the run goes on.
+    """
+
+    def __init__(self, path: str | None = None, facts: Mapping[str, Any] | None = None, every_s: float = EVERY_S):
+        """Read the file if it exists.
+
+        facts : what the run is of; the file must say the same. Raises DataError for a file that is no checkpoint, a
+        damaged one, or one of another run, and says what differs.
+        """
+        self._path, self._facts, self._every_s = path, _plain(facts or {}), every_s
+        self._plan: dict[str, Any] | None = None
+        self._stages: dict[str, dict[str, Array]] = {}
+        # Of stages that go on: how to get at the state, which is not copied until it is saved.
+        self._live: dict[str, Callable[[], State]] = {}
+        self._lock, self._is_ending = Lock(), False
+        self._saved_at, self._has_saved, self._is_saved = time.monotonic(), False, True
+        self.trouble = ""
+        if path is not None:
+            _check_folder(path)
+            if os.path.exists(path):
+                self._load(path)
+        self.is_resumed = bool(self._stages)
+        if path is not None:
+            _remove_leftovers(path)
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """The plan of the run that is continued; None for a new one."""
+        return self._plan
+
+    def set_plan(self, plan: Mapping[str, Any]) -> None:
+        """Say by which plan the stages are worked out: it must be the same when the run goes on."""
+        self._plan = _plain(plan)
+
+    def restore(self, name: str, state: State) -> None:
+        """Set the arrays of a stage to what was saved of them; leave them as they are when nothing was.
+
+        Raises DataError when what was saved has other names or shapes: then somebody has written the file by hand.
+        """
+        saved = self._stages.get(name)
+        if saved is None:
+            return
+        if {key: values.shape for key, values in saved.items()} != {key: each.shape for key, each in state.items()}:
+            raise DataError(f"{self._path}: the checkpoint is damaged (its {name} do not fit); remove it to start anew")
+        for key, values in saved.items():
+            state[key][...] = values
+
+    @contextmanager
+    def adding(self, name: str, state: Callable[[], State], *, at_once: bool = False) -> Iterator[None]:
+        """Within this block the state of a stage changes, and nobody else saves it; after it, it is, if it is time.
+
+        Keep the block short. Other stages are saved as they are by then.
+        """
+        if self._path is None:
+            yield
+            return
+        self._wait_if_ending()
+        with self._lock:
+            self._live.pop(name, None)  # until it is whole again
+            self._is_saved = False
+            yield
+            self._live[name] = state
+            if at_once or time.monotonic() - self._saved_at >= self._every_s:
+                self._save()
+
+    def end_stage(self, name: str) -> None:
+        """Copy the state of a stage, whose arrays are now used for something else."""
+        if self._path is not None and name in self._live:
+            with self._lock:
+                self._stages[name] = _copied(self._live.pop(name))
+
+    @contextmanager
+    def running(self) -> Iterator["Checkpoint"]:
+        """Within this block, the end by a signal saves what is done."""
+        global _current
+        _current = self
+        try:
+            yield self
+        finally:
+            self._wait_if_ending()
+            with self._lock:
+                self._live.clear()
+                self._stages.clear()
+
+    def _wait_if_ending(self) -> None:
+        """Leave the state to whoever saves it: the process ends then."""
+        while self._is_ending:
+            time.sleep(_WAIT_S)
+
+    def _save(self) -> None:
+        self._stages |= {name: _copied(state) for name, state in self._live.items()}
+        if self._path is None or not self._stages:
+            return
+        try:
+            replace_file(self._path, self._bytes(), beside=_beside(self._path))
+            self.trouble, self._has_saved, self._is_saved = "", True, True
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+        self._saved_at = time.monotonic()
+
+    def end(self) -> str:
+        """Save what is done, for the process ends; return in words what is kept, empty when nothing is.
+
+        What cannot be had within a second, because it is being added to or saved, is left out.
+        """
+        self._is_ending = True
+        saved_at, had_saved = self._saved_at, self._has_saved
+        goes_on, trouble = f"in {self._path}; the same command goes on from there", ""
+        if self._lock.acquire(timeout=_WAIT_S) and (self._live or self._stages):
+            if not self._is_saved:
+                self._save()
+            if not self.trouble:
+                return f"what is done is kept {goes_on}"
+            trouble = f"what is done could not be saved ({self.trouble})"
+        if self._path is None or not os.path.exists(self._path):
+            return trouble
+        since = f", {time.monotonic() - saved_at:.0f} s ago," if had_saved else ""
+        return f"{trouble}{', ' * bool(trouble)}the last save{since} is {goes_on}"
+
+    def _bytes(self) -> bytes:
+        arrays = {f"{stage}/{key}": values for stage, state in self._stages.items() for key, values in state.items()}
+        stream = io.BytesIO()
+        import json
+
+        header = json.dumps({"facts": self._facts, "plan": self._plan, "arrays": list(arrays)}).encode()
+        stream.write(len(header).to_bytes(8, "little") + header)
+        for values in arrays.values():
+            np.lib.format.write_array(stream, values, allow_pickle=False)
+        body = stream.getvalue()
+        return _MAGIC + _sha256(body).hexdigest().encode() + body
+
+    def _load(self, path: str) -> None:
+        foreign = DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
+        if not os.path.isfile(path) and not os.path.isdir(path):  # a pipe or a device, which may have no end
+            raise foreign
+        from tokenize import TokenError  # of numpy, of a header of an array that is cut
+
+        try:
+            with open(path, "rb") as stream:
+                if stream.read(len(_MAGIC)) != _MAGIC:
+                    raise foreign
+                digest, found = stream.read(_DIGEST_BYTES), _sha256()
+                while block := stream.read(_BLOCK_BYTES):
+                    found.update(block)
+                damaged = DataError(
+                    f"{path}: the checkpoint is damaged ({stream.tell()} bytes); remove it to start anew"
+                )
+                if found.hexdigest().encode() != digest:
+                    raise damaged
+                stream.seek(len(_MAGIC) + _DIGEST_BYTES)
+                try:
+                    self._read_body(path, stream)
+                except (*_WRITTEN_BY_HAND, TokenError) as error:
+                    raise damaged from error
+        except OSError as error:
+            raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror}); give another name") from error
+
+    def _read_body(self, path: str, stream: BinaryIO) -> None:
+        import json
+
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        facts, plan, names = header["facts"], dict(header["plan"]), list(header["arrays"])
+        difference = _difference(facts, self._facts)
+        if difference:
+            raise DataError(f"{path}: is the checkpoint of another run ({difference}); give another name, or remove it")
+        self._plan = plan
+        for name in names:
+            stage, _, key = name.rpartition("/")
+            values = np.lib.format.read_array(stream, allow_pickle=False)
+            if values.dtype.kind not in "fi":
+                raise ValueError("no numbers")
+            self._stages.setdefault(stage, {})[key] = values
+
+
+# The run that goes on, or that went on last.
+_current: Checkpoint | None = None
+
+
+def kept_at_end() -> str:
+    """Save what is done of the run that goes on, since the process ends; return in words what is kept."""
+    return _current.end() if _current is not None else ""
+
+
+def _copied(state: Callable[[], State]) -> dict[str, Array]:
+    return {key: np.array(values) for key, values in state().items()}
+
+
+def facts_of_file(path: str) -> dict[str, Any]:
+    """Return size, time of last change and a hash of samples of a file, or of each NPY file in a folder."""
+    if os.path.isdir(path):
+        return {member: facts_of_file(member) for member in files_of_folder(path)}
+    status = os.stat(path)
+    digest = _sha256()
+    with open(path, "rb") as stream:
+        for number in range(_N_SAMPLES):
+            stream.seek(max(0, status.st_size - _SAMPLE_BYTES) * number // (_N_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    return {"size": status.st_size, "changed": status.st_mtime_ns, "samples": digest.hexdigest()[:16]}
+
+
+def _sha256(data: bytes = b"") -> "hashlib._Hash":
+    import hashlib  # few runs keep a checkpoint
+
+    return hashlib.sha256(data)
+
+
+def _check_folder(path: str) -> None:
+    folder = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
+    if not os.path.isdir(folder):
+        raise DataError(f"{path}: the checkpoint cannot be kept (there is no folder {folder}); give another name")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{path}: the checkpoint cannot be kept (no permission to write in {folder}); give another name"
+        )
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as they come back from JSON."""
+    if not values:  # no checkpoint is wanted: spare the start of a small run the import
+        return {}
+    import json
+
+    result: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return result
+
+
+def _difference(saved: Any, wanted: Any, where: Sequence[str] = ()) -> str:
+    """Return the first thing that differs, in words; empty when nothing does."""
+    if isinstance(saved, dict) and isinstance(wanted, dict):
+        for key in [*saved, *(key for key in wanted if key not in saved)]:
+            if difference := _difference(saved.get(key), wanted.get(key), (*where, key)):
+                return difference
+        return ""
+    if isinstance(saved, list) and isinstance(wanted, list) and len(saved) == len(wanted):
+        differences = (_difference(one, other, where) for one, other in zip(saved, wanted, strict=True))
+        return next(filter(None, differences), "")
+    if saved == wanted:
+        return ""
+    texts = [one_line(text if len(text) <= 60 else text[:60] + "...") for text in map(str, (saved, wanted))]
+    return f"{' '.join(map(one_line, where))}: {texts[0]} then, {texts[1]} now"
+
+
+def _beside(path: str) -> str:
+    target = os.path.realpath(path)
+    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.part")
+
+
+def _remove_leftovers(path: str) -> None:
+    """Remove what killed runs left half-written beside the checkpoint."""
+    target = os.path.realpath(path)
+    folder, start = os.path.dirname(target), f".{os.path.basename(target)}."
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            number = name.removeprefix(start).removesuffix(".part")
+            if name == f"{start}{number}.part" and number.isdecimal() and not os.path.exists(f"/proc/{number}"):
+                os.unlink(os.path.join(folder, name))

@@ -1,0 +1,163 @@
+"""Values that only the HDF5 library can unpack, unpacked by it in a child process.
+
+A damaged chunk of some filters ends the process that unpacks it, or goes round for ever in it. The child is made when
+the first values are asked for, and stays for the file. What it has read comes through a pipe.
+"""
+
+import json
+import os
+import signal
+import weakref
+from contextlib import suppress
+from io import BufferedReader, BufferedWriter
+from threading import Lock
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py._hl.base import phil
+
+from cka_cli.arrays import Array
+from cka_cli.files.layer import reason
+from cka_cli.files.sandbox import fork, how_it_ended, prepare_child, set_limits
+
+# What a read may take: of computing, at a pace below that of any filter, and of memory, beside what is read.
+_LEAST_SECONDS, _BYTES_PER_SECOND = 10, 1 << 22
+_LEAST_BYTES, _TIMES_A_CHUNK = 1 << 28, 4
+_BYTES_OF_A_TEXT = 1000
+
+
+class Library:
+    """Reads rows of the datasets of one file, one at a time."""
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+        self._lock = Lock()
+
+    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool = False) -> Array:
+        """Return rows, of their second axis a part. Raises OSError that says what happened in the library.
+
+        is_reversed : whether the axes are counted from the last one, as MATLAB does.
+        """
+        with self._lock:
+            try:
+                self._child = self._child or _Child(dataset.file)
+            except (OSError, AttributeError):  # no room for another process, or no such thing as a child
+                return _read(dataset, start, stop, part, is_reversed=is_reversed)
+            try:
+                return self._child.read(dataset, start, stop, part, is_reversed=is_reversed)
+            except EOFError:
+                ended, self._child = self._child, None
+                raise OSError(ended.end()) from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
+
+class _Child:
+    """A process that reads what it is asked for, until it is no longer needed."""
+
+    def __init__(self, file: h5py.File):
+        from_us, to_child = os.pipe()
+        from_child, to_us = os.pipe()
+        with phil:  # so that no other thread is within the library
+            self._number = fork()
+            if self._number == 0:
+                os.close(to_child)
+                os.close(from_child)
+                _serve(file, os.fdopen(from_us, "rb"), os.fdopen(to_us, "wb"))
+        os.close(from_us)
+        os.close(to_us)
+        self._asking: BufferedWriter = os.fdopen(to_child, "wb")
+        self._answers: BufferedReader = os.fdopen(from_child, "rb")
+        self._status = 0
+        self._finalise = weakref.finalize(self, _end, self._number, self._asking, self._answers)
+
+    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
+        """Return rows. Raises EOFError when the process has ended."""
+        of_a_row = dataset.shape[:-1] if is_reversed else dataset.shape[1:]
+        n_values = (stop - start) * int(np.prod(of_a_row, dtype=object))
+        n_bytes = (_BYTES_OF_A_TEXT if dataset.dtype.hasobject else dataset.dtype.itemsize) * n_values
+        chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+        asked = [dataset.name, start, stop, part.start, part.stop, is_reversed, n_bytes, chunk_bytes]
+        with suppress(BrokenPipeError):
+            self._asking.write(json.dumps(asked).encode() + b"\n")
+            self._asking.flush()
+        line = self._answers.readline()
+        if not line:
+            raise EOFError
+        told = json.loads(line)
+        if "error" in told:
+            raise OSError(told["error"])
+        if "texts" in told:
+            texts = np.empty(len(told["texts"]), object)
+            texts[:] = [text.encode("latin-1") for text in told["texts"]]
+            return texts
+        array = np.empty(told["shape"], np.dtype(told["dtype"]))
+        if self._answers.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:
+            raise EOFError
+        return array
+
+    def end(self) -> str:
+        """Return how the process ended, which it has: nobody else could have closed the pipe."""
+        self._finalise.detach()
+        status = 0
+        with suppress(ChildProcessError):
+            _, status = os.waitpid(self._number, 0)
+        _close(self._asking, self._answers)
+        return how_it_ended(status)
+
+
+def _close(*streams: BufferedReader | BufferedWriter) -> None:
+    for stream in streams:
+        with suppress(OSError):
+            stream.close()
+
+
+def _end(number: int, asking: BufferedWriter, answers: BufferedReader) -> None:
+    """End a child that nobody needs any more."""
+    _close(asking, answers)
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
+
+
+def _serve(file: h5py.File, asked: BufferedReader, answers: BufferedWriter) -> None:
+    """Answer what is asked until nobody asks any more; then end the process."""
+    try:
+        prepare_child()
+        for line in asked:
+            name, start, stop, first, last, is_reversed, n_bytes, chunk_bytes = json.loads(line)
+            seconds = sum(os.times()[:2]) + _LEAST_SECONDS + (n_bytes + chunk_bytes) / _BYTES_PER_SECOND
+            set_limits(int(seconds) + 1, _LEAST_BYTES + 2 * n_bytes + _TIMES_A_CHUNK * chunk_bytes)
+            _answer(file, (name, start, stop, slice(first, last), is_reversed), answers)
+    finally:
+        os._exit(0)
+
+
+def _answer(file: h5py.File, asked: tuple[str, int, int, slice, bool], answers: BufferedWriter) -> None:
+    name, start, stop, part, is_reversed = asked
+    try:
+        array = _read(file[name], start, stop, part, is_reversed=is_reversed)
+    except Exception as error:
+        answers.write(json.dumps({"error": reason(error)}).encode() + b"\n")
+    else:
+        if array.dtype.hasobject:
+            texts = [value.decode("latin-1") if isinstance(value, bytes) else "" for value in array.ravel().tolist()]
+            answers.write(json.dumps({"texts": texts}).encode() + b"\n")
+        else:
+            array = np.ascontiguousarray(array)
+            answers.write(json.dumps({"shape": array.shape, "dtype": array.dtype.str}).encode() + b"\n")
+            answers.write(array.reshape(-1).view(np.uint8).data)
+    answers.flush()
+
+
+def _read(dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
+    if not is_reversed:
+        return np.asarray(dataset[start:stop, part] if dataset.ndim > 1 else dataset[start:stop])
+    if dataset.ndim == 2 and 1 in dataset.shape:  # a row or a column, which has one axis
+        return np.asarray(dataset[0, start:stop] if dataset.shape[0] == 1 else dataset[start:stop, 0])
+    return np.asarray(dataset[..., part, start:stop]).T

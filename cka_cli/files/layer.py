@@ -1,0 +1,179 @@
+"""A layer as it lies on disk: a name, a shape, a dtype, and a way to read some of its rows."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from cka_cli.arrays import Array
+from cka_cli.errors import DataError, one_line
+from cka_cli.files.netcdf import Meaning
+from cka_cli.files.source_file import ChangedError
+
+# (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
+ReadRows = Callable[[int, int, slice], Array]
+EVERYTHING = slice(None)
+_MOST_REASON = 200
+# Of numbers that mean others, so much is read at once.
+_PIECE_BYTES = 1 << 22
+SINGLE_NUMBER = "a single number, not an array of examples"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One named array of a file; nothing of its values is read until `read` is called.
+
+    shape : as saved; the first axis counts examples. dtype : of the values once read.
+    storage : how the values lie on disk, for a person: `contiguous`, `chunks 32x64, gzip`, ...
+    n_second_axis : the least of the second axis that can be read without reading, or unpacking, more.
+    n_first_axis : the same of rows; fewer cost as much.
+    meaning : what the file says that saved numbers mean; None where they mean themselves.
+    """
+
+    file: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    storage: str
+    read_rows: ReadRows
+    n_second_axis: int = 1
+    n_first_axis: int = 1
+    meaning: Meaning | None = None
+
+    @property
+    def label(self) -> str:
+        """`FILE::LAYER`, as it is addressed on the command line."""
+        return f"{self.file}::{self.name}"
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the values once in memory, in the saved dtype."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    @property
+    def holds_integers(self) -> bool:
+        """Whether the values are integers, read as floating-point numbers only where some of them may be lost."""
+        meaning = self.meaning
+        return (self.dtype if meaning is None or meaning.packing is not None else meaning.taken).kind in "iu"
+
+    @property
+    def fill_text(self) -> str:
+        """The numbers that stand for lost values, which are read as NaN, with their attributes; empty without any."""
+        return "" if self.meaning is None else self.meaning.lost_text
+
+    def as_saved(self) -> "Layer":
+        """Return the same array with its numbers as they are saved, whatever they mean."""
+        if self.meaning is None:
+            return self
+        return replace(self, dtype=self.meaning.taken, meaning=self.meaning.without_lost())
+
+    def read(self, start: int, stop: int, part: slice = EVERYTHING) -> Array:
+        """Return rows start to stop, or a part of their second axis. Raises DataError when the disk fails."""
+        try:
+            if self.meaning is None:
+                return self.read_rows(start, stop, part)
+            n_piece = self._n_piece(part)
+            return self.meaning.read(lambda first, last: self.read_rows(first, last, part), start, stop, n_piece)
+        except ChangedError as error:
+            raise DataError(
+                f"{self.label}: changed while it was read; wait until the run that writes it has ended, and start again"
+            ) from error
+        except (OSError, ValueError, EOFError, RuntimeError) as error:
+            raise DataError(
+                f"{self.label}: cannot be read ({reason(error)}); the file may be damaged: copy or save it again"
+            ) from error
+
+    def _n_piece(self, part: slice) -> int:
+        """Return how many rows are read at once of numbers that mean others: whole chunks."""
+        n_second, *inner = (*self.shape[1:], 1)
+        row_bytes = len(range(*part.indices(n_second))) * int(np.prod(inner, dtype=object)) * self.dtype.itemsize
+        return max(1, _PIECE_BYTES // max(1, row_bytes * self.n_first_axis)) * self.n_first_axis
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationFile:
+    """What one activation file holds.
+
+    layers : real numeric arrays with at least two axes, in network order.
+    vectors : real or text arrays with one axis (labels, ids): layers only when named.
+    refused : names of what can never be a layer, each with the reason.
+    unreadable : names of arrays that may well be layers and are damaged, each with the reason: never passed over.
+    notes : what a reader must know of how the file was read.
+    """
+
+    path: str
+    format: str
+    layers: tuple[Layer, ...]
+    vectors: tuple[Layer, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all that the file holds."""
+        return [array.name for array in (*self.layers, *self.vectors)] + list(self.refused) + list(self.unreadable)
+
+    def why_not(self, name: str) -> str | None:
+        """Return why an array of this name cannot be read or used, or None."""
+        return self.refused.get(name) or self.unreadable.get(name)
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an exception says, without the words that h5py puts around it."""
+    said = getattr(error, "strerror", None) or str(error)  # without the path, which the error begins with
+    text = (said.strip() or type(error).__name__).splitlines()[0]
+    text = text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
+    wrapped = re.fullmatch(r"(?:\[Errno \d+\] )?(?:Unable to|Can't) [\w ]+ \((.+)\)", text)
+    return one_line(wrapped[1] if wrapped else text)
+
+
+def refusal(dtype: np.dtype[Any]) -> str | None:
+    """Return why an array of this dtype cannot be a layer, or None when it can."""
+    if dtype.names is not None:
+        shown = ", ".join(dtype.names[:3]) + (", ..." if len(dtype.names) > 3 else "")
+        return f"a table (fields {shown}); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"
+    if dtype.hasobject:
+        return "object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"
+    if dtype.kind in "biuf":
+        return None
+    if dtype.kind in "US":
+        return "text, not numbers"
+    if dtype.kind == "V":
+        return f"bytes without a type ({dtype}; bfloat16?); save it as float32"
+    words = {"c": "complex numbers", "M": "dates", "m": "time spans"}
+    return f"{words.get(dtype.kind, 'not numeric')} ({dtype}); save it as real numbers"
+
+
+def sort_arrays(
+    path: str,
+    file_format: str,
+    arrays: list[Layer],
+    refused: dict[str, str],
+    unreadable: dict[str, str] | None = None,
+    notes: tuple[str, ...] = (),
+) -> ActivationFile:
+    """Return the file whose arrays these are, told apart into layers, vectors and refused."""
+    layers, vectors, refused = [], [], dict(refused)
+    for array in arrays:
+        why = refusal(array.dtype)
+        if len(array.shape) == 1 and not array.dtype.hasobject and array.dtype.names is None:
+            vectors.append(array)
+        elif why is not None:
+            refused[array.name] = why
+        elif len(array.shape) == 0:
+            refused[array.name] = SINGLE_NUMBER
+        else:
+            layers.append(array)
+    return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, unreadable or {}, notes)
+
+
+def natural_order(name: str) -> list[tuple[int, int, str, str]]:
+    """Return a sort key under which conv2 comes before conv10."""
+    parts = re.split(r"([0-9]+)", name)
+    # A number counts by its length without leading zeros, then by its digits: no number is too long for that.
+    return [
+        (0, len(part.lstrip("0")), part.lstrip("0"), part) if part.isdecimal() else (1, 0, part, "") for part in parts
+    ]

@@ -1,0 +1,118 @@
+"""The files of a comparison: the same examples of each, what was left out, and what they are."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cka_cli.errors import DataError
+from cka_cli.files import Layer
+from cka_cli.files.npy import files_of_folder
+from cka_cli.layers.nonfinite import find_nonfinite_examples
+from cka_cli.layers.notes import notes_of_channels
+from cka_cli.layers.row_metadata import vector_values
+from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.selection import SelectedFile, select_layers
+from cka_cli.results.matrix import FileFacts, LayerFacts
+from cka_cli.system.progress import Meter, Progress
+
+# One-axis arrays beyond this are not compared between files unless they are named as ids.
+_MOST_VECTOR_BYTES = 1 << 24
+
+# Raises, by what the headers of the files say, before any value is read.
+Check = Callable[[Sequence[SelectedFile]], None]
+
+
+def select_files(
+    sources: Sequence[str], read: ReadOptions, progress: Progress, check: Check | None = None
+) -> tuple[list[SelectedFile], list[str], list[str]]:
+    """Return the layers to compare, by file, notes of what was left out or assumed, and warnings.
+
+    A warning is a note that says that a number may not be what was asked for.
+    """
+    files = select_layers(sources, read)
+    if check is not None:
+        check(files)
+    notes = _left_out(files) + notes_of_channels(files)
+    warnings = _other_order(files) if read.ids is None else []
+    if read.nonfinite == "drop":
+        files = _drop_nonfinite(files, notes, progress)
+    return files, notes, warnings
+
+
+def _left_out(files: list[SelectedFile]) -> list[str]:
+    """Say which arrays would have been layers, were they of another kind, unless layers were named."""
+    notes = [f"{file.file.path}::{name} left out: {why}" for file in files for name, why in file.left_out.items()]
+    notes += [note for file in files for note in file.file.notes]
+    return list(dict.fromkeys(notes))
+
+
+def _other_order(files: list[SelectedFile]) -> list[str]:
+    """Say when files hold the same labels or ids in another order: then their rows are not the same examples."""
+    first, notes = files[0], []
+    for file in {each.file.path: each for each in files[1:]}.values():
+        theirs = {vector.name: vector for vector in file.file.vectors}
+        for vector in first.file.vectors:
+            other = theirs.get(vector.name)
+            if other is None or max(vector.n_bytes, other.n_bytes) > _MOST_VECTOR_BYTES:
+                continue
+            if vector.shape == other.shape:
+                differ = vector_values(vector) != vector_values(other)
+            elif (vector.shape[0], other.shape[0]) == (first.n_saved, file.n_saved):  # files of different lengths
+                differ = _at_rows(vector, first) != _at_rows(other, file)
+            else:
+                continue
+            if differ:
+                notes.append(
+                    f"{other.label} differs from {vector.label}: are the rows the same examples in the same order? "
+                    "if it holds ids, --ids aligns them"
+                )
+    return notes
+
+
+def _at_rows(vector: Layer, file: SelectedFile) -> list[Any]:
+    values = vector_values(vector)
+    return [values[row] for row in file.layers[0].rows]
+
+
+def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progress) -> list[SelectedFile]:
+    layers = [layer for file in files for layer in file.layers]
+    bad: set[int] = set()
+    worst, most = layers[0], 0
+    meter = Meter(partial(progress, "checking values"), len(layers))
+    for layer in layers:
+        found = find_nonfinite_examples(layer).tolist()
+        bad.update(found)
+        worst, most = (layer, len(found)) if len(found) > most else (worst, most)
+        meter.add(1)
+    if not bad:
+        return files
+    n_before = len(layers[0].rows)
+    keep = np.setdiff1d(np.arange(n_before, dtype=np.intp), np.array(sorted(bad), dtype=np.intp))
+    lost = " or the file's fill value" if any(layer.layer.fill_text for layer in layers) else ""
+    if not len(keep):
+        raise DataError(
+            f"{worst.label}: {most} of {n_before} examples are not finite{lost}, and none is finite in every layer; "
+            "mend the file, or leave the layer out with --layers"
+        )
+    notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite{lost} in at least one")
+    return [
+        replace(file, layers=tuple(layer.with_rows(np.asarray(layer.rows)[keep]) for layer in file.layers))
+        for file in files
+    ]
+
+
+def file_facts(file: SelectedFile) -> FileFacts:
+    """Return what a report says of a file and of those of its layers that were chosen."""
+    path = Path(file.file.path)
+    size = sum(os.stat(member).st_size for member in (files_of_folder(file.file.path) if path.is_dir() else [path]))
+    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    layers = tuple(
+        LayerFacts(layer.name, layer.layer.shape, str(layer.dtype), layer.n_features) for layer in file.layers
+    )
+    return FileFacts(file.file.path, size, modified, layers)

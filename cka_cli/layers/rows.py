@@ -1,0 +1,132 @@
+"""Which saved rows are the examples: those that were asked for, the same in every layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cka_cli.arrays import Indices
+from cka_cli.errors import DataError, UsageError
+from cka_cli.files.layer import ActivationFile, Layer
+from cka_cli.layers.row_metadata import aligned_rows
+
+Rows = range | Indices
+# A file, and those of its layers that were chosen.
+Chosen = tuple[ActivationFile, tuple[Layer, ...]]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What is read of every file.
+
+    layers : shell globs over layer names; empty for all. exclude : globs of layers to leave out of those.
+    examples : (start, stop) of the rows, as in a Python slice.
+    sample, seed : how many rows to draw without replacement, and the seed of the draw; order is kept.
+    ids : name of a one-axis array of example ids in every file, by which rows are aligned.
+    pool : how arrays with more than two axes become rows × features: flatten, mean, max or positions.
+    channels : `first` or `last` for all layers, or pairs of (`GLOB` or `FILE::GLOB`, `first` or `last`), a later one
+        before an earlier one; for layers without any, first on images, and a question back where it cannot be known.
+    nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
+    """
+
+    layers: tuple[str, ...] = ()
+    examples: tuple[int | None, int | None] = (None, None)
+    sample: int | None = None
+    seed: int = 0
+    ids: str | None = None
+    pool: str = "flatten"
+    channels: str | tuple[tuple[str, str], ...] | None = None
+    nonfinite: str = "error"
+    exclude: tuple[str, ...] = ()
+
+
+def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
+    """Return for each file the saved rows that stand for examples, in order.
+
+    Without ids they are the same in every file, and with them those of the same ids in the order of the first file.
+    Layers of different lengths are taken where `examples` says from which row to which, counted from the first.
+    Raises DataError naming the layer when counts or ids do not fit, UsageError for rows that are not there.
+    """
+    layers = [layer for _, of_file in chosen for layer in of_file]
+    least = min(layers, key=_n_saved)
+    if least.shape[0] == 0:
+        raise DataError(f"{least.label}: has no examples (0 rows); was the run that wrote it ended early?")
+    if options.ids is None:
+        _check_counts(layers, least, options.examples)
+    else:  # files are matched by id, whatever their lengths
+        for _, of_file in chosen:
+            _check_counts(list(of_file), min(of_file, key=_n_saved), options.examples)
+        least = min(chosen[0][1], key=_n_saved)
+    among = _sliced(least, options.examples)
+    rows = _drawn(among, least, options)
+    if options.ids is None:
+        return [rows] * len(chosen)
+    counts = [max(layer.shape[0] for layer in of_file) for _, of_file in chosen]
+    takes_part = _begins_and_ends(options.examples)
+    aligned = aligned_rows([file for file, _ in chosen], counts, options.ids, among, rows, takes_part=takes_part)
+    for (_, of_file), file_rows in zip(chosen, aligned, strict=True):
+        _check_reach(of_file, file_rows)
+    return list(aligned)
+
+
+def _n_saved(layer: Layer) -> int:
+    return layer.shape[0]
+
+
+def _begins_and_ends(examples: tuple[int | None, int | None]) -> bool:
+    """Whether it is said from which row to which, counted from the first: the rest depends on where a layer ends."""
+    start, stop = examples
+    return (start or 0) >= 0 and (stop or 0) > 0
+
+
+def _check_counts(layers: list[Layer], least: Layer, examples: tuple[int | None, int | None]) -> None:
+    """Refuse layers of different lengths, unless the rows that are asked for are the same ones in each."""
+    if _begins_and_ends(examples):
+        return
+    first = layers[0]
+    for layer in layers[1:]:
+        if layer.shape[0] != first.shape[0]:
+            where = first.name if layer.file == first.file else first.label
+            raise DataError(
+                f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
+                f"give {'layers' if layer.file == first.file else 'files'} of the same examples, choose layers that "
+                f"have them with --layers, or say which rows are the same ones in all, as --examples 0:{least.shape[0]}"
+            )
+
+
+def _sliced(least: Layer, examples: tuple[int | None, int | None]) -> range:
+    start, stop = examples
+    n_saved = least.shape[0]
+    for end in (start, stop):
+        if end is not None and abs(end) > n_saved:
+            raise UsageError(
+                f"--examples: {end} is beyond the {n_saved} examples of {least.label}; give rows within them"
+            )
+    rows = range(n_saved)[start:stop]
+    if not rows:
+        text = ":".join("" if end is None else str(end) for end in (start, stop))
+        raise UsageError(
+            f"--examples {text}: chooses none of the {n_saved} examples of {least.label}; give START below STOP"
+        )
+    return rows
+
+
+def _drawn(among: range, least: Layer, options: ReadOptions) -> Rows:
+    if options.sample is None:
+        return among
+    if options.sample > len(among):
+        raise UsageError(
+            f"--sample {options.sample}: {least.label} has {len(among)} examples to draw from; ask for fewer"
+        )
+    drawn = np.random.default_rng(options.seed).choice(len(among), options.sample, replace=False)
+    return np.sort(drawn).astype(np.intp) + among.start
+
+
+def _check_reach(layers: tuple[Layer, ...], rows: Indices) -> None:
+    """Refuse a layer that ends before one of the rows that the ids lead to."""
+    for layer in layers:
+        if layer.shape[0] <= rows.max():
+            raise DataError(
+                f"{layer.label}: {layer.shape[0]} examples, but the ids lead to row {rows.max()}; "
+                "choose layers that have it with --layers, or other rows with --examples"
+            )

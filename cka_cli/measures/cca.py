@@ -1,0 +1,139 @@
+"""What a pair of factors gives: CCA, SVCCA, PWCCA, linear regression and Procrustes similarity.
+
+All follow from M = Ux'Uy, one product per pair. Kornblith, Norouzi, Lee, Hinton (2019), table 1, arXiv 1905.00414.
+Every function returns NaN when either layer is constant (rank 0); those that count small components as much as large
+ones also where a row lies so far out that the small ones have lost their digits.
+"""
+
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from cka_cli.arrays import Float64
+from cka_cli.reductions.factors import Factors
+
+# Canonical correlations nearer than this are equal: rounding alone tells them apart.
+_EQUAL = 1e-9
+
+
+class FactorPair:
+    """Two layers' factors and their product, worked out once for all measures of the pair."""
+
+    def __init__(self, x: Factors, y: Factors):
+        self.x, self.y = x, y
+
+    @property
+    def has_value(self) -> bool:
+        """Whether both layers vary at all."""
+        return self.x.rank > 0 and self.y.rank > 0
+
+    @property
+    def has_all_components(self) -> bool:
+        """Whether both layers vary, and no component of either has lost its digits to a row that lies far out."""
+        return self.has_value and not (self.x.is_lost or self.y.is_lost)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether one layer spans every centred vector, so that all canonical correlations are 1."""
+        return self.x.is_saturated or self.y.is_saturated
+
+    def reversed(self) -> "FactorPair":
+        """Return the pair with X and Y exchanged; their product is not worked out again."""
+        pair = FactorPair(self.y, self.x)
+        pair.products = self.products.T
+        return pair
+
+    def n_kept(self, variance: float) -> tuple[int, int]:
+        """Return how many leading components of X and of Y hold this share of their variance."""
+        return self.x.n_kept(variance), self.y.n_kept(variance)
+
+    @cached_property
+    def products(self) -> Float64:
+        """Ux'Uy, shape (x.rank, y.rank)."""
+        return self.x.basis.T @ self.y.basis
+
+
+def cca_r2(pair: FactorPair) -> float:
+    """Mean squared canonical correlation ‖Qy'Qx‖²/p₁, p₁ the smaller rank; in [0, 1]."""
+    if not pair.has_all_components:
+        return np.nan
+    return 1.0 if pair.is_saturated else float((pair.products**2).sum() / min(pair.products.shape))
+
+
+def chance_r2(pair: FactorPair, x_rank: int, y_rank: int) -> float:
+    """Return the mean R² of so many directions when rows are paired at random: the larger of their numbers over n−1.
+
+    The mean over all permutations of the rows of one side, tr(Px) tr(Py)/(n−1) over the smaller rank; for regression,
+    whose X counts by its variance, the rank of Y over n−1.
+    """
+    return min(1.0, max(x_rank, y_rank) / pair.x.n_degrees) if pair.has_value else np.nan
+
+
+def cca_rho(pair: FactorPair) -> float:
+    """Mean canonical correlation ‖Qy'Qx‖_*/p₁, p₁ the smaller rank; in [0, 1]."""
+    if not pair.has_all_components:
+        return np.nan
+    return 1.0 if pair.is_saturated else float(np.linalg.svd(pair.products, compute_uv=False).mean())
+
+
+def svcca_r2(pair: FactorPair, variance: float) -> float:
+    """`cca_r2` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
+    if not pair.has_value:
+        return np.nan
+    kept = pair.products[: pair.x.n_kept(variance), : pair.y.n_kept(variance)]
+    return float((kept**2).sum() / min(kept.shape))
+
+
+def svcca_rho(pair: FactorPair, variance: float) -> float:
+    """`cca_rho` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
+    if not pair.has_value:
+        return np.nan
+    kept = pair.products[: pair.x.n_kept(variance), : pair.y.n_kept(variance)]
+    return float(np.linalg.svd(kept, compute_uv=False).mean())
+
+
+def pwcca(pair: FactorPair) -> float:
+    """Projection-weighted CCA: Σα_i ρ_i / Σα_i, α_i = Σ_j |⟨h_i, x_j⟩|; in [0, 1].
+
+    h_i are the canonical variates and x_j the columns of the layer with fewer columns; of X when they are equal,
+    so the measure is not symmetric there. Variates of equal correlation, which any turn of them could replace, are
+    the principal components of what they hold of the columns. Morcos, Raghu, Bengio (2018), arXiv 1806.05759.
+    """
+    if not pair.has_all_components:
+        return np.nan
+    if pair.is_saturated:
+        return 1.0
+    x_is_narrower = pair.x.n_features <= pair.y.n_features
+    narrower, products = (pair.x, pair.products) if x_is_narrower else (pair.y, pair.products.T)
+    directions, correlations, _ = np.linalg.svd(products, full_matrices=False)
+    assert narrower.columns is not None
+    variates = directions.T @ narrower.columns
+    edges = [0, *(np.flatnonzero(-np.diff(correlations) > _EQUAL) + 1), len(correlations)]
+    for start, stop in pairwise(edges):
+        if stop - start > 1:
+            _, variances, axes = np.linalg.svd(variates[start:stop], full_matrices=False)
+            variates[start:stop] = variances[:, None] * axes
+    weights = np.abs(variates).sum(axis=1)
+    return float(weights @ correlations / weights.sum())
+
+
+def regression_r2(pair: FactorPair) -> float:
+    """Share of the variance of X that a linear map of Y explains, ‖Qy'Xc‖²/‖Xc‖²; in [0, 1], not symmetric."""
+    if not pair.has_value or pair.y.is_lost:
+        return np.nan
+    if pair.y.is_saturated:
+        return 1.0
+    variances = pair.x.singular_values**2
+    return float(variances @ (pair.products**2).sum(axis=1) / variances.sum())
+
+
+def procrustes(pair: FactorPair) -> float:
+    """Procrustes similarity ‖Xc'Yc‖_*/(‖Xc‖ ‖Yc‖), also called normalised Bures similarity; in [0, 1].
+
+    1 minus half of the squared Procrustes distance of the layers scaled to unit norm.
+    """
+    if not pair.has_value:
+        return np.nan
+    x, y = (side.singular_values / np.linalg.norm(side.singular_values) for side in (pair.x, pair.y))
+    return float(np.linalg.svd(x[:, None] * pair.products * y, compute_uv=False).sum())

@@ -1,0 +1,1 @@
+"""Results as pictures: one canvas, and a module for each figure."""

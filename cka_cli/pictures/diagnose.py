@@ -1,0 +1,295 @@
+"""What a diagnosis found, in up to six panels: chance, components, rows, what is left out, scales, widths."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cka_cli.analysis.reliability.evaluate import label_changes
+from cka_cli.analysis.reliability.quantities import PairNumbers
+from cka_cli.analysis.reliability.result import Diagnosis
+from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, VERDICTS
+from cka_cli.errors import DataError
+from cka_cli.pictures.canvas import check_format, figure_bytes, new_figure, settings
+from cka_cli.pictures.words import file_labels, literal, shorten, shorten_names, spread, widest_in, wrap
+
+# In inches: a panel, what stands left of it, above it and below it.
+_SIDE, _LEFT, _ABOVE, _MOST_BELOW, _NUMBERS_BELOW = 1.8, 0.5, 0.42, 1.0, 0.42
+_HEAD, _EDGE = 0.28, 0.06
+_TITLE_PT, _TEXT_PT, _LINE_PT = 8.0, 6.5, 0.6
+_NAME_PT = 6.0
+_COLUMNS = 3
+_VERDICT_COLOURS = {DISTRUST: "#b2182b", LOOK: "#b35806", FINE: "#4d7c4d"}
+_GREY, _INK = "0.55", "0.1"
+_MOST_LABELS_NAMED = 3
+_OF_ROWS = ("row-of-layer", "rows-of-layer", "rows-carry")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: what is drawn in it, and the checks it stands for."""
+
+    title: str
+    draw: Callable[[Axes, Diagnosis], None]
+    checks: tuple[str, ...]
+    has_names: bool
+
+
+def diagnosis_bytes(diagnosis: Diagnosis, file_format: str, *, everything: bool = False) -> bytes:
+    """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
+    check_format(file_format)
+    return figure_bytes(draw_diagnosis(diagnosis, everything=everything), file_format)
+
+
+def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:
+    """Return a figure of up to six panels, in rows of three.
+
+    everything : all of them; else how much is chance, and those in which something is not fine. Names are shown
+    literally. Raises DataError when there is no pair to draw.
+    """
+    if not diagnosis.pairs:
+        raise DataError(f"{diagnosis.x_file}: nothing to draw (no pair of layers has values); leave out --plot")
+    shown = [
+        panel for place, panel in enumerate(_PANELS)
+        if everything or place == 0 or _verdict(panel, diagnosis) != FINE
+    ]  # fmt: skip
+    with settings():
+        matplotlib.rcParams.update({"font.size": _TEXT_PT, "axes.linewidth": _LINE_PT, "lines.linewidth": 0.9})
+        below = [_below(diagnosis) if panel.has_names else _NUMBERS_BELOW for panel in shown]
+        rows = [below[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
+        heights = [_ABOVE + _SIDE + max(row) for row in rows]
+        width = min(len(shown), _COLUMNS) * (_LEFT + _SIDE) + 2 * _EDGE
+        height = _HEAD + sum(heights) + _EDGE
+        figure = new_figure(width, height)
+        for place, panel in enumerate(shown):
+            row, column = divmod(place, _COLUMNS)
+            bottom = height - _HEAD - sum(heights[:row]) - _ABOVE - _SIDE
+            left = column * (_LEFT + _SIDE) + _LEFT
+            axes = figure.add_axes((left / width, bottom / height, _SIDE / width, _SIDE / height))
+            _draw_panel(axes, panel, diagnosis)
+        figure.text(
+            _EDGE / width, 1 - _EDGE / height, _heading(diagnosis, width - 2 * _EDGE), fontsize=_TITLE_PT, va="top",
+            parse_math=False,
+        )  # fmt: skip
+    return figure
+
+
+def _heading(diagnosis: Diagnosis, room_in: float) -> str:
+    labels = file_labels([diagnosis.x_file, diagnosis.y_file])
+    files = " × ".join(filter(None, (labels[diagnosis.x_file], labels[diagnosis.y_file])))
+    return shorten(f"{files}, {diagnosis.n_examples} examples", room_in, _TITLE_PT)
+
+
+def _verdict(panel: Panel, diagnosis: Diagnosis) -> str:
+    """Return the worst verdict of what a panel stands for."""
+    found = {finding.verdict for finding in diagnosis.findings if finding.check in panel.checks}
+    return next((verdict for verdict in VERDICTS if verdict in found), FINE)
+
+
+def _draw_panel(axes: Axes, panel: Panel, diagnosis: Diagnosis) -> None:
+    axes.tick_params(length=2.2, width=_LINE_PT, pad=2, labelsize=_TEXT_PT)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    panel.draw(axes, diagnosis)
+    verdict = _verdict(panel, diagnosis)
+    above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    axes.annotate(panel.title, (0, 1), (0, 17), fontsize=_TITLE_PT, ha="left", **above)
+    axes.annotate(verdict, (1, 1), (0, 17), ha="right", color=_VERDICT_COLOURS[verdict], weight="bold", **above)
+    if panel.has_names:
+        _name_pairs(axes, diagnosis.pairs)
+
+
+def _legend(axes: Axes, handles: Sequence[Line2D]) -> None:
+    """Say what is what between the title and the panel, where it can hide no data."""
+    axes.legend(
+        handles=list(handles), loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, borderaxespad=0.1,
+        handletextpad=0.3, columnspacing=0.8, handlelength=1.2, borderpad=0.1, fontsize=_TEXT_PT,
+    )  # fmt: skip
+
+
+def _mark(label: str, **style: Any) -> Line2D:
+    return Line2D([], [], label=label, **({"linestyle": "none"} | style))
+
+
+def _pair_names(pairs: Sequence[PairNumbers]) -> list[str]:
+    return [
+        literal(pair.x.layer if pair.x.layer == pair.y.layer else f"{pair.x.layer} × {pair.y.layer}") for pair in pairs
+    ]
+
+
+def _below(diagnosis: Diagnosis) -> float:
+    return min(widest_in(_pair_names(diagnosis.pairs), _NAME_PT) + 0.12, _MOST_BELOW)
+
+
+def _name_pairs(axes: Axes, pairs: Sequence[PairNumbers]) -> None:
+    n_room = int(_SIDE / (_NAME_PT * 1.15 / 72))
+    shown = spread(len(pairs), max(1, -(-len(pairs) // n_room)))
+    names = shorten_names([_pair_names(pairs)[place] for place in shown], _MOST_BELOW - 0.1, _NAME_PT)
+    axes.set_xticks(shown, names, rotation=90, fontsize=_NAME_PT, parse_math=False)
+    axes.set_xlim(-0.7, len(pairs) - 0.3)
+
+
+def _colours(n: int) -> list[Any]:
+    """Colours from the first pair to the last, none too light for white paper."""
+    colours = matplotlib.colormaps["viridis"]
+    return [colours(0.0 if n == 1 else 0.85 * place / (n - 1)) for place in range(n)]
+
+
+def _depth_key(pairs: Sequence[PairNumbers]) -> list[Line2D]:
+    """The first and the last pair, whose colours those between run between."""
+    if len(pairs) == 1:
+        return []
+    colours = _colours(len(pairs))
+    names = shorten_names([literal(pair.x.layer) for pair in pairs], 0.5, _TEXT_PT, keep_ends=True)
+    return [_mark(names[place], color=colours[place], linestyle="-") for place in (0, -1)]
+
+
+def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:
+    lowest = min([0.0, *(value for value in values if np.isfinite(value))])
+    axes.set_ylim(lowest - 0.03, 1.03)
+    axes.set_ylabel(label, labelpad=2)
+    if lowest < 0:
+        axes.axhline(0, color=_GREY, linewidth=_LINE_PT, zorder=0)
+
+
+def _draw_chance(axes: Axes, diagnosis: Diagnosis) -> None:
+    pairs = diagnosis.pairs
+    at = range(len(pairs))
+    biased, debiased, chance = (
+        [getattr(pair, name) for pair in pairs] for name in ("biased", "debiased", "chance")
+    )  # fmt: skip
+    ring = {"marker": "o", "markerfacecolor": "white", "color": _INK, "markersize": 5.5, "markeredgewidth": 0.7}
+    dash = {"marker": "_", "color": _VERDICT_COLOURS[DISTRUST], "markersize": 6, "markeredgewidth": 1.2}
+    styles: list[tuple[str, list[float], dict[str, Any]]] = [
+        ("biased", biased, ring),
+        ("debiased", debiased, {"marker": "o", "color": _INK, "markersize": 2.2}),
+        ("chance", chance, dash),
+    ]
+    for _, values, style in styles:
+        axes.plot(at, values, linestyle="none", **style)
+    _value_axis(axes, biased + debiased, "CKA")
+    _legend(axes, [_mark(name, **style) for name, _, style in styles])
+
+
+def _draw_components(axes: Axes, diagnosis: Diagnosis) -> None:
+    pairs = diagnosis.pairs
+    every: list[float] = []
+    for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
+        values = [pair.debiased, *pair.without_components.values()]
+        every += values
+        axes.plot(range(len(values)), values, color=colour, marker=".", markersize=3)
+    axes.set_xticks(range(len(pairs[0].without_components) + 1), ["0", *map(str, pairs[0].without_components)])
+    axes.set_xlabel("first components removed", labelpad=2)
+    _value_axis(axes, every, "debiased CKA")
+    _legend(axes, _depth_key(pairs))
+
+
+def _draw_rows(axes: Axes, diagnosis: Diagnosis) -> None:
+    pairs = diagnosis.pairs
+    highest = 1.0
+    for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
+        if not _has_shares(pair, diagnosis):
+            continue
+        sums = 100 * np.concatenate([[0.0], np.cumsum(pair.shares)])
+        highest = max(highest, float(sums.max()) / 100)
+        axes.plot(100 * np.arange(len(sums)) / pair.n_examples, sums, color=colour)
+    axes.plot([0, 100], [0, 100], color=_GREY, linestyle=(0, (1, 1.5)))
+    axes.set_xlim(-3, 103)
+    axes.set_ylim(-3, 100 * highest + 3)
+    axes.set_xlabel("rows, those that carry most first, %", labelpad=2)
+    worst = max((each for each in diagnosis.findings if each.check in _OF_ROWS and each.verdict != FINE),
+                key=lambda each: each.number, default=None)  # fmt: skip
+    if worst is not None:  # no curve runs below the diagonal
+        words = [f"{worst.number:.0%} carried by", *wrap(literal(worst.found), 1.1, _TEXT_PT, 4)]
+        axes.text(0.99, 0.03, "\n".join(words), transform=axes.transAxes, ha="right", parse_math=False)
+    axes.set_ylabel("share of the similarity, %", labelpad=2)
+    _legend(axes, [*_depth_key(pairs), _mark("all alike", color=_GREY, linestyle=(0, (1, 1.5)))])
+
+
+def _has_shares(pair: PairNumbers, diagnosis: Diagnosis) -> bool:
+    return any(each.check == "rows-carry" and (each.x, each.y) == (pair.x, pair.y) for each in diagnosis.findings)
+
+
+def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
+    pairs = diagnosis.pairs
+    every: list[float] = []
+    far: list[tuple[float, int, float, str]] = []
+    for place, pair in enumerate(pairs):
+        changes = {label: abs(after - before) for label, before, after in label_changes(pair)}
+        for label, alone, _ in pair.without_label:
+            axes.plot([place], [alone.value], marker="o", markersize=2, color=_GREY, linestyle="none")
+            every.append(alone.value)
+            far.append((changes[label], place, alone.value, f"label {literal(label)}"))
+        few = pair.most_changed
+        axes.plot([place], [few.value], marker="v", markersize=3.2, color=_VERDICT_COLOURS[LOOK], linestyle="none")
+        every.append(few.value)
+    axes.plot(
+        range(len(pairs)), [pair.debiased for pair in pairs], linestyle="none", marker="_", color=_INK, markersize=6
+    )
+    look = CHECKS["without-label"].look or 0.0
+    for change, place, value, text in sorted(far, reverse=True)[:_MOST_LABELS_NAMED]:
+        if change > look:
+            is_right = place > (len(pairs) - 1) / 2
+            where: dict[str, Any] = {
+                "textcoords": "offset points",
+                "va": "center",
+                "ha": "right" if is_right else "left",
+            }
+            axes.annotate(text, (place, value), (-4 if is_right else 4, 0), **where)
+    _value_axis(axes, every, "debiased CKA")
+    keys = [_mark("all", marker="_", color=_INK, markersize=6),
+            _mark("few rows out", marker="v", color=_VERDICT_COLOURS[LOOK], markersize=3.2)]  # fmt: skip
+    if far:
+        keys.append(_mark("a label out", marker="o", color=_GREY, markersize=2))
+    _legend(axes, keys)
+
+
+def _draw_scales(axes: Axes, diagnosis: Diagnosis) -> None:
+    pairs = diagnosis.pairs
+    at = range(len(pairs))
+    styles: list[tuple[str, str, dict[str, Any]]] = [
+        ("as it is", "debiased", {"marker": "_", "color": _INK, "markersize": 6}),
+        ("clipped", "clipped", {"marker": "v", "color": "#35b779", "markersize": 3}),
+        ("one length", "normalised", {"marker": "s", "color": "#31688e", "markersize": 2.6}),
+        ("ranks", "ranked", {"marker": "D", "color": "#440154", "markersize": 2.4}),
+    ]
+    every: list[float] = []
+    for _, name, style in styles:
+        values = [getattr(pair, name) for pair in pairs]
+        every += values
+        axes.plot(at, values, linestyle="none", **style)
+    _value_axis(axes, every, "debiased CKA")
+    _legend(axes, [_mark(label, **style) for label, _, style in styles])
+
+
+def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
+    pairs = diagnosis.pairs
+    every: list[float] = []
+    for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
+        sigmas, biased, debiased = zip(*pair.rbf, strict=True)
+        axes.plot(sigmas, biased, color=colour, linestyle=(0, (2, 1)))
+        axes.plot(sigmas, debiased, color=colour, marker=".", markersize=3)
+        every += [*biased, *debiased]
+    axes.set_xscale("log")
+    axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
+    axes.minorticks_off()
+    axes.set_xlabel("width of the rbf kernel, medians", labelpad=2)
+    _value_axis(axes, every, "CKA")
+    _legend(axes, [*_depth_key(pairs), _mark("biased", color=_INK, linestyle=(0, (2, 1)))])
+
+
+_PANELS = (
+    Panel("chance", _draw_chance,
+          ("above-chance", "chance-level", "biased-debiased", "features-per-example", "effective-dimension"), True),
+    Panel("components", _draw_components, ("first-component", "without-components"), False),
+    Panel("rows", _draw_rows, (*_OF_ROWS, "effective-rows"), False),
+    Panel("rows left out", _draw_left_out,
+          ("without-row", "without-rows", "without-label", "label-of-layer", "label-apart"), True),
+    Panel("rescaled", _draw_scales, ("clipped", "normalised", "ranked"), True),
+    Panel("kernel width", _draw_widths, ("rbf-diagonal",), False),
+)  # fmt: skip

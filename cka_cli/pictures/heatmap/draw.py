@@ -1,0 +1,332 @@
+"""From measured places to artists, and from a figure to the bytes of a file."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox, ScaledTranslation, TransformedBbox
+
+from cka_cli.floating_point import flags_ignored
+from cka_cli.pictures.canvas import check_format, figure_bytes, new_figure, settings
+from cka_cli.pictures.heatmap import layout
+from cka_cli.pictures.heatmap.layout import Box, Names, Place, Sheet, arrange
+from cka_cli.pictures.heatmap.panels import NO_VALUE, ON_PATH, Panel, compose
+from cka_cli.pictures.heatmap.style import HeatmapStyle, check_style
+from cka_cli.pictures.words import height_in, shorten, shorten_names, spread, widest_in
+from cka_cli.results.matrix import Matrix, is_largest
+
+_NO_VALUE_GREY = "0.75"
+_LINE_PT = 0.6
+_MARK_PT = (1.4, 4.5)  # smallest, largest diameter
+_FRAME_PT = (0.5, 1.5)  # thinnest, thickest
+
+
+@flags_ignored
+def draw_heatmap(
+    matrices: Sequence[Matrix],
+    style: HeatmapStyle = HeatmapStyle(),  # noqa: B008 - frozen
+    *,
+    captions: Sequence[str] = (),
+    paths: Sequence[tuple[int | None, ...]] = (),
+) -> Figure:
+    """Return a figure with one panel for each matrix: square cells, rows upwards from the lower left.
+
+    The rows are `x_layers` (vertical axis), the columns `y_layers` (horizontal axis), as Kornblith et al. (2019),
+    arXiv:1905.00414, figure 3 prints them. Grey cells have no value; values beyond the colour bar, infinite ones
+    too, have the colour of its end, and the bar ends in an arrow. Panels share a scale and a colour bar where their
+    measure is the same. Names, files and titles are shown literally: `$` starts no formula, control characters and
+    characters the font lacks are escapes.
+    captions : a line over each panel, below its heading. paths : for each row of each panel the column that a line goes
+    through, None where it is broken.
+
+    Raises UsageError for a style that cannot be drawn, DataError when there is nothing to draw.
+    """
+    check_style(style)
+    with settings():
+        sheet = arrange(compose(matrices, style, captions, paths))
+        figure = new_figure(sheet.width, sheet.height, style.dpi)
+        colours = matplotlib.colormaps[style.cmap].with_extremes(bad=_NO_VALUE_GREY)
+        for place in sheet.places:
+            _draw_panel(figure, place, style, colours, frame_best=sheet.has_numbers)
+            if place.panel.has_bar:
+                _draw_bar(figure, place.panel, place.bar, place.bar_label, colours)
+        if sheet.picture.has_bar:
+            _draw_bar(figure, sheet.picture.panels[0], sheet.bar, sheet.bar_label, colours, lies=sheet.bar_below)
+        _draw_title_and_notes(figure, sheet)
+    return figure
+
+
+def check_drawable(matrices: Sequence[Matrix], style: HeatmapStyle) -> None:
+    """Raise what `draw_heatmap` would: for matrices that have their names and no values yet."""
+    check_style(style)
+    with settings():
+        arrange(compose(matrices, style))
+
+
+def heatmap_bytes(
+    matrices: Sequence[Matrix],
+    style: HeatmapStyle,
+    file_format: str,
+    *,
+    captions: Sequence[str] = (),
+    paths: Sequence[tuple[int | None, ...]] = (),
+) -> bytes:
+    """Return the picture of `draw_heatmap` as a PNG, SVG or PDF file; the same input gives the same bytes."""
+    check_format(file_format)
+    return figure_bytes(draw_heatmap(matrices, style, captions=captions, paths=paths), file_format, style.dpi)
+
+
+def _axes(figure: Figure, box: Box) -> Axes:
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((box.left / width, box.bottom / height, box.width / width, box.height / height))
+    for spine in axes.spines.values():
+        spine.set_linewidth(_LINE_PT)
+    axes.tick_params(length=layout.TICK_IN * 72, width=_LINE_PT, pad=layout.TEXT_GAP_IN * 72)
+    return axes
+
+
+def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colormap, *, frame_best: bool) -> None:
+    panel = place.panel
+    axes = _axes(figure, place.axes)
+    norm = Normalize(panel.scale.low, panel.scale.high)
+    values = np.clip(panel.scale.scaled(panel.matrix.values), panel.scale.low, panel.scale.high)
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap=colours,
+        norm=norm,
+        origin="upper" if style.flip else "lower",
+        aspect="auto",  # the box has the shape of the matrix already
+        # Cells of whole pixels, embedded at that resolution: no viewer has anything to blur. Smaller than a pixel,
+        # cells are averaged rather than dropped.
+        interpolation="nearest" if place.axes.width * style.dpi >= values.shape[1] else "antialiased",
+    )
+    # A box that rounding makes wider than whole pixels is stretched over one more by matplotlib before 3.11.
+    image.set_clip_box(TransformedBbox(Bbox.from_extents(0, 0, 1 - 1e-12, 1 - 1e-12), axes.transAxes))
+    _draw_names(axes, place)
+    if panel.row_file:
+        axes.set_ylabel(shorten(panel.row_file, place.box_height, layout.FILE_PT), parse_math=False)
+    if panel.column_file:
+        axes.set_xlabel(shorten(panel.column_file, place.box_width, layout.FILE_PT), parse_math=False)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_fontsize(layout.FILE_PT)
+    axes.xaxis.labelpad = axes.yaxis.labelpad = layout.FILE_GAP_IN * 72
+    if place.heading:
+        axes.set_title(
+            "\n".join(place.heading), fontsize=layout.HEADING_PT, pad=layout.HEADING_GAP_IN * 72, parse_math=False
+        )
+    if panel.path:
+        _draw_path(axes, place)
+    inks = _inks(colours(norm(np.ma.masked_invalid(values))))
+    if place.number_pt:
+        _draw_numbers(axes, place, inks)
+    if style.mark_best and frame_best:
+        _draw_frames(axes, place, inks)
+    elif style.mark_best:
+        _draw_marks(axes, place)
+
+
+def _draw_names(axes: Axes, place: Place) -> None:
+    panel = place.panel
+    n_rows, n_columns = panel.matrix.values.shape
+    shared: dict[str, Any] = {"fontsize": place.name_pt, "parse_math": False}
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if panel.row_names:
+        names = shorten_names(panel.row_names, place.name_room, place.name_pt)
+        shown = spread(n_rows, place.row_names.stride)
+        axes.set_yticks(shown, [names[index] for index in shown], **shared)
+        _fan_out(axes, place.axes, place.row_names, "y", -1 if axes.yaxis_inverted() else 1)
+    if panel.column_names:
+        names = shorten_names(panel.column_names, place.name_room, place.name_pt)
+        shown = spread(n_columns, place.column_names.stride)
+        axes.set_xticks(shown, [names[index] for index in shown], rotation=90 if place.upright else 0, **shared)
+        _fan_out(axes, place.axes, place.column_names, "x", 1)
+
+
+def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"], direction: int) -> None:
+    """Set the names of cells narrower than a letter apart, a line from each to its tick."""
+    if not names.pitch_in:
+        return
+    figure = axes.figure
+    assert figure is not None
+    axes.tick_params(axis=side, pad=(layout.TEXT_GAP_IN + layout.FAN_IN) * 72)
+    axis, start, length = (axes.xaxis, box.left, box.width) if side == "x" else (axes.yaxis, box.bottom, box.height)
+    labels = axis.get_ticklabels()
+    cell = length / len(labels)
+    for index, label in enumerate(labels):
+        aside = direction * (index - (len(labels) - 1) / 2)
+        moved = aside * (names.pitch_in - cell)
+        offset = (moved, 0.0) if side == "x" else (0.0, moved)
+        label.set_transform(label.get_transform() + ScaledTranslation(*offset, figure.dpi_scale_trans))
+        at_tick = start + length / 2 + aside * cell
+        along = [at_tick, at_tick + moved]
+        edge = (box.bottom if side == "x" else box.left) - layout.TICK_IN
+        away = [edge, edge - layout.FAN_IN]
+        ends = (along, away) if side == "x" else (away, along)
+        figure.add_artist(Line2D(*ends, transform=figure.dpi_scale_trans, color="black", linewidth=_LINE_PT, gid="fan"))
+
+
+def _inks(cell_colours: np.ndarray) -> np.ndarray:
+    """Return for each cell black or white, whichever has the higher contrast (WCAG 2.1, relative luminance)."""
+    channels = cell_colours[..., :3]
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return np.where(linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179, "black", "white")
+
+
+def _draw_numbers(axes: Axes, place: Place, inks: np.ndarray) -> None:
+    for row, numbers in enumerate(place.panel.numbers):
+        for column, number in enumerate(numbers):
+            axes.text(
+                column,
+                row,
+                number,
+                color=str(inks[row, column]),
+                fontsize=place.number_pt,
+                ha="center",
+                va="center_baseline",
+                parse_math=False,
+            )
+
+
+def _mark(diameter_pt: float) -> dict[str, Any]:
+    """White inside, black around: seen on dark and on light cells."""
+    return {
+        "marker": "o",
+        "linestyle": "none",
+        "markersize": diameter_pt,
+        "markerfacecolor": "white",
+        "markeredgecolor": "black",
+        "markeredgewidth": min(0.5, diameter_pt / 6),
+    }
+
+
+def _best(place: Place) -> list[tuple[int, int]]:
+    """Return row and column of the largest value of each row; of all of them where several are equal to rounding."""
+    return [(int(row), int(column)) for row, column in np.argwhere(is_largest(place.panel.matrix.values))]
+
+
+def _cell_pt(place: Place) -> float:
+    return 72 * place.axes.width / len(place.panel.matrix.y_layers)
+
+
+def _draw_frames(axes: Axes, place: Place, inks: np.ndarray) -> None:
+    """Frame the best column of each row inside its cell, where a dot would cover numbers."""
+    cell_pt = _cell_pt(place)
+    line_pt = min(max(0.06 * cell_pt, _FRAME_PT[0]), _FRAME_PT[1])
+    inset = 0.5 - 0.5 * line_pt / cell_pt
+    for row, column in _best(place):
+        corner = (column - inset, row - inset)
+        frame: dict[str, Any] = {"fill": False, "edgecolor": str(inks[row, column]), "linewidth": line_pt}
+        axes.add_patch(Rectangle(corner, 2 * inset, 2 * inset, gid="best", joinstyle="miter", **frame))
+
+
+def _draw_marks(axes: Axes, place: Place) -> None:
+    """Mark the best column of each row with a dot in the middle of the cell."""
+    best = _best(place)
+    cell_pt = _cell_pt(place)
+    diameter_pt = min(max(0.22 * cell_pt, _MARK_PT[0]), _MARK_PT[1])
+    axes.plot(
+        [column for _, column in best],
+        [row for row, _ in best],
+        scalex=False,
+        scaley=False,
+        gid="best",
+        **_mark(diameter_pt),
+    )
+
+
+def _path_line(cell_pt: float) -> list[dict[str, Any]]:
+    """Return how the lines of a path look, one over the other: white, with black on both sides."""
+    width_pt = min(max(0.12 * cell_pt, 0.8), 1.6)
+    return [
+        {"color": colour, "linewidth": width_pt * share, "solid_capstyle": "round", "solid_joinstyle": "round"}
+        for colour, share in (("black", 1.8), ("white", 1.0))
+    ]
+
+
+def _draw_path(axes: Axes, place: Place) -> None:
+    """Draw the line from row to row, below the marks of best matches."""
+    columns = [np.nan if column is None else column for column in place.panel.path]
+    for looks in _path_line(_cell_pt(place)):
+        axes.plot(columns, range(len(columns)), scalex=False, scaley=False, gid="path", **looks)
+
+
+def _draw_bar(
+    figure: Figure, panel: Panel, box: Box, label: tuple[str, ...], colours: Colormap, *, lies: bool = False
+) -> None:
+    """Draw a colour bar; one that lies has its first and last number within its ends."""
+    axes = _axes(figure, box)
+    scale = panel.scale
+    mappable = ScalarMappable(Normalize(scale.low, scale.high), colours)
+    positions, texts = layout.bar_ticks(scale, box.width if lies else box.height, lies=lies)
+    bar = figure.colorbar(
+        mappable,
+        cax=axes,
+        orientation="horizontal" if lies else "vertical",
+        extend=scale.extend,
+        extendfrac=0.04,
+        ticks=positions,
+    )
+    bar.outline.set(linewidth=_LINE_PT)
+    axes.collections[0].set_rasterized(True)  # 256 vector strips show hairlines between them in many viewers
+    axes.minorticks_off()
+    words: dict[str, Any] = {
+        "fontsize": layout.BAR_PT, "labelpad": layout.TEXT_GAP_IN * 72, "parse_math": False
+    }  # fmt: skip
+    if lies:
+        axes.set_xticks(positions, texts, fontsize=layout.TICK_PT)
+        first, *_, last = axes.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
+        axes.set_xlabel("\n".join(label), **words)
+    else:
+        axes.set_yticks(positions, texts, fontsize=layout.TICK_PT)
+        axes.set_ylabel("\n".join(label), **words)
+
+
+def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
+    inches = figure.dpi_scale_trans
+    content = sheet.content
+    figure.text(
+        content.left + content.width / 2,
+        content.bottom + content.height,
+        "\n".join(sheet.title),
+        fontsize=layout.TITLE_PT,
+        ha="center",
+        va="top",
+        transform=inches,
+        parse_math=False,
+    )
+    line = height_in(1, layout.NOTE_PT)
+    left, middle = sheet.notes_left, content.bottom + line * (0.5 if sheet.notes_in_one_line else 1.5)
+    for note in sheet.picture.notes:
+        mark_left = left + 0.1 * layout.NOTE_MARK_IN
+        mark_in = 0.65 * layout.NOTE_MARK_IN
+        if note == NO_VALUE:
+            corner = (mark_left, middle - mark_in / 2)
+            square: dict[str, Any] = {"facecolor": _NO_VALUE_GREY, "edgecolor": "black", "linewidth": _LINE_PT}
+            figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, **square))
+        elif note == ON_PATH:
+            for looks in _path_line(_MARK_PT[1] / 0.22):
+                ends = ([mark_left, mark_left + mark_in], [middle, middle])
+                figure.add_artist(Line2D(*ends, transform=inches, **looks))
+        elif sheet.has_numbers:
+            corner = (mark_left, middle - mark_in / 2)
+            frame: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": _FRAME_PT[1]}
+            figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, joinstyle="miter", **frame))
+        else:
+            at = ([mark_left + mark_in / 2], [middle])
+            figure.add_artist(Line2D(*at, transform=inches, **_mark(_MARK_PT[1])))
+        text_left = left + layout.NOTE_MARK_IN
+        figure.text(text_left, middle, note, fontsize=layout.NOTE_PT, va="center_baseline", transform=inches)
+        if sheet.notes_in_one_line:
+            left = text_left + widest_in([note], layout.NOTE_PT) + layout.NOTE_GAP_IN
+        else:
+            middle -= line

@@ -1,0 +1,258 @@
+"""Gram sums: what a tile adds to them, what each fold of the examples has part in, and HSIC of all pairs.
+
+They are sums over tiles, so they can be added up in any division of the work. The diagonal is kept apart from the rest:
+the unbiased estimator leaves it out, and taking it off afterwards would cost digits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cka_cli.arrays import Array, Float64
+from cka_cli.reductions.folds import Folds
+from cka_cli.reductions.hsic import hsic_biased, hsic_unbiased
+
+# What rounding may leave of sums of n² equal terms that cancel, relative to them.
+_SUM_ROUNDING = 1e-12
+# Of sums over all examples: what is left of them without some has too few digits below this.
+_LOST = 1e-8
+# Bytes of a tile that are turned into float64 in one go: few enough to stay in a core's cache.
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass
+class TileSums:
+    """What the tile of rows `rows` and columns `columns` adds to the Gram sums of one kernel, the diagonal apart.
+
+    cross : shape (n_x_layers, n_y_layers); norms : shape (n_layers,). Counted twice already off the diagonal.
+    row_sums : shape (n_layers, len(rows)); column_sums : shape (n_layers, len(columns)), None on the diagonal.
+    diagonals : shape (n_layers, len(rows)), None off the diagonal.
+    of_folds : what each fold that meets the tile has part in; empty where folds are not told apart.
+    """
+
+    rows: slice
+    columns: slice
+    cross: Float64
+    norms: Float64
+    row_sums: Float64
+    column_sums: Float64 | None
+    diagonals: Float64 | None
+    of_folds: "dict[int, FoldSums]"
+
+
+@dataclass
+class FoldSums:
+    """What would be missing from a tile's sums without the examples of one fold.
+
+    cross, norms : over all entries in a row or a column of the fold.
+    row_sums : over the columns of the fold; column_sums : over the rows of the fold; None where it has none there.
+    """
+
+    cross: Float64
+    norms: Float64
+    row_sums: Float64 | None = None
+    column_sums: Float64 | None = None
+
+
+def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice, folds: Folds | None = None) -> TileSums:
+    """Return the sums of one tile of every layer; overwrites the diagonal of the tiles.
+
+    tiles : shape (n_layers, n_rows, n_columns). x, y : which layers stand in the rows and columns of the matrix.
+    """
+    is_diagonal = rows == columns
+    diagonals = None
+    if is_diagonal:
+        on_diagonal = np.einsum("lii->li", tiles)  # a view
+        diagonals = on_diagonal.astype(np.float64)
+        on_diagonal[...] = 0
+    row_runs = folds.runs(rows) if folds else [(0, slice(0, tiles.shape[1]))]
+    column_runs = folds.runs(columns) if folds else [(0, slice(0, tiles.shape[2]))]
+    total = _PartSums(tiles.shape, x, y)
+    of_folds: dict[int, FoldSums] = {}
+    for row_fold, row_run in row_runs:
+        for column_fold, column_run in column_runs:
+            part = _part_sums(tiles[:, row_run, column_run], x, y, 1 if is_diagonal else 2)
+            total.add(part, row_run, column_run)
+            if folds:
+                _add_to_folds(of_folds, part, (row_fold, row_run), (column_fold, column_run), tiles.shape)
+    column_sums = None if is_diagonal else total.column_sums
+    return TileSums(rows, columns, total.cross, total.norms, total.row_sums, column_sums, diagonals, of_folds)
+
+
+class _PartSums:
+    """Sums of part of a tile: see `TileSums`."""
+
+    def __init__(self, shape: tuple[int, ...], x: slice, y: slice):
+        n_layers, n_rows, n_columns = shape
+        layers = range(n_layers)
+        self.cross = np.zeros((len(layers[x]), len(layers[y])))
+        self.norms = np.zeros(n_layers)
+        self.row_sums = np.zeros((n_layers, n_rows))
+        self.column_sums = np.zeros((n_layers, n_columns))
+
+    def add(self, part: "_PartSums", rows: slice, columns: slice) -> None:
+        self.cross += part.cross
+        self.norms += part.norms
+        self.row_sums[:, rows] += part.row_sums
+        self.column_sums[:, columns] += part.column_sums
+
+
+def _part_sums(tiles: Array, x: slice, y: slice, weight: int) -> _PartSums:
+    n_layers, n_rows, n_columns = tiles.shape
+    sums = _PartSums(tiles.shape, x, y)
+    n_chunk = max(1, _CHUNK_BYTES // (8 * n_layers * n_columns))
+    # A kernel that overflows is told of by its norm.
+    for start in range(0, n_rows, n_chunk):
+        # float32 sums of this many terms would cost two to three digits of a debiased value.
+        chunk = tiles[:, start : start + n_chunk].astype(np.float64)
+        flat = chunk.reshape(n_layers, -1)
+        sums.cross += flat[x] @ flat[y].T
+        # Row by row: short sums keep their digits.
+        sums.norms += np.einsum("lij,lij->li", chunk, chunk).sum(axis=1)
+        sums.row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
+        sums.column_sums += chunk.sum(axis=1)
+    sums.cross *= weight
+    sums.norms *= weight
+    return sums
+
+
+def _add_to_folds(
+    of_folds: dict[int, FoldSums],
+    part: _PartSums,
+    row_run: tuple[int, slice],
+    column_run: tuple[int, slice],
+    shape: tuple[int, ...],
+) -> None:
+    """Add part of a tile to the folds of its rows and of its columns: once where they are the same."""
+    (row_fold, rows), (column_fold, columns) = row_run, column_run
+    for fold in {row_fold, column_fold}:
+        sums = of_folds.setdefault(fold, FoldSums(np.zeros_like(part.cross), np.zeros_like(part.norms)))
+        sums.cross += part.cross
+        sums.norms += part.norms
+    by_column, by_row = of_folds[column_fold], of_folds[row_fold]
+    if by_column.row_sums is None:
+        by_column.row_sums = np.zeros((shape[0], shape[1]))
+    by_column.row_sums[:, rows] += part.row_sums
+    if by_row.column_sums is None:
+        by_row.column_sums = np.zeros((shape[0], shape[2]))
+    by_row.column_sums[:, columns] += part.column_sums
+
+
+class GramSums:
+    """The sums over all n × n entries of the Gram matrices of a stack of layers, one kernel; the diagonal is apart.
+
+    cross : ⟨K,L⟩, shape (n_x_layers, n_y_layers). norms : ⟨K,K⟩, shape (n_layers,).
+    row_sums, diagonals : shape (n_layers, n_examples). x, y : the layers of the matrix's rows and columns.
+    entry_rounding : shape (n_layers,), about how far rounding moved the entries of each Gram matrix, beside what goes
+        with the entry itself: product_rounding, relative.
+    fold_cross, fold_norms, fold_row_sums : what is missing without each fold, first axis n_folds (`FoldSums`).
+    """
+
+    def __init__(self, n_layers: int, n_examples: int, x: slice, y: slice, folds: Folds | None = None):
+        layers = range(n_layers)
+        self.n_examples, self.x, self.y, self.folds = n_examples, x, y, folds
+        self.entry_rounding, self.product_rounding = np.zeros(n_layers), 0.0
+        self.cross = np.zeros((len(layers[x]), len(layers[y])))
+        self.norms = np.zeros(n_layers)
+        self.row_sums = np.zeros((n_layers, n_examples))
+        self.diagonals = np.zeros((n_layers, n_examples))
+        n_folds = len(folds.sizes) if folds else 0
+        self.fold_cross = np.zeros((n_folds, *self.cross.shape))
+        self.fold_norms = np.zeros((n_folds, n_layers))
+        self.fold_row_sums = np.zeros((n_folds, n_layers, n_examples))
+
+    def add(self, tile: TileSums) -> None:
+        """Add one tile of the upper triangle; the order of the tiles changes nothing but rounding."""
+        self.cross += tile.cross
+        self.norms += tile.norms
+        self.row_sums[:, tile.rows] += tile.row_sums
+        if tile.column_sums is not None:
+            self.row_sums[:, tile.columns] += tile.column_sums
+        if tile.diagonals is not None:
+            self.diagonals[:, tile.rows] += tile.diagonals
+        for fold, sums in tile.of_folds.items():
+            self.fold_cross[fold] += sums.cross
+            self.fold_norms[fold] += sums.norms
+            if sums.row_sums is not None:
+                self.fold_row_sums[fold, :, tile.rows] += sums.row_sums
+            if sums.column_sums is not None and tile.column_sums is not None:
+                self.fold_row_sums[fold, :, tile.columns] += sums.column_sums
+
+    def state(self) -> dict[str, Float64]:
+        """Return the sums by name, to be saved, or set to what was."""
+        names = ("cross", "norms", "row_sums", "diagonals", "fold_cross", "fold_norms", "fold_row_sums")
+        return {name: getattr(self, name) for name in names}
+
+    def without(self, fold: int) -> "GramSums":
+        """Return the sums over the examples that are not in a fold; widths of kernels stay as they are.
+
+        Norms are NaN where a fold holds so much of the whole that what is left has lost its digits.
+        """
+        assert self.folds is not None
+        kept = self.folds.of_example != fold
+        sums = GramSums(len(self.norms), int(np.count_nonzero(kept)), self.x, self.y)
+        sums.entry_rounding, sums.product_rounding = self.entry_rounding, self.product_rounding
+        sums.cross = self.cross - self.fold_cross[fold]
+        sums.norms = self.norms - self.fold_norms[fold]
+        sums.norms[sums.norms < _LOST * self.norms] = np.nan
+        sums.row_sums = self.row_sums[:, kept] - self.fold_row_sums[fold][:, kept]
+        sums.diagonals = self.diagonals[:, kept]
+        return sums
+
+    def expected(self) -> Float64:
+        """Return the biased HSIC of every pair when rows are paired at random, shape (n_x_layers, n_y_layers).
+
+        The mean over all permutations of the rows of one side, tr(HKH) tr(HLH)/(n−1)³.
+        """
+        return _outer(self._traces(), self.x, self.y) / (self.n_examples - 1) ** 3
+
+    def effective_dimensions(self) -> Float64:
+        """Return (Σλ)²/Σλ² of the eigenvalues of each centred Gram matrix, shape (n_layers,); NaN where it is flat.
+
+        The participation ratio: 1 to n_examples − 1. Σλ is the trace and √Σλ² the norm, so no eigenvalue is needed.
+        """
+        _, norms = self.biased()
+        ratios = self._traces() / np.sqrt(norms) / (self.n_examples - 1)
+        return np.where(norms > self.rounding(is_unbiased=False), ratios**2, np.nan)
+
+    def _traces(self) -> Float64:
+        """Return tr(HKH) of each layer."""
+        n = self.n_examples
+        return np.asarray(self.diagonals.sum(axis=1) * (1 - 1 / n) - self.row_sums.sum(axis=1) / n)
+
+    def rounding(self, *, is_unbiased: bool) -> Float64:
+        """Return the HSIC of each layer with itself that rounding alone may leave, shape (n_layers,)."""
+        n = self.n_examples
+        with_diagonal = 0 if is_unbiased else np.einsum("ij,ij->i", self.diagonals, self.diagonals)
+        relative = _SUM_ROUNDING + (16 * self.product_rounding) ** 2  # what entries are moved by adds up squared
+        of_sums = relative * (self.norms + with_diagonal)
+        of_entries = (16 * n * self.entry_rounding) ** 2
+        return np.asarray((of_sums + of_entries) / (n * (n - 3) if is_unbiased else (n - 1) ** 2))
+
+    def biased(self) -> tuple[Float64, Float64]:
+        """Return biased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
+        diagonals, sums, (x, y) = self.diagonals, self.row_sums + self.diagonals, (self.x, self.y)
+        totals = sums.sum(axis=1)
+        return (
+            hsic_biased(
+                self.cross + diagonals[x] @ diagonals[y].T, sums[x] @ sums[y].T, _outer(totals, x, y), self.n_examples
+            ),
+            hsic_biased(
+                self.norms + np.einsum("ij,ij->i", diagonals, diagonals),
+                np.einsum("ij,ij->i", sums, sums),
+                totals**2,
+                self.n_examples,
+            ),
+        )
+
+    def unbiased(self) -> tuple[Float64, Float64]:
+        """Return unbiased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
+        sums, totals, (x, y) = self.row_sums, self.row_sums.sum(axis=1), (self.x, self.y)
+        return (
+            hsic_unbiased(self.cross, sums[x] @ sums[y].T, _outer(totals, x, y), self.n_examples),
+            hsic_unbiased(self.norms, np.einsum("ij,ij->i", sums, sums), totals**2, self.n_examples),
+        )
+
+
+def _outer(totals: Float64, x: slice, y: slice) -> Float64:
+    return np.asarray(np.multiply.outer(totals[x], totals[y]))

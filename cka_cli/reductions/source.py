@@ -1,0 +1,152 @@
+"""What every Gram matrix and factor is made of: a centred layer of which blocks can be had."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.reductions.far_rows import NO_FAR_ROWS, FarRows
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Source(Protocol):
+    """A centred layer of which blocks can be had."""
+
+    @property
+    def label(self) -> str:
+        """`FILE::LAYER`."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+
+    @property
+    def mean(self) -> Float64:
+        """What was taken off, in scaled units: shape (n_features,)."""
+
+    @property
+    def scale(self) -> float:
+        """The power of two that the saved values were multiplied by."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every row is the same, so that no measure has a value."""
+
+    @property
+    def far(self) -> FarRows:
+        """The rows that lie far out: none of them has part in the mean and the scale."""
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give the features of some rows, slice by slice: which features, and values (n_rows, n_slice_features)."""
+
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give the features of rows that do not follow each other, slice by slice."""
+
+
+@runtime_checkable
+class SavedSource(Source, Protocol):
+    """A `Source` that has its rows as they were saved, too, but for the scale."""
+
+    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
+        """Give the features of some rows, slice by slice, scaled and not centred."""
+
+    def saved_norms(self) -> Float64:
+        """Return the norms of all rows as saved, scaled, shape (n_examples,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CentredLayer:
+    """A `Source` whose values are in memory: shape (n_examples, n_features), (saved − mean) × scale."""
+
+    label: str
+    values: Array
+    mean: Float64
+    scale: float
+    is_constant: bool
+    far: FarRows = NO_FAR_ROWS
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.values.dtype
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return int(self.values.shape[1])
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once."""
+        yield slice(0, self.n_features), self.values[rows]
+
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once."""
+        yield slice(0, self.n_features), self.values[rows]
+
+    def as_dtype(self, dtype: np.dtype[Any]) -> "CentredLayer":
+        """Return the same layer with values of another dtype."""
+        values = self.values.astype(dtype, copy=False)
+        return replace(self, values=values)
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledLayer(CentredLayer):
+    """A `SavedSource` in memory whose values are as saved but for the scale: (n_examples, n_features), saved × scale.
+
+    For kernels of rows as they were saved: a short row has lost digits once a mean was taken off and put back.
+    """
+
+    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once, centred."""
+        for features, values in self.saved_slices(rows):
+            yield features, values - self.mean
+
+    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once, centred."""
+        return self.slices(rows)  # type: ignore[arg-type] # places index an array as a slice does
+
+    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
+        """Give all features of some rows at once, not centred."""
+        yield slice(0, self.n_features), self.values[rows]
+
+    def saved_norms(self) -> Float64:
+        """Work out the norms of all rows: one pass over the values."""
+        return row_norms(self.values)
+
+
+def row_norms(values: Array) -> Float64:
+    """Return the Euclidean norms of rows, shape (n_rows,); no square leaves float64 where the norm does not."""
+    norms = np.empty(len(values))
+    n_rows = max(1, _CHUNK_BYTES // (8 * max(1, values.shape[1])))
+    for start in range(0, len(values), n_rows):
+        block = values[start : start + n_rows].astype(np.float64)
+        largest = np.abs(block).max(axis=1, initial=0)
+        block /= np.where(largest > 0, largest, 1.0)[:, None]
+        norms[start : start + n_rows] = largest * np.sqrt(np.einsum("ij,ij->i", block, block))
+    return norms
+
+
+def compute_dtype(saved: np.dtype[Any], precision: str) -> np.dtype[Any]:
+    """Return the dtype that a layer's products are computed in.
+
+    precision : `single`, `double`, or `auto`: float32 where it holds every saved value exactly, else float64.
+    """
+    if precision == "auto":
+        precision = "single" if (saved.kind in "bf" and saved.itemsize <= 4) or saved.itemsize <= 2 else "double"
+    return np.dtype(np.float32 if precision == "single" else np.float64)

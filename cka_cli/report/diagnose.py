@@ -1,0 +1,173 @@
+"""What `cka diagnose` found, as CSV, JSON, or a table for a person."""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from textwrap import wrap
+
+from cka_cli.analysis.reliability.quantities import Address
+from cka_cli.analysis.reliability.result import Diagnosis
+from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, VERDICTS, Finding
+from cka_cli.errors import one_line
+from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
+
+HEADER = ("x_file", "x_layer", "y_file", "y_layer", "check", "verdict", "number", "threshold", "found", "advice")
+WIDEST = 100
+_NARROWEST = 60
+# Lines of a group of one check and verdict, unless all are asked for.
+_MOST_LINES = 6
+_COLOURS = {DISTRUST: "bold red", LOOK: "bold yellow", FINE: "bold green"}
+
+
+def format_findings(diagnosis: Diagnosis) -> str:
+    """Return one line for each check of each layer and pair; y_file and y_layer are empty for a check of one layer."""
+    return csv_text(HEADER, (_cells(finding) for finding in diagnosis.findings))
+
+
+def _cells(finding: Finding) -> list[Cell]:
+    y_file, y_layer = ("", "") if finding.y is None else (finding.y.file, finding.y.layer)
+    threshold = None if finding.threshold is None else float(finding.threshold)
+    return [
+        finding.x.file, finding.x.layer, y_file, y_layer, finding.check, finding.verdict,
+        float(finding.number), threshold, finding.found, finding.advice,
+    ]  # fmt: skip
+
+
+def format_diagnosis(diagnosis: Diagnosis, provenance: Provenance) -> str:
+    """Return everything as JSON: version, command, options, counts of verdicts, findings, the numbers behind them."""
+    findings = [dict(zip(HEADER, _cells(finding), strict=True)) for finding in diagnosis.findings]
+    return json_text(
+        provenance,
+        x_file=diagnosis.x_file,
+        y_file=diagnosis.y_file,
+        n_examples=diagnosis.n_examples,
+        labels=diagnosis.labels,
+        counts=diagnosis.counts,
+        findings=findings,
+        layers=[asdict(layer) for layer in diagnosis.layers],
+        pairs=[asdict(pair) for pair in diagnosis.pairs],
+        notes=diagnosis.notes,
+    )
+
+
+def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int = WIDEST, colour: bool = False) -> str:
+    """Return how many checks have each verdict, then what is not fine, by check, the worst verdict first.
+
+    everything : what is fine too, and every line of a group, not only the worst. width : characters to a line, of
+    which no more than 100 are used.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    width = max(_NARROWEST, min(width, WIDEST))
+    text = io.StringIO()
+    console = Console(
+        file=text, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
+        color_system="standard" if colour else None, legacy_windows=False,
+    )  # fmt: skip
+    for line in _heading(diagnosis, width):
+        console.print(Text(line))
+    counts = Text("  ")
+    for verdict, count in diagnosis.counts.items():
+        counts.append(f"{count} {verdict}", style=_COLOURS[verdict] if count else "dim").append("   ")
+    console.print(counts)
+    for verdict in VERDICTS if everything else VERDICTS[:-1]:
+        for check in CHECKS:
+            group = [each for each in diagnosis.findings if (each.verdict, each.check) == (verdict, check)]
+            if not group:
+                continue
+            head = Text("\n").append(verdict, style=_COLOURS[verdict]).append("  ").append(check, style="bold")
+            console.print(head.append(_limit(group), style="dim"))
+            console.print(Text(_clipped(f"  {CHECKS[check].title}", width)))
+            if verdict != FINE:
+                console.print(Text(_clipped(f"  → {group[0].advice}", width)))
+            for line in _lines(group, diagnosis, width, everything=everything):
+                console.print(Text(line, no_wrap=True))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def _heading(diagnosis: Diagnosis, width: int) -> Iterable[str]:
+    n_pairs = len(diagnosis.pairs)
+    pairs = f"{n_pairs} pair{'s' * (n_pairs != 1)} of layers, {diagnosis.n_examples} examples"
+    pairs += f", classes by '{one_line(diagnosis.labels)}'" if diagnosis.labels else ""
+    yield _clipped(f"X {one_line(diagnosis.x_file)}", width)
+    if diagnosis.y_file:
+        yield _clipped(f"Y {one_line(diagnosis.y_file)}", width)
+    yield _clipped(pairs, width)
+
+
+def _limit(group: Sequence[Finding]) -> str:
+    """Return the threshold where all findings of a group have the same."""
+    thresholds = {finding.threshold for finding in group}
+    if len(thresholds) > 1 or None in thresholds:
+        return ""
+    return f"  ({_side(group[0])}{_number(thresholds.pop() or 0.0)})"
+
+
+def _side(finding: Finding) -> str:
+    wrong = CHECKS[finding.check].wrong
+    if finding.verdict == FINE:
+        return {"above": "up to ", "below": "from ", "beyond": "within ±"}[wrong]
+    return {"above": "above ", "below": "below ", "beyond": "beyond ±"}[wrong]
+
+
+def _lines(group: Sequence[Finding], diagnosis: Diagnosis, width: int, *, everything: bool) -> Iterable[str]:
+    from rich.cells import cell_len
+
+    shown = list(group) if everything or len(group) <= _MOST_LINES + 1 else _worst(group)
+    places = _places(shown, diagnosis, width // 3)
+    numbers = [_number(finding.number) for finding in shown]
+    place_width, number_width = max(map(cell_len, places)), max(map(len, numbers))
+    for finding, place, number in zip(shown, places, numbers, strict=True):
+        head = f"    {place}{' ' * (place_width - cell_len(place))}  {number:>{number_width}}  "
+        lines = wrap(one_line(finding.found), width - cell_len(head)) or [""]
+        yield (head + lines[0]).rstrip()
+        yield from (" " * cell_len(head) + line for line in lines[1:])
+    if len(shown) < len(group):
+        yield f"    and {len(group) - len(shown)} more, less far off (--all)"
+
+
+def _worst(group: Sequence[Finding]) -> list[Finding]:
+    """Return the findings that are farthest off, in the order of the network."""
+    sign = {"above": 1, "below": -1, "beyond": 0}[CHECKS[group[0].check].wrong]
+    off = sorted(group, key=lambda each: -(sign * each.number if sign else abs(each.number)))[:_MOST_LINES]
+    return [finding for finding in group if finding in off]
+
+
+def _places(findings: Sequence[Finding], diagnosis: Diagnosis, longest: int) -> list[str]:
+    """Return `conv1`, `Y conv1` where there are two files, or `conv1 × conv2`, in so many columns."""
+    from rich.cells import cell_len
+
+    from cka_cli.report.terminal import short_names
+
+    files = (diagnosis.x_file, diagnosis.y_file) if diagnosis.y_file else (diagnosis.x_file, diagnosis.x_file)
+    sides = (side for finding in diagnosis.findings for side in (finding.x, finding.y))
+    layers = tuple(dict.fromkeys(side.layer for side in sides if side is not None))
+    rooms: dict[int, dict[str, str]] = {}
+
+    def named(address: Address, room: int, *, with_side: bool) -> str:
+        side = ("X " if address.file == diagnosis.x_file else "Y ") if with_side else ""
+        room -= len(side)
+        if room not in rooms:
+            rooms[room] = short_names(layers, room)
+        return side + rooms[room][address.layer]
+
+    def placed(finding: Finding) -> str:
+        if finding.y is None:
+            return named(finding.x, longest, with_side=bool(diagnosis.y_file))
+        with_side = (finding.x.file, finding.y.file) != files
+        # Two short names share the room as they like.
+        fit = cell_len(finding.x.layer) + cell_len(finding.y.layer) + 7 <= longest
+        room = ((2 * longest if fit else longest) - 3) // 2
+        return f"{named(finding.x, room, with_side=with_side)} × {named(finding.y, room, with_side=with_side)}"
+
+    return list(map(placed, findings))
+
+
+def _number(value: float) -> str:
+    """Return three digits that count."""
+    return f"{value:.3g}"
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,236 @@
+"""What makes a similarity, as CSV of pairs of components, JSON, or lines for a person."""
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from cka_cli.analysis.components import ComponentPairs, Explanation, Removal, Spectrum, block_sums
+from cka_cli.analysis.summary import decimals
+from cka_cli.arrays import Float64
+from cka_cli.errors import one_line
+from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
+
+CSV_HEADER = (
+    "x_file", "x_layer", "y_file", "y_layer", "x_component", "y_component", "x_variance_share", "y_variance_share",
+    "alignment", "contribution", "share", "cca_share",
+)  # fmt: skip
+REST = "rest"
+_WIDTH = 80
+_NOTHING = "-"
+
+
+def format_csv(explanation: Explanation, n_components: int) -> str:
+    """Return one line for each pair of the first components, and of these with the `rest` of either layer.
+
+    The rest is one line with sums of alignments, so that contributions add up to CKA, shares to 1 and alignments to
+    what R²_CCA is made of, whatever `n_components`.
+    """
+    pairs = explanation.pairs
+    names = (pairs.x.file, pairs.x.layer, pairs.y.file, pairs.y.layer)
+    return csv_text(CSV_HEADER, ((*names, *row) for row in _csv_rows(pairs, n_components)))
+
+
+def _csv_rows(pairs: ComponentPairs, n_components: int) -> Iterator[tuple[Cell, ...]]:
+    tables = _tables(pairs, n_components)
+    x_names, x_shares = _with_rest(pairs.x, n_components)
+    y_names, y_shares = _with_rest(pairs.y, n_components)
+    for row, x_name in enumerate(x_names):
+        for column, y_name in enumerate(y_names):
+            cells = (x_shares[row], y_shares[column], *(table[row, column] for table in tables.values()))
+            yield (str(x_name), str(y_name), *(float(cell) for cell in cells))
+
+
+def _with_rest(side: Spectrum, n_components: int) -> tuple[list[int | str], Float64]:
+    """Return the names and the variance shares of the first components, and of the rest where there is one."""
+    n = min(n_components, side.rank)
+    names: list[int | str] = [*range(1, n + 1), *[REST] * (n < side.rank)]
+    return names, np.add.reduceat(side.shares, _starts(side, n_components))
+
+
+def _starts(side: Spectrum, n_components: int) -> range:
+    return range(min(n_components + 1, side.rank))
+
+
+def _tables(pairs: ComponentPairs, n_components: int) -> dict[str, Float64]:
+    """Return by name what the pairs of the first components and of the rest hold, each of one shape."""
+    rows, columns = (list(_starts(side, n_components)) for side in (pairs.x, pairs.y))
+    alignment, contribution = (block_sums(values, rows, columns) for values in (pairs.alignment, pairs.contributions))
+    return {
+        "alignment": alignment,
+        "contribution": contribution,
+        "share": pairs.cka_shares(contribution),
+        "cca_share": pairs.cca_shares(alignment),
+    }
+
+
+def format_json(explanation: Explanation, n_components: int, provenance: Provenance) -> str:
+    """Return everything: where it comes from, both spectra, components, pairs, removals, the sentence and notes."""
+    pairs = explanation.pairs
+    x_names, _ = _with_rest(pairs.x, n_components)
+    y_names, _ = _with_rest(pairs.y, n_components)
+    return json_text(
+        provenance,
+        files=[asdict(file) for file in explanation.files],
+        n_examples=pairs.n_examples,
+        kernel="linear",
+        cka=pairs.cka,
+        cca_r2=pairs.cca_r2,
+        chance=pairs.chance,
+        is_cca_saturated=pairs.is_saturated,
+        n_forced_correlations=pairs.n_forced,
+        sentence=explanation.sentence,
+        x=_side_object(pairs, n_components),
+        y=_side_object(pairs.reversed, n_components),
+        pairs={"x_components": x_names, "y_components": y_names, **_tables(pairs, n_components)},
+        largest_pairs=[
+            {"x_component": row + 1, "y_component": column + 1, **cells}
+            for row, column, cells in _largest_pairs(pairs, n_components)
+        ],
+        removals=[_removal_object(removal) for removal in pairs.removals()],
+        notes=explanation.notes,
+    )
+
+
+def _side_object(pairs: ComponentPairs, n_components: int) -> dict[str, Any]:
+    side = pairs.x
+    return {
+        "file": side.file,
+        "layer": side.layer,
+        "n_features": side.n_features,
+        "n_components": side.rank,
+        "effective_dimension": side.effective_dimension,
+        "variance_shares": side.shares,
+        "equal_variances": side.equal,
+        "components": [asdict(component) for component in pairs.x_components(n_components)],
+    }
+
+
+def _removal_object(removal: Removal) -> dict[str, Any]:
+    return {
+        "n_removed": removal.n_removed,
+        "cka": removal.rest.cka,
+        "cca_r2": removal.rest.cca_r2,
+        "x_with_its_first": removal.x_first,
+        "x_with_its_rest": removal.x_rest,
+        "y_with_its_first": removal.y_first,
+        "y_with_its_rest": removal.y_rest,
+        "is_unique": removal.is_unique,
+    }
+
+
+def _largest_pairs(pairs: ComponentPairs, n_pairs: int) -> Iterator[tuple[int, int, dict[str, float]]]:
+    for place in pairs.largest(n_pairs):
+        alignment, contribution = pairs.alignment[place], pairs.contributions[place]
+        yield (
+            *place,
+            {
+                "x_variance_share": float(pairs.x.shares[place[0]]),
+                "y_variance_share": float(pairs.y.shares[place[1]]),
+                "alignment": float(alignment),
+                "contribution": float(contribution),
+                "share": float(pairs.cka_shares(contribution)),
+                "cca_share": float(pairs.cca_shares(alignment)),
+            },
+        )
+
+
+def format_table(explanation: Explanation, n_components: int) -> str:
+    """Return the explanation for a person, in lines of at most 80 characters but for long names."""
+    pairs = explanation.pairs
+    sentence = textwrap.fill(explanation.sentence, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    n_left = max(pairs.x.rank, pairs.y.rank)
+    parts = [
+        "\n".join(_heading(pairs)),
+        sentence,
+        "\n".join(_component_lines(pairs, "X", "Y", n_components)),
+        "\n".join(_component_lines(pairs.reversed, "Y", "X", n_components)),
+        "" if pairs.is_zero else "\n".join(_pair_lines(pairs, n_components)),
+        "\n".join(_removal_lines(pairs.removals())) if n_left > 1 else "",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(pairs: ComponentPairs) -> Iterator[str]:
+    for name, side in (("X", pairs.x), ("Y", pairs.y)):
+        counts = f"{_counted(side.n_features, 'feature')}, {_counted(side.rank, 'component')}"
+        yield f"{name}  {one_line(side.label)}  {counts}"
+    yield (
+        f"linear CKA {decimals(pairs.cka)}, CCA R² {decimals(pairs.cca_r2)}, {pairs.n_examples} examples "
+        f"(rows in random order: CKA {decimals(pairs.chance)})"
+    )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" + "s" * (n > 1)
+
+
+def _component_lines(pairs: ComponentPairs, own: str, other: str, n_components: int) -> list[str]:
+    header = (f"{own} component", "variance", f"best in {other}", "alignment", "of CKA", "so far", "of CCA", "so far")
+    components = pairs.x_components(n_components)
+    rows = [
+        (
+            str(each.number), _percent(each.variance_share), str(each.partner), decimals(each.alignment),
+            _percent(each.cka_share), _percent(each.cka_cumulative),
+            _percent(each.cca_share), _percent(each.cca_cumulative),
+        )
+        for each in components
+    ]  # fmt: skip
+    n = len(components)
+    if n < pairs.x.rank:
+        last = components[-1]
+        variance, cka, cca = (
+            _percent(share) for share in (pairs.x.shares[n:].sum(), 1 - last.cka_cumulative, 1 - last.cca_cumulative)
+        )
+        of_cka, of_cca = (_NOTHING if math.isnan(share) else _percent(1) for share in (last.cka_share, last.cca_share))
+        rows.append((f"{REST}, {pairs.x.rank - n}", variance, "", "", cka, of_cka, cca, of_cca))
+    return _aligned(header, rows)
+
+
+def _pair_lines(pairs: ComponentPairs, n_pairs: int) -> list[str]:
+    header = ("X", "Y", "X variance", "Y variance", "alignment", "contribution", "of CKA", "of CCA")
+    rows = [
+        (
+            str(row + 1), str(column + 1), _percent(cells["x_variance_share"]), _percent(cells["y_variance_share"]),
+            decimals(cells["alignment"]), decimals(cells["contribution"]),
+            _percent(cells["share"]), _percent(cells["cca_share"]),
+        )
+        for row, column, cells in _largest_pairs(pairs, n_pairs)
+    ]  # fmt: skip
+    return ["pairs of components that contribute most to CKA", *_aligned(header, rows)]
+
+
+def _removal_lines(removals: Sequence[Removal]) -> list[str]:
+    header = ("removed", "CKA", "CCA R²", "X, first", "X, rest", "Y, first", "Y, rest")
+    rows = []
+    for each in removals:
+        own = (each.x_first, each.x_rest, each.y_first, each.y_rest)
+        mark = "" if each.is_unique else "~"
+        rows.append((f"{mark}{each.n_removed}", *(_decimals(value) for value in (*each.rest, *own))))
+    lines = [
+        "similarity without the first components of each layer, and CKA of each layer",
+        "with its own first components alone and with the rest of it",
+        *_aligned(header, rows),
+    ]
+    if not all(each.is_unique for each in removals):
+        lines.append("~ cuts between components of equal variance, where the cut is arbitrary")
+    return lines
+
+
+def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+
+
+def _percent(share: float) -> str:
+    return _NOTHING if math.isnan(share) else f"{max(0.0, 100 * share):.1f} %"  # rounding may leave -0
+
+
+def _decimals(value: float) -> str:
+    return _NOTHING if math.isnan(value) else decimals(value)

@@ -1,0 +1,72 @@
+"""The measures and kernels there are, as text."""
+
+import json
+
+from cka_cli.measures.registry import MEASURES
+from cka_cli.reductions.kernels import KERNELS
+from cka_cli.report.writing import csv_text
+from cka_cli.specs import parse_kernel, parse_measure
+
+_FIELDS = ("kind", "name", "formula", "range", "invariant_to", "cost", "source", "parameters", "remarks")
+
+
+def format_catalogue(report_format: str) -> str:
+    """Return the catalogue as `csv`, `json` or `table` (blocks of lines for a person)."""
+    entries = [*_measures(), *_kernels()]
+    if report_format == "json":
+        return json.dumps(entries, ensure_ascii=False, indent=1) + "\n"
+    if report_format == "csv":
+        return csv_text(_FIELDS, ([entry[key] for key in _FIELDS] for entry in entries))
+    return "\n".join(_block(entry) for entry in entries)
+
+
+def _measures() -> list[dict[str, str]]:
+    return [
+        {
+            "kind": "measure",
+            "name": name,
+            "formula": measure.formula,
+            "range": measure.value_range,
+            "invariant_to": measure.invariant_to,
+            "cost": measure.cost,
+            "source": measure.source,
+            "parameters": str(parse_measure(name)).partition(":")[2],
+            "remarks": "; ".join(
+                remark
+                for remark, holds in (
+                    ("takes a kernel", measure.takes_kernel),
+                    (f"at least {measure.min_examples} examples", True),
+                    (
+                        "with --batch the value of so few examples, whatever the passes",
+                        measure.takes_kernel and not measure.is_unbiased,
+                    ),
+                    (f"means nothing with n-1 independent features in {measure.saturated_by}", measure.saturated_by),
+                )
+                if holds
+            ),
+        }
+        for name, measure in MEASURES.items()
+    ]
+
+
+def _kernels() -> list[dict[str, str]]:
+    return [
+        {
+            "kind": "kernel",
+            "name": name,
+            "formula": kernel.formula,
+            "range": "",
+            "invariant_to": kernel.invariant_to,
+            "cost": "n²p additions" if kernel.needs == "l1" else "n²p multiplications",
+            "source": "",
+            "parameters": str(parse_kernel(name)).partition(":")[2],
+            "remarks": kernel.note,
+        }
+        for name, kernel in KERNELS.items()
+    ]
+
+
+def _block(entry: dict[str, str]) -> str:
+    lines = [f"{entry['name']}  ({entry['kind']})"]
+    lines += [f"  {key.replace('_', ' '):13} {entry[key]}" for key in _FIELDS[2:] if entry[key]]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""Plain values that leave the house."""
