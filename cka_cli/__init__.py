@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cka_cli.layers.rows import ReadOptions as ReadOptions
     from cka_cli.pictures.heatmap import HeatmapStyle as HeatmapStyle
     from cka_cli.pictures.heatmap import draw_heatmap as draw_heatmap
+    from cka_cli.plan.options import RunOptions as RunOptions
     from cka_cli.report import read_matrices as read_matrices
     from cka_cli.results.matrix import Comparison as Comparison
     from cka_cli.results.matrix import Matrix as Matrix
@@ -35,6 +36,7 @@ _HOMES = {
     "diagnose": "cka_cli.api.diagnose",
     "Diagnosis": "cka_cli.analysis.reliability.result",
     "ReadOptions": "cka_cli.layers.rows",
+    "RunOptions": "cka_cli.plan.options",
     "CkaError": "cka_cli.errors",
     "HeatmapStyle": "cka_cli.pictures.heatmap",
     "draw_heatmap": "cka_cli.pictures.heatmap",
@@ -53,6 +55,7 @@ __all__ = [
     "HeatmapStyle",
     "Matrix",
     "ReadOptions",
+    "RunOptions",
     "__version__",
     "compare",
     "diagnose",

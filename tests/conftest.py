@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 from cka_cli.api.compare import compare  # noqa: E402
 from cka_cli.floating_point import ignored_flags  # noqa: E402
+from tests.asked import asked  # noqa: E402
 
 # `make test` draws the same examples on every machine and every day, `make test-all` others each time, from a seed that
 # it prints; a longer search is `pytest --hypothesis-profile=search`. Nothing is remembered from one run to the next, no
@@ -113,7 +114,7 @@ def compare_arrays(tmp_path_factory):
             paths.append(folder / f"{next(numbers)}.npy")
             np.save(paths[-1], array)
         first, *others = map(str, paths)
-        comparison = compare(first, others, measures=[measure], kernels=[kernel], **options)
+        comparison = compare(first, others, measures=[measure], kernels=[kernel], **asked(**options))
         for path in paths:
             path.unlink()
         return float(checked(comparison).matrices[0].values[0, 0])
@@ -138,7 +139,7 @@ def compare_layers(tmp_path_factory):
                 for name, array in layers.items():
                     file[name] = array
         first, *others = map(str, paths)
-        comparison = compare(first, others, **options)
+        comparison = compare(first, others, **asked(**options))
         for path in paths:
             path.unlink()
         return checked(comparison)

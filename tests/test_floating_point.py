@@ -15,6 +15,7 @@ from cka_cli.analysis.components import ComponentPairs, Spectrum
 from cka_cli.api import inspect as inspection
 from cka_cli.api.compare import plan_comparison
 from cka_cli.execution import threads
+from cka_cli.plan.options import RunOptions
 from cka_cli.results.matrix import Matrix, is_largest
 from tests.cli.command import run_here
 from tests.small_files import values, write_hdf5
@@ -24,11 +25,11 @@ TIDY = b"x_file,x_layer,y_file,y_layer,measure,kernel,n_examples,value\na,p,a,p,
 FILES = ("a.h5", "b.h5")
 # What a user may call, with what it calls that raises the flags.
 CALLS = {
-    "compare": (lambda n: cka_cli.compare("a.h5", "b.h5", n_threads=n), READ),
+    "compare": (lambda n: cka_cli.compare("a.h5", "b.h5", run=RunOptions(n_threads=n)), READ),
     "explain": (lambda n: cka_cli.explain("a.h5::p", "b.h5::p"), READ),
     "diagnose": (lambda n: cka_cli.diagnose("a.h5", "b.h5", n_threads=n), READ),
-    "match": (lambda n: cka_cli.match(FILES, n_threads=n), READ),
-    "study_depth": (lambda n: cka_cli.study_depth("a.h5", n_threads=n), READ),
+    "match": (lambda n: cka_cli.match(FILES, run=RunOptions(n_threads=n)), READ),
+    "study_depth": (lambda n: cka_cli.study_depth("a.h5", run=RunOptions(n_threads=n)), READ),
     "read_matrices": (lambda n: cka_cli.read_matrices(TIDY, "r.csv"), "cka_cli.report.reading:from_text"),
     "draw_heatmap": (
         lambda n: cka_cli.draw_heatmap([Matrix(np.eye(1), "p", "p")]),

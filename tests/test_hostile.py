@@ -14,6 +14,7 @@ from cka_cli.errors import DataError, UsageError
 from cka_cli.files import open_file
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import select_layers
+from cka_cli.plan.options import RunOptions
 from cka_cli.specs import parse_kernel
 from cka_cli.system.atomic_files import check_output
 from tests import oracle
@@ -38,7 +39,10 @@ def test_one_row_unlike_all_others_has_no_debiased_value_under_any_memory(tmp_pa
     np.savez(tmp_path / "ab.npz", a=values, w=noise(700, 1500))
     kernels = ["linear", "rbf:gamma=1e-6", "polynomial"]
     comparison = compare(
-        str(tmp_path / "ab.npz"), measures=["cka-debiased"], kernels=kernels, memory_bytes=memory_bytes, n_threads=2
+        str(tmp_path / "ab.npz"),
+        measures=["cka-debiased"],
+        kernels=kernels,
+        run=RunOptions(memory_bytes=memory_bytes, n_threads=2),
     )
     for matrix in comparison.matrices:
         assert np.isnan(matrix.values[0]).all(), matrix.kernel
@@ -52,9 +56,9 @@ def test_values_near_the_largest_float_are_compared(tmp_path, measure):
     np.save(tmp_path / "x.npy", x * 1.7e308)
     np.save(tmp_path / "y.npy", y * 1.7e308)
     for memory_bytes in (1 << 30, 6 << 20) if measure.startswith("cka") else (1 << 30,):
-        value = compare(
-            str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), measures=[measure], memory_bytes=memory_bytes
-        ).matrices[0].values[0, 0]  # fmt: skip
+        run = RunOptions(memory_bytes=memory_bytes)
+        comparison = compare(str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), measures=[measure], run=run)
+        value = comparison.matrices[0].values[0, 0]
         assert value == pytest.approx(oracle.value(x, y, measure), abs=1e-9)
 
 
@@ -67,7 +71,7 @@ def test_the_mean_over_positions_of_large_values_is_finite(tmp_path):
 
 def test_the_smallest_floats_are_compared_in_single_precision(tmp_path):
     np.save(tmp_path / "x.npy", (noise(50, 8) * 1e-41).astype(np.float32))
-    comparison = compare(str(tmp_path / "x.npy"), kernels=["linear", "rbf"], precision="single")
+    comparison = compare(str(tmp_path / "x.npy"), kernels=["linear", "rbf"], run=RunOptions(precision="single"))
     assert comparison.notes == ()
     assert [matrix.values[0, 0] for matrix in comparison.matrices] == pytest.approx([1, 1], abs=1e-6)
 
@@ -77,7 +81,7 @@ def test_a_signalling_nan_is_told_of_like_any_other(tmp_path):
     values.view(np.uint32)[3, 2] = 0x7F800001
     np.save(tmp_path / "x.npy", values)
     with pytest.raises(DataError, match=r"1 value is not finite .*1 row, the first is row 3"):
-        compare(str(tmp_path / "x.npy"), precision="double")
+        compare(str(tmp_path / "x.npy"), run=RunOptions(precision="double"))
 
 
 def test_a_long_double_beyond_float64_is_told_of(tmp_path):
@@ -145,7 +149,7 @@ def test_odd_names_and_groups_of_hdf5(tmp_path):
 def test_a_row_wider_than_the_memory_is_refused_beforehand(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((6, 2_000_000), np.float16))
     with pytest.raises(DataError, match="too little for this job"):
-        plan_comparison(str(tmp_path / "x.npy"), memory_bytes=32 << 20)
+        plan_comparison(str(tmp_path / "x.npy"), run=RunOptions(memory_bytes=32 << 20))
 
 
 def test_numbers_without_end_are_numbers():
@@ -158,12 +162,14 @@ def test_numbers_without_end_are_numbers():
 def test_a_budget_of_less_than_a_byte_is_a_budget(tmp_path):
     np.save(tmp_path / "x.npy", noise(9, 3))
     with pytest.raises(DataError, match="too little"):
-        compare(str(tmp_path / "x.npy"), memory_bytes=0)
+        compare(str(tmp_path / "x.npy"), run=RunOptions(memory_bytes=0))
 
 
 def test_more_threads_than_tasks_cost_nothing(tmp_path):
     np.save(tmp_path / "x.npy", noise(50, 3))
     assert (
-        plan_comparison(str(tmp_path / "x.npy"), n_threads=10**9, kernels=["rbf"], memory_bytes=1 << 30).n_threads
+        plan_comparison(
+            str(tmp_path / "x.npy"), run=RunOptions(n_threads=10**9, memory_bytes=1 << 30), kernels=["rbf"]
+        ).n_threads
         <= 256
     )

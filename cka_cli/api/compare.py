@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, pairwise, permutations
-from typing import Unpack
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from cka_cli.layers.notes import warnings_of_repeats
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
-from cka_cli.plan.options import RunKeywords, RunOptions
+from cka_cli.plan.options import RunOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.plan.request import Task
 from cka_cli.results.matrix import Comparison, Matrix, Statistics
@@ -36,27 +35,26 @@ def compare(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
     check: Check | None = None,
-    **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
     x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
     progress : called with the stage, and how much of it is done of how much in all: first when it begins, from any
     thread. check : called with the files before their values are read; what it raises ends the work.
-    run_keywords : the fields of `RunOptions`. Values depend on memory and threads by rounding only; the
-    minibatch estimate is seeded by `read.seed`.
+    run : how the work is done. Values depend on memory and threads by rounding only; the minibatch estimate is
+    seeded by `read.seed`.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
-    options = RunOptions(**run_keywords)
     files, notes, warnings = select_files([x, *_as_list(ys)], read, progress, check)
     n_x = len(files[0].layers)
-    task = make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
+    task = make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, run, read.seed)
     warnings += warnings_of_repeats(files, read)
-    outcome = execute(task, files, options, read, notes, progress)
+    outcome = execute(task, files, run, read, notes, progress)
     others, start = files[1:] or files[:1], 0
     matrices: list[Matrix] = []
     for y in others:
@@ -72,22 +70,21 @@ def compare_each(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
     check: Check | None = None,
-    **run_keywords: Unpack[RunKeywords],
 ) -> Comparison:
     """Return the similarities of the layers of every file with those of every other, both ways round.
 
     One matrix for each ordered pair of files, measure and kernel; each layer is read, and each of its Gram matrices
     and factors computed, once. The rest as in `compare`.
     """
-    options = RunOptions(**run_keywords)
     files, notes, warnings = select_files(sources, read, progress, check)
-    task = _task_of_each(files, measures, kernels, options, read.seed)
+    task = _task_of_each(files, measures, kernels, run, read.seed)
     ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
     places = [slice(start, stop) for start, stop in pairwise(ends)]
     warnings += warnings_of_repeats(files, read)
-    outcome = execute(task, files, options, read, notes, progress)
+    outcome = execute(task, files, run, read, notes, progress)
     matrices: list[Matrix] = []
     for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
         matrices += _matrices(task, outcome, (x, rows), (y, columns))
@@ -124,25 +121,23 @@ def plan_comparison(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     check: Check | None = None,
-    **run_keywords: Unpack[RunKeywords],
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
-    options = RunOptions(**run_keywords)
     files, _, _ = select_files([x, *_as_list(ys)], read, silent, check)
     n_x = len(files[0].layers)
-    task = make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, options, read.seed)
-    return plan_task(task, options)
+    task = make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, run, read.seed)
+    return plan_task(task, run)
 
 
 def plan_each(
     sources: Sequence[str], read: ReadOptions, measures: Sequence[str], kernels: Sequence[str], check: Check,
-    **run_keywords: Unpack[RunKeywords],
+    run: RunOptions,
 ) -> Plan:  # fmt: skip
     """Return how `compare_each` would do the same job and what it would cost; only headers are read."""
-    options = RunOptions(**run_keywords)
     files, _, _ = select_files(sources, read, silent, check)
-    return plan_task(_task_of_each(files, measures, kernels, options, read.seed), options)
+    return plan_task(_task_of_each(files, measures, kernels, run, read.seed), run)
 
 
 def _as_list(ys: str | Sequence[str]) -> list[str]:

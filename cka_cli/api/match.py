@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from math import factorial
-from typing import Any, Unpack
+from typing import Any
 
 from cka_cli.analysis.correspondence import Correspondence, correspondence
 from cka_cli.analysis.depth import DEFAULT_THRESHOLD, DepthStudy, study
@@ -17,7 +17,7 @@ from cka_cli.layers.examples import Check
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
-from cka_cli.plan.options import RunKeywords
+from cka_cli.plan.options import RunOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.results.matrix import Comparison, Matrix, is_largest
 from cka_cli.specs import parse_kernel, parse_measure
@@ -55,9 +55,9 @@ def match(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
     check: Check | None = None,
-    **run_keywords: Unpack[RunKeywords],
 ) -> Matching:
     """Return which layers of each file correspond to which of every other, and how many are identified.
 
@@ -67,9 +67,8 @@ def match(
     """
     _check_number(sources)
     comparison = compare_each(
-        sources, measures=measures, kernels=kernels, read=read, progress=progress, check=_with_choice(check),
-        **run_keywords,
-    )  # fmt: skip
+        sources, measures=measures, kernels=kernels, read=read, run=run, progress=progress, check=_with_choice(check)
+    )
     depths = [len(file.layers) for file in comparison.files]
     pairs = list(permutations(range(len(sources)), 2))
     matrices = _symmetrised(comparison.matrices, pairs)
@@ -169,8 +168,8 @@ def study_depth(
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     progress: Progress = silent,
-    **run_keywords: Unpack[RunKeywords],
 ) -> Depth:
     """Return how similar each layer of one network is to the layer before and to the last, and its dimension.
 
@@ -179,8 +178,8 @@ def study_depth(
     """
     _check_threshold(threshold)
     comparison = compare(
-        source, measures=measures, kernels=_with_linear(kernels), read=read, progress=progress, check=_check_depth,
-        **run_keywords,
+        source, measures=measures, kernels=_with_linear(kernels), read=read, run=run, progress=progress,
+        check=_check_depth,
     )  # fmt: skip
     asked = {parse_kernel(text) for text in kernels}
     wanted = tuple(

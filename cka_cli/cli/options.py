@@ -324,21 +324,24 @@ def parse_memory(text: str | None) -> int | None:
 
 def comparison_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return what `compare` and `plan_comparison` take, from the options as click gives them."""
+    from cka_cli.plan.options import RunOptions
     from cka_cli.system.memory import n_cores
 
     return {
         "measures": options["measures"] or ("cka",),
         "kernels": options["kernels"] or ("linear",),
         "read": make_read_options(options),
-        "precision": options["precision"],
-        "n_batch": options["batch"],
-        "n_passes": options["passes"],
-        "memory_bytes": parse_memory(options["memory"]),
-        "n_threads": options["threads"] or n_cores(),
-        "stats": options.get("stats", False),
-        "permutations": options.get("permutations"),
-        "groups": options.get("groups"),
-        "checkpoint": options.get("checkpoint"),
+        "run": RunOptions(
+            precision=options["precision"],
+            n_batch=options["batch"],
+            n_passes=options["passes"],
+            memory_bytes=parse_memory(options["memory"]),
+            n_threads=options["threads"] or n_cores(),
+            stats=options.get("stats", False),
+            permutations=options.get("permutations"),
+            groups=options.get("groups"),
+            checkpoint=options.get("checkpoint"),
+        ),
     }
 
 

@@ -1,7 +1,6 @@
 """How a run is asked for."""
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,3 @@ class RunOptions:
     permutations: int | None = None
     groups: str | None = None
     checkpoint: str | None = None
-
-
-class RunKeywords(TypedDict, total=False):
-    """The fields of `RunOptions`, as keywords of a call."""
-
-    precision: str
-    n_batch: int | None
-    n_passes: int
-    memory_bytes: int | None
-    n_threads: int
-    stats: bool
-    permutations: int | None
-    groups: str | None
-    checkpoint: str | None

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from cka_cli.analysis.depth import longest_stretch, study
 from cka_cli.api.compare import compare, compare_each
+from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.gram_sums import GramSums, tile_sums
 from cka_cli.results.matrix import Matrix
 from tests import oracle
+from tests.asked import asked
 from tests.small_files import values, write_hdf5
 
 seeds = st.integers(0, 2**32 - 1)
@@ -79,9 +81,9 @@ OPTIONS = {
 def test_effective_dimensions_agree_with_the_spectrum_on_every_route(networks, options):
     other, path, layers = networks
     expected = [oracle.effective_dimension(layer) for layer in layers.values()]
-    (alone,) = compare(path, **options).effective_dimensions
+    (alone,) = compare(path, **asked(**options)).effective_dimensions
     assert alone == pytest.approx(expected, rel=1e-5 if "precision" in options else 1e-9)
-    first, second = compare_each([other, path], **options).effective_dimensions
+    first, second = compare_each([other, path], **asked(**options)).effective_dimensions
     assert second == pytest.approx(alone, rel=1e-6)
     assert len(first) == 1
     assert alone[0] == pytest.approx(1)
@@ -99,11 +101,11 @@ def test_the_dimension_of_any_kernel_is_that_of_its_centred_gram_matrix():
 def test_a_constant_layer_has_no_dimension_and_batches_give_none(tmp_path):
     path = write_hdf5(tmp_path / "a.h5", {"flat": np.ones((30, 4), "f4"), "conv1": values(30, 5)})
     for options in ({}, {"measures": ["cca-r2"]}):
-        flat, conv1 = compare(path, **options).effective_dimensions[0]
+        flat, conv1 = compare(path, **asked(**options)).effective_dimensions[0]
         assert np.isnan(flat)
         assert 1 < conv1 < 5
     assert compare(path, kernels=["rbf"]).effective_dimensions == ()
-    assert compare(path, n_batch=10).effective_dimensions == ()
+    assert compare(path, run=RunOptions(n_batch=10)).effective_dimensions == ()
 
 
 def test_a_layer_without_a_value_is_not_like_itself():

@@ -12,6 +12,7 @@ from cka_cli.api.compare import compare
 from cka_cli.api.match import _notes_of_chance, mean_matrices
 from cka_cli.errors import DataError, UsageError
 from cka_cli.layers.rows import ReadOptions
+from cka_cli.plan.options import RunOptions
 from tests.small_files import values, write_hdf5, write_networks
 
 SWEEP = {
@@ -221,7 +222,7 @@ def test_what_has_no_threshold_or_no_dimension_says_so(deep):
     assert study_depth(deep, measures=["hsic"]).comparison.notes == (
         "hsic, linear: has no upper bound, so no threshold",
     )
-    batches = study_depth(deep, n_batch=10)
+    batches = study_depth(deep, run=RunOptions(n_batch=10))
     assert batches.comparison.notes == (
         "cka: batches of 10 give about the value of 10 examples, whatever the passes; use -m cka-debiased",
         "--batch: gives no effective dimension",

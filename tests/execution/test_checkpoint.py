@@ -21,6 +21,8 @@ import cka_cli.reductions.gram_tiles
 from cka_cli.api.compare import compare
 from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint
+from cka_cli.plan.options import RunOptions
+from tests.asked import asked
 from tests.cli.command import child_environment, run_here
 
 JOBS = {
@@ -77,9 +79,9 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
     else:
         divided(n_threads=1 + keep_distances)
     file = str(tmp_path / "run.ckpt")
-    unbroken = bits(compare(*paths, **JOBS[job]))
+    unbroken = bits(compare(*paths, **asked(**JOBS[job])))
     steps = []
-    compare(*paths, **JOBS[job], progress=lambda *step: steps.append(step))
+    compare(*paths, **asked(**JOBS[job]), progress=lambda *step: steps.append(step))
     n_resumed, n_before = 0, sum(stage in ("reading", "factorising") for stage, _, _ in steps)
     n_steps = (len(steps) - n_before) * 3 // 4  # threads may tell of two steps at once
     for stop in (0, *range(n_before, n_before + n_steps, max(1, n_steps // 4))):
@@ -91,9 +93,9 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, divided, tm
                 raise BrokenOffError
 
         with pytest.raises(BrokenOffError):
-            compare(*paths, **JOBS[job], checkpoint=file, progress=progress)
+            compare(*paths, **asked(**JOBS[job], checkpoint=file), progress=progress)
         n_resumed += os.path.exists(file)
-        assert bits(compare(*paths, **JOBS[job], checkpoint=file)) == unbroken
+        assert bits(compare(*paths, **asked(**JOBS[job], checkpoint=file))) == unbroken
         os.unlink(file)
     assert n_resumed >= 1
 
@@ -117,9 +119,9 @@ def test_steps_that_are_saved_are_not_done_again(paths, divided, tmp_path, monke
     compare(*paths, kernels=[kernel])
     n_in_all = len(works)
     with pytest.raises(BrokenOffError):
-        compare(*paths, kernels=[kernel], checkpoint=file, progress=break_off_halfway)
+        compare(*paths, kernels=[kernel], run=RunOptions(checkpoint=file), progress=break_off_halfway)
     works.clear()
-    compare(*paths, kernels=[kernel], checkpoint=file, progress=lambda *step: steps.append(step))
+    compare(*paths, kernels=[kernel], run=RunOptions(checkpoint=file), progress=lambda *step: steps.append(step))
     comparing = [(done, total) for stage, done, total in steps if stage == "comparing"]
     (begun, total), (ended, _) = comparing[0], comparing[-1]
     assert ended == total
@@ -129,7 +131,7 @@ def test_steps_that_are_saved_are_not_done_again(paths, divided, tmp_path, monke
 
 def saved_checkpoint(paths, tmp_path):
     file = tmp_path / "run.ckpt"
-    compare(*paths, checkpoint=str(file))
+    compare(*paths, run=RunOptions(checkpoint=str(file)))
     return file
 
 
@@ -138,7 +140,7 @@ def test_another_plan_is_not_made_for_a_run_that_goes_on(paths, divided, tmp_pat
     file = saved_checkpoint(paths, tmp_path)
     unbroken = bits(compare(*paths))
     divided(route="gram", in_memory=False, n_slices=(1,) * 6)
-    assert bits(compare(*paths, checkpoint=str(file))) == unbroken
+    assert bits(compare(*paths, run=RunOptions(checkpoint=str(file)))) == unbroken
 
 
 _MUCH_MEMORY = 6 << 20
@@ -177,9 +179,9 @@ def test_a_run_whose_plan_changes_beside_a_far_row_goes_on_by_the_changed_one(
 ):
     options = {"measures": ["cka-debiased"], "stats": stats}
     file = str(tmp_path / "run.ckpt")
-    unbroken = bits(compare(*paths, **options, memory_bytes=memory))
+    unbroken = bits(compare(*paths, **asked(**options, memory_bytes=memory)))
     steps = []
-    compare(*paths, **options, memory_bytes=memory, progress=lambda *step: steps.append(step))
+    compare(*paths, **asked(**options, memory_bytes=memory), progress=lambda *step: steps.append(step))
     n_comparing, n_resumed = sum(stage == "comparing" for stage, _, _ in steps), 0
     for stop in range(n_comparing // 8, n_comparing, n_comparing // 4):
         left = [stop]
@@ -190,10 +192,10 @@ def test_a_run_whose_plan_changes_beside_a_far_row_goes_on_by_the_changed_one(
                 raise BrokenOffError
 
         with pytest.raises(BrokenOffError):
-            compare(*paths, **options, memory_bytes=memory, checkpoint=file, progress=progress)
+            compare(*paths, **asked(**options, memory_bytes=memory, checkpoint=file), progress=progress)
         if os.path.exists(file):
             n_resumed += 1
-            found = compare(*paths, **options, memory_bytes=memory_then, checkpoint=file)
+            found = compare(*paths, **asked(**options, memory_bytes=memory_then, checkpoint=file))
             assert bits(found) == unbroken
             os.unlink(file)
     assert n_resumed >= 2
@@ -213,7 +215,7 @@ def test_a_checkpoint_of_other_options_is_refused(paths, tmp_path, options, diff
     file = saved_checkpoint(paths, tmp_path)
     before = file.read_bytes()
     with pytest.raises(DataError) as error:
-        compare(*paths, checkpoint=str(file), **options)
+        compare(*paths, **asked(**options, checkpoint=str(file)))
     expected = f"{file}: is the checkpoint of another run ({difference}); give another name, or remove it"
     assert str(error.value) == expected
     assert file.read_bytes() == before
@@ -226,23 +228,23 @@ def test_a_checkpoint_of_changed_files_is_refused(paths, tmp_path):
     np.savez(paths[0], **{f"l{place}": rng.standard_normal((90, 3 + place)) for place in range(3)})
     assert os.stat(paths[0]).st_size == status.st_size
     with pytest.raises(DataError, match=r"another run \(file .*x\.npz changed: \d+ then, \d+ now\)"):
-        compare(*paths, checkpoint=str(file))
+        compare(*paths, run=RunOptions(checkpoint=str(file)))
     os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(DataError, match=r"another run \(file .*x\.npz samples: \w+ then, \w+ now\)"):
-        compare(*paths, checkpoint=str(file))
+        compare(*paths, run=RunOptions(checkpoint=str(file)))
 
 
 def test_of_a_folder_the_files_that_are_read_must_be_the_same(paths, tmp_path):
     (tmp_path / "d" / "block").mkdir(parents=True)
     for name in ("conv", "block/conv"):
         np.save(tmp_path / "d" / f"{name}.npy", np.random.default_rng(0).standard_normal((30, 4)))
-    compare(str(tmp_path / "d"), checkpoint=str(tmp_path / "run.ckpt"))
+    compare(str(tmp_path / "d"), run=RunOptions(checkpoint=str(tmp_path / "run.ckpt")))
     (tmp_path / "d" / ".cache").mkdir()
     np.save(tmp_path / "d" / ".cache" / "conv.npy", np.ones((30, 4)))
-    compare(str(tmp_path / "d"), checkpoint=str(tmp_path / "run.ckpt"))
+    compare(str(tmp_path / "d"), run=RunOptions(checkpoint=str(tmp_path / "run.ckpt")))
     np.save(tmp_path / "d" / "block" / "conv.npy", np.random.default_rng(1).standard_normal((30, 4)))
     with pytest.raises(DataError, match=r"another run \(file .*block/conv\.npy "):
-        compare(str(tmp_path / "d"), checkpoint=str(tmp_path / "run.ckpt"))
+        compare(str(tmp_path / "d"), run=RunOptions(checkpoint=str(tmp_path / "run.ckpt")))
 
 
 def test_a_damaged_checkpoint_is_refused_wherever_it_is_damaged(paths, tmp_path):
@@ -251,24 +253,24 @@ def test_a_damaged_checkpoint_is_refused_wherever_it_is_damaged(paths, tmp_path)
     for place in random.Random(0).sample(range(len(data)), 60):
         file.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
         with pytest.raises(DataError, match=r"is damaged|is no checkpoint"):
-            compare(*paths, checkpoint=str(file))
+            compare(*paths, run=RunOptions(checkpoint=str(file)))
         file.write_bytes(data[:place])
         with pytest.raises(DataError, match=r"is damaged|is no checkpoint"):
-            compare(*paths, checkpoint=str(file))
+            compare(*paths, run=RunOptions(checkpoint=str(file)))
     file.write_bytes(data)
-    compare(*paths, checkpoint=str(file))
+    compare(*paths, run=RunOptions(checkpoint=str(file)))
 
 
 def test_what_is_no_checkpoint_is_never_replaced(paths, tmp_path):
     for content in (b"", b"my thesis"):
         (tmp_path / "mine").write_bytes(content)
         with pytest.raises(DataError, match=r"mine: exists already and is no checkpoint; give another name"):
-            compare(*paths, checkpoint=str(tmp_path / "mine"))
+            compare(*paths, run=RunOptions(checkpoint=str(tmp_path / "mine")))
         assert (tmp_path / "mine").read_bytes() == content
     with pytest.raises(DataError, match=r"cannot be kept \(there is no folder"):
-        compare(*paths, checkpoint=str(tmp_path / "nowhere" / "run.ckpt"))
+        compare(*paths, run=RunOptions(checkpoint=str(tmp_path / "nowhere" / "run.ckpt")))
     with pytest.raises(DataError, match="the checkpoint cannot be read"):
-        compare(*paths, checkpoint=str(tmp_path))
+        compare(*paths, run=RunOptions(checkpoint=str(tmp_path)))
 
 
 def test_a_disk_that_takes_nothing_stops_no_run(paths, tmp_path, monkeypatch):
@@ -278,7 +280,7 @@ def test_a_disk_that_takes_nothing_stops_no_run(paths, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cka_cli.execution.checkpoint, "replace_file", full)
-    comparison = compare(*paths, checkpoint=str(file))
+    comparison = compare(*paths, run=RunOptions(checkpoint=str(file)))
     assert comparison.notes == (
         f"{file}: the checkpoint could not be saved (No space left on device); the run went on",
     )
@@ -329,7 +331,7 @@ def test_runs_that_are_killed_end_with_the_same_bytes(tmp_path):
 def test_a_pipe_is_no_checkpoint_and_is_not_waited_for(paths, tmp_path):
     os.mkfifo(tmp_path / "run.ckpt")
     with pytest.raises(DataError, match="is no checkpoint"):
-        compare(*paths, checkpoint=str(tmp_path / "run.ckpt"))
+        compare(*paths, run=RunOptions(checkpoint=str(tmp_path / "run.ckpt")))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +342,7 @@ def test_a_checkpoint_with_a_right_digest_and_a_wrong_header_is_damaged(paths, t
     digest = hashlib.sha256(body).hexdigest().encode()
     (tmp_path / "run.ckpt").write_bytes(b"cka checkpoint 1\n" + digest + body)
     with pytest.raises(DataError, match="is damaged"):
-        compare(*paths, checkpoint=str(tmp_path / "run.ckpt"))
+        compare(*paths, run=RunOptions(checkpoint=str(tmp_path / "run.ckpt")))
 
 
 @pytest.mark.parametrize("change", ["plan", "more", "fewer", "shape", "text", "complex", "cut", "header"])
@@ -348,7 +350,7 @@ def test_a_checkpoint_of_this_run_that_was_written_by_hand_is_damaged(paths, div
     divided(route="gram", n_threads=1)
     file = tmp_path / "run.ckpt"
     with pytest.raises(BrokenOffError):
-        compare(*paths, checkpoint=str(file), progress=break_off_halfway)
+        compare(*paths, run=RunOptions(checkpoint=str(file)), progress=break_off_halfway)
     body = file.read_bytes()[len(b"cka checkpoint 1\n") + 64 :]
     stop = 8 + int.from_bytes(body[:8], "little")
     header, stream = json.loads(body[8:stop]), io.BytesIO(body[stop:])
@@ -374,7 +376,7 @@ def test_a_checkpoint_of_this_run_that_was_written_by_hand_is_damaged(paths, div
         body = body.replace(b"'shape': (", b"'shape': ((", 1)
     file.write_bytes(b"cka checkpoint 1\n" + hashlib.sha256(body).hexdigest().encode() + body)
     with pytest.raises(DataError, match="is damaged"):
-        compare(*paths, checkpoint=str(file))
+        compare(*paths, run=RunOptions(checkpoint=str(file)))
 
 
 def test_a_link_to_a_checkpoint_stays(tmp_path, monkeypatch, capsysbinary, paths):

@@ -15,6 +15,7 @@ from cka_cli.errors import DataError
 from cka_cli.layers.centring import load_centred, survey
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import select_layers
+from cka_cli.plan.options import RunOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.reductions.feature_products import block_products
 from cka_cli.reductions.gram_tiles import GramJob, tile_of_all_layers
@@ -22,6 +23,7 @@ from cka_cli.reductions.kernel_inputs import prepare
 from cka_cli.specs import parse_kernel
 from cka_cli.system.progress import uncounted
 from tests import oracle
+from tests.asked import asked
 
 FACTOR_MEASURES = list(oracle.FACTOR_MEASURES)
 ALL_KERNELS = ["linear", "rbf:sigma=0.5", "rbf:gamma=0.02", "polynomial", "sigmoid", "cosine", "laplacian"]
@@ -57,7 +59,7 @@ def values_under(task_plan, x, ys, **options):
     original = cka_cli.execution.run.make_plan
     try:
         cka_cli.execution.run.make_plan = lambda job, memory_bytes, n_threads: task_plan(job)
-        return [matrix.values for matrix in compare(x, ys, **options).matrices]
+        return [matrix.values for matrix in compare(x, ys, **asked(**options)).matrices]
     finally:
         cka_cli.execution.run.make_plan = original
 
@@ -212,10 +214,10 @@ def test_values_are_identical_for_any_number_of_threads(tmp_path):
 def test_a_small_budget_reads_in_pieces_and_changes_nothing(tmp_path):
     x = save_layers(tmp_path / "x.h5", 300, [2000, 3000], 0, "float64", "plain")
     small = {"memory_bytes": 14 << 20, "n_threads": 2, "kernels": ["linear", "rbf"]}
-    assert not plan_comparison(x, **small).in_memory
-    assert plan_comparison(x, **small).peak_bytes <= 14 << 20
-    large = compare(x, kernels=["linear", "rbf"], memory_bytes=1 << 30)
-    for one, other in zip(compare(x, **small).matrices, large.matrices, strict=True):
+    assert not plan_comparison(x, **asked(**small)).in_memory
+    assert plan_comparison(x, **asked(**small)).peak_bytes <= 14 << 20
+    large = compare(x, kernels=["linear", "rbf"], run=RunOptions(memory_bytes=1 << 30))
+    for one, other in zip(compare(x, **asked(**small)).matrices, large.matrices, strict=True):
         np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-12)
 
 
@@ -225,9 +227,9 @@ def test_too_small_a_budget_names_the_least_that_would_do(tmp_path):
         with pytest.raises(
             DataError, match=r"^--memory 1MiB: too little for this job .*; give at least --memory"
         ) as error:
-            compare(x, memory_bytes=1 << 20, **options)
+            compare(x, **asked(**options, memory_bytes=1 << 20))
         least = int(str(error.value).partition("at least --memory ")[2].partition("MiB")[0])
-        compare(x, memory_bytes=least << 20, **options)  # and it does
+        compare(x, **asked(**options, memory_bytes=least << 20))  # and it does
 
 
 def test_nonfinite_values_are_named_when_reading_in_pieces(tmp_path):
@@ -237,12 +239,12 @@ def test_nonfinite_values_are_named_when_reading_in_pieces(tmp_path):
     np.save(tmp_path / "x.npy", values)
     for memory_bytes in (1 << 30, 9 << 20):
         with pytest.raises(DataError, match=r"x.npy::x: 3 values are not finite .*2 rows, the first is row 17\)"):
-            compare(str(tmp_path / "x.npy"), kernels=["rbf"], memory_bytes=memory_bytes)
+            compare(str(tmp_path / "x.npy"), kernels=["rbf"], run=RunOptions(memory_bytes=memory_bytes))
 
 
 def test_a_constant_layer_read_in_pieces_is_nan(tmp_path):
     np.savez(tmp_path / "x.npz", constant=np.full((300, 4000), 0.1), other=np.random.default_rng(0).random((300, 9)))
-    comparison = compare(str(tmp_path / "x.npz"), kernels=["rbf"], memory_bytes=9 << 20)
+    comparison = compare(str(tmp_path / "x.npz"), kernels=["rbf"], run=RunOptions(memory_bytes=9 << 20))
     assert np.isnan(comparison.matrices[0].values[0]).all()
     assert comparison.matrices[0].values[1, 1] == pytest.approx(1)
     assert "x.npz::constant: constant" in comparison.notes[0]
@@ -295,10 +297,10 @@ def test_the_least_memory_that_is_named_does_with_many_threads(tmp_path):
     x = save_layers(tmp_path / "x.h5", 300, [20, 30], 0, "float32", "plain")
     for options in ({}, {"measures": ["cca-r2"]}, {"kernels": ["rbf"]}):
         with pytest.raises(DataError) as error:
-            compare(x, memory_bytes=1 << 20, n_threads=64, **options)
+            compare(x, **asked(**options, memory_bytes=1 << 20, n_threads=64))
         least = int(str(error.value).partition("at least --memory ")[2].partition("MiB")[0])
         assert least < 16
-        compare(x, memory_bytes=least << 20, n_threads=64, **options)
+        compare(x, **asked(**options, memory_bytes=least << 20, n_threads=64))
 
 
 @pytest.mark.parametrize("storage", ["plain", "npz"])

@@ -18,6 +18,7 @@ from cka_cli.errors import DataError
 from cka_cli.files import open_file
 from cka_cli.files.hdf5_chunks import chunk_table
 from cka_cli.files.source_file import origin_of
+from cka_cli.plan.options import RunOptions
 from tests.cli.command import run_here
 from tests.fuzz import corpus
 from tests.fuzz.worker import Watched
@@ -438,7 +439,7 @@ def test_values_of_a_stored_member_are_those_that_were_summed(tmp_path):
     data[2000] ^= 1
     (tmp_path / "x.npz").write_bytes(data)
     with pytest.raises(DataError, match=r"x\.npz::a: cannot be read \(its values are not those that were saved"):
-        compare(str(tmp_path / "x.npz"), memory_bytes=1 << 30)
+        compare(str(tmp_path / "x.npz"), run=RunOptions(memory_bytes=1 << 30))
 
 
 @pytest.mark.parametrize("offset", [(1 << 63, 0), ((1 << 64) - 8, 0), (4, 0), (24, 0), (0, 9)])

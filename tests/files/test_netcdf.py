@@ -11,6 +11,7 @@ from cka_cli.errors import DataError
 from cka_cli.files import open_file
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import select_layers
+from tests.asked import asked
 from tests.cli.command import run_here
 from tests.small_files import values, write_hdf5
 
@@ -95,9 +96,11 @@ def test_layers_that_are_read_in_pieces(tmp_path, kernel, first):
     kept = write_hdf5(tmp_path / "right.h5", {"a": np.delete(array, [first, 200], axis=0)})
     options = {"kernels": [kernel], "measures": ["hsic"], "memory_bytes": 9 << 20}
     with pytest.raises(DataError, match=rf"a: 2 values are lost .*-999.0; 2 rows, the first is row {first}\)"):
-        compare(path, **options)
-    found = compare(path, read=ReadOptions(nonfinite="drop"), **options)
-    np.testing.assert_allclose(found.matrices[0].values, compare(kept, **options).matrices[0].values, rtol=1e-6)
+        compare(path, **asked(**options))
+    found = compare(path, read=ReadOptions(nonfinite="drop"), **asked(**options))
+    np.testing.assert_allclose(
+        found.matrices[0].values, compare(kept, **asked(**options)).matrices[0].values, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("pool", ["mean", "max", "positions", "flatten"])
@@ -187,8 +190,8 @@ def test_packed_values_are_unpacked(tmp_path, dtype, stored):
     (found,) = inspect([path], progress=lambda *_: None)
     assert found.storage.endswith(f", packed in {np.dtype(dtype)}")
     read, options = ReadOptions(nonfinite="drop"), {"kernels": ["rbf:gamma=0.1"], "measures": ["hsic"]}
-    expected = compare(write_hdf5(tmp_path / "right.h5", {"a": right}), read=read, **options)
-    assert compare(path, read=read, **options).matrices[0].values == expected.matrices[0].values
+    expected = compare(write_hdf5(tmp_path / "right.h5", {"a": right}), read=read, **asked(**options))
+    assert compare(path, read=read, **asked(**options)).matrices[0].values == expected.matrices[0].values
 
 
 def test_large_packed_layers_take_no_more_memory_than_a_piece(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from cka_cli.api.inspect import inspect
 from cka_cli.files import Layer, open_file
 from cka_cli.layers.repeated import find_repeats
 from cka_cli.layers.rows import ReadOptions
+from tests.asked import asked
 from tests.cli.command import run_here
 
 
@@ -184,8 +185,8 @@ def test_rows_counted_twice_raise_debiased_values(tmp_path):
     x, y = rng.standard_normal((2, 50, 40))
     paths = [saved(tmp_path / f"{name}.npz", {"l": np.concatenate([v, v])}) for name, v in (("x", x), ("y", y))]
     options = {"measures": ["cka-debiased"], "stats": True}
-    once = compare(*paths, **options, read=ReadOptions(examples=(0, 50))).matrices[0]
-    twice = compare(*paths, **options).matrices[0]
+    once = compare(*paths, **asked(**options), read=ReadOptions(examples=(0, 50))).matrices[0]
+    twice = compare(*paths, **asked(**options)).matrices[0]
     assert twice.values[0, 0] > 0.2 > abs(once.values[0, 0])
     assert twice.statistics.p_value[0, 0] < 1e-6 < 0.01 < once.statistics.p_value[0, 0]
 

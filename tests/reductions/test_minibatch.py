@@ -10,8 +10,10 @@ import cka_cli.reductions.minibatch
 from cka_cli.api.compare import compare, plan_comparison
 from cka_cli.errors import UsageError
 from cka_cli.layers.rows import ReadOptions
+from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.minibatch import batches_of, shuffled_orders
 from tests import oracle
+from tests.asked import asked
 
 BOTH = ["cka", "cka-debiased", "hsic", "hsic-unbiased"]
 
@@ -45,7 +47,9 @@ def test_the_published_value_of_four_batches_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(
         cka_cli.reductions.minibatch, "shuffled_orders", lambda n_examples, n_passes, seed: [np.arange(n_examples)]
     )
-    comparison = compare(str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), measures=["cka-debiased"], n_batch=25)
+    comparison = compare(
+        str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), measures=["cka-debiased"], run=RunOptions(n_batch=25)
+    )
     assert comparison.matrices[0].values[0, 0] == pytest.approx(0.5132675063590594, abs=1e-9)
 
 
@@ -54,7 +58,7 @@ def test_one_batch_of_all_examples_is_the_exact_value(tmp_path, kernel):
     _, _, x, y = save(tmp_path)
     exact = compare(x, y, measures=BOTH, kernels=[kernel])
     for n_batch in (300, 1000):
-        batch = compare(x, y, measures=BOTH, kernels=[kernel], n_batch=n_batch)
+        batch = compare(x, y, measures=BOTH, kernels=[kernel], run=RunOptions(n_batch=n_batch))
         for one, other in zip(exact.matrices, batch.matrices, strict=True):
             np.testing.assert_allclose(other.values, one.values, rtol=1e-10)
 
@@ -62,7 +66,11 @@ def test_one_batch_of_all_examples_is_the_exact_value(tmp_path, kernel):
 def test_averages_are_taken_before_the_ratio(tmp_path):
     x, y, *paths = save(tmp_path)
     read = ReadOptions(seed=3)
-    value = compare(*paths, measures=["cka-debiased"], read=read, n_batch=30, n_passes=2).matrices[0].values[0, 0]
+    value = (
+        compare(*paths, measures=["cka-debiased"], read=read, run=RunOptions(n_batch=30, n_passes=2))
+        .matrices[0]
+        .values[0, 0]
+    )
     batches = batches_of(shuffled_orders(300, 2, 3), 30)
 
     def mean(one, other):
@@ -75,26 +83,26 @@ def test_the_estimate_is_near_the_exact_value_and_does_not_depend_on_memory(tmp_
     _, _, x, y = save(tmp_path, 2000, 60)
     exact = compare(x, y, measures=["cka-debiased"], kernels=["rbf"]).matrices[0].values[0, 0]
     options = {"measures": ["cka-debiased"], "kernels": ["rbf"], "n_batch": 100}
-    in_memory = compare(x, y, **options).matrices[0].values[0, 0]
-    plan = replace(plan_comparison(x, y, **options), in_memory=False, n_slices=(17, 8), n_threads=2)
+    in_memory = compare(x, y, **asked(**options)).matrices[0].values[0, 0]
+    plan = replace(plan_comparison(x, y, **asked(**options)), in_memory=False, n_slices=(17, 8), n_threads=2)
     monkeypatch.setattr(cka_cli.execution.run, "make_plan", lambda job, memory_bytes, n_threads: plan)
-    assert compare(x, y, **options).matrices[0].values[0, 0] == pytest.approx(in_memory, abs=1e-11)
+    assert compare(x, y, **asked(**options)).matrices[0].values[0, 0] == pytest.approx(in_memory, abs=1e-11)
     assert in_memory == pytest.approx(exact, abs=0.02)
 
 
 def test_what_has_no_estimate_says_so(tmp_path):
     _, _, x, y = save(tmp_path)
     with pytest.raises(UsageError, match="--batch: cca-r2 has no minibatch estimate"):
-        compare(x, y, measures=["cca-r2"], n_batch=30)
+        compare(x, y, measures=["cca-r2"], run=RunOptions(n_batch=30))
     with pytest.raises(UsageError, match="--batch 3: a batch has at least 4 examples; give 4 or more"):
-        compare(x, y, n_batch=3)
+        compare(x, y, run=RunOptions(n_batch=3))
 
 
 def test_passes_do_not_bring_the_biased_average_nearer_and_a_note_says_so(tmp_path):
     _, _, *paths = save(tmp_path, 240, 30)
     for measure, other in (("cka", "cka-debiased"), ("hsic", "hsic-unbiased")):
         exact = [compare(*paths, measures=[name]).matrices[0].values[0, 0] for name in (measure, other)]
-        batches = compare(*paths, measures=[measure, other], n_batch=20, n_passes=40)
+        batches = compare(*paths, measures=[measure, other], run=RunOptions(n_batch=20, n_passes=40))
         off = [abs(matrix.values[0, 0] - value) for matrix, value in zip(batches.matrices, exact, strict=True)]
         assert off[0] > 10 * off[1]
         note = f"{measure}: batches of 20 give about the value of 20 examples, whatever the passes; use -m {other}"
@@ -102,8 +110,8 @@ def test_passes_do_not_bring_the_biased_average_nearer_and_a_note_says_so(tmp_pa
         parts = [compare(*paths, measures=[measure], read=ReadOptions(sample=20, seed=seed)) for seed in range(60)]
         of_20 = np.mean([part.matrices[0].values[0, 0] for part in parts])
         assert abs(of_20 - batches.matrices[0].values[0, 0]) < off[0] / 4
-    assert compare(*paths, measures=["cka-debiased"], n_batch=20).notes == ()
-    assert compare(*paths, measures=["cka", "hsic"], n_batch=240).notes == ()
-    (note,) = compare(*paths, measures=["cka", "hsic"], kernels=["linear", "rbf"], n_batch=20).notes
+    assert compare(*paths, measures=["cka-debiased"], run=RunOptions(n_batch=20)).notes == ()
+    assert compare(*paths, measures=["cka", "hsic"], run=RunOptions(n_batch=240)).notes == ()
+    (note,) = compare(*paths, measures=["cka", "hsic"], kernels=["linear", "rbf"], run=RunOptions(n_batch=20)).notes
     assert note.startswith("cka, hsic: ")
     assert note.endswith("use -m cka-debiased -m hsic-unbiased")

@@ -12,6 +12,7 @@ import cka_cli.reductions.feature_products
 from cka_cli.api.compare import compare
 from cka_cli.system import progress as of_progress
 from cka_cli.system.progress import Meter, clock_text, seconds_left, shown_progress
+from tests.asked import asked
 
 
 class Terminal(io.StringIO):
@@ -247,7 +248,7 @@ def test_every_step_counts_what_the_whole_was_said_to_be(
 
     monkeypatch.setattr(Meter, "add", adding)
     ys = [] if with_itself else [str(tmp_path / "y.npz")]
-    compare(str(tmp_path / "x.npz"), ys, **JOBS[job], progress=lambda *report: seen.append(report))
+    compare(str(tmp_path / "x.npz"), ys, **asked(**JOBS[job]), progress=lambda *report: seen.append(report))
     assert len(added) >= 2
     for meter, amount in added.items():
         assert amount == pytest.approx(totals[meter], rel=1e-3)

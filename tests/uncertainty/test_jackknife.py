@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 import cka_cli.execution.run
 from cka_cli.api.compare import compare, compare_each
 from cka_cli.errors import DataError, UsageError
+from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.folds import Folds, folds_of_rows, order_by_fold
 from cka_cli.uncertainty.jackknife import jackknife_std_error
 from tests import oracle
+from tests.asked import asked
 
 MEASURES = ["cka", "cka-debiased", "hsic", "hsic-unbiased"]
 
@@ -109,7 +111,7 @@ def test_every_route_gives_the_standard_error_of_whole_gram_matrices(monkeypatch
             make_plan(*job), route=route, in_memory=in_memory, n_tile_rows=30, n_slices=(2, 1, 3), n_threads=2
         ),
     )
-    comparison = compare(*saved, measures=MEASURES, kernels=[kernel], stats=True)
+    comparison = compare(*saved, measures=MEASURES, kernels=[kernel], run=RunOptions(stats=True))
     with np.load(saved[0]) as x_file, np.load(saved[1]) as y_file:
         x, y = x_file["b"], y_file["a"]
     for measure, matrix in zip(MEASURES, comparison.matrices, strict=True):
@@ -119,8 +121,11 @@ def test_every_route_gives_the_standard_error_of_whole_gram_matrices(monkeypatch
 
 
 def test_a_file_with_itself_and_each_with_every_other(saved):
-    paired = compare(saved[0], saved[0], stats=True).matrices[0].statistics
-    for comparison in (compare(saved[0], stats=True), compare_each([saved[0], saved[0]], stats=True)):
+    paired = compare(saved[0], saved[0], run=RunOptions(stats=True)).matrices[0].statistics
+    for comparison in (
+        compare(saved[0], run=RunOptions(stats=True)),
+        compare_each([saved[0], saved[0]], run=RunOptions(stats=True)),
+    ):
         statistics = comparison.matrices[0].statistics
         np.testing.assert_allclose(statistics.std_error, paired.std_error, atol=1e-14)
         np.testing.assert_allclose(statistics.chance, paired.chance, rtol=1e-12)
@@ -134,21 +139,21 @@ def test_groups_are_left_out_whole(tmp_path):
     np.savez(tmp_path / "x.npz", a=x, clip=groups)
     np.savez(tmp_path / "y.npz", a=y)
     paths = str(tmp_path / "x.npz"), str(tmp_path / "y.npz")
-    statistics = compare(*paths, stats=True, groups="clip").matrices[0].statistics
+    statistics = compare(*paths, run=RunOptions(stats=True, groups="clip")).matrices[0].statistics
     folds = folds_of_rows(60, groups)
     assert statistics.std_error[0, 0] == pytest.approx(oracle_std_error(x, y, "cka", "linear", folds), rel=1e-9)
     assert np.isnan(statistics.p_value[0, 0])  # no law where examples depend on each other
     with pytest.raises(DataError, match=r"x\.npz::clips: no such one-axis array"):
-        compare(*paths, stats=True, groups="clips")
+        compare(*paths, run=RunOptions(stats=True, groups="clips"))
     with pytest.raises(UsageError, match="give --stats too"):
-        compare(*paths, groups="clip")
+        compare(*paths, run=RunOptions(groups="clip"))
 
 
 def test_one_group_is_no_groups(tmp_path):
     x, _ = two_layers(20)
     np.savez(tmp_path / "x.npz", a=x, clip=np.ones(20))
     with pytest.raises(DataError, match=r"x\.npz::clip: all rows are of one group; give an array with several"):
-        compare(str(tmp_path / "x.npz"), stats=True, groups="clip")
+        compare(str(tmp_path / "x.npz"), run=RunOptions(stats=True, groups="clip"))
 
 
 def test_positions_of_one_image_are_left_out_together(tmp_path):
@@ -160,7 +165,11 @@ def test_positions_of_one_image_are_left_out_together(tmp_path):
     from cka_cli.layers.rows import ReadOptions
 
     read = ReadOptions(pool="positions")
-    statistics = compare(str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), read=read, stats=True).matrices[0].statistics
+    statistics = (
+        compare(str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), read=read, run=RunOptions(stats=True))
+        .matrices[0]
+        .statistics
+    )
     x, y = (np.moveaxis(each, 1, -1).reshape(-1, 3) for each in (images, other))
     folds = np.repeat(np.arange(30) % 20, 4)
     assert statistics.std_error[0, 0] == pytest.approx(oracle_std_error(x, y, "cka", "linear", folds), rel=1e-9)
@@ -188,14 +197,14 @@ def test_of_the_minibatch_estimate_batches_are_left_out(tmp_path):
         left_out = np.array([hsic_of(batches[:place] + batches[place + 1 :]) for place in range(6)])
         of_one.append(5 / 6 * ((left_out - left_out.mean()) ** 2).sum())
     options = {"measures": ["cka-debiased"], "n_batch": 20, "stats": True}
-    one = compare(*paths, **options).matrices[0].statistics
+    one = compare(*paths, **asked(**options)).matrices[0].statistics
     assert one.std_error[0, 0] == pytest.approx(math.sqrt(of_one[0]), rel=1e-9)
     assert np.isnan(one.p_value[0, 0])
     between = np.var([hsic_of(batches) for batches in by_pass], ddof=1)
-    three = compare(*paths, **options, n_passes=3).matrices[0].statistics
+    three = compare(*paths, **asked(**options, n_passes=3)).matrices[0].statistics
     expected = max(np.mean(of_one) - 2 / 3 * between, between / 3)
     assert three.std_error[0, 0] == pytest.approx(math.sqrt(expected), rel=1e-9)
-    whole = compare(*paths, **{**options, "n_batch": 120}).matrices[0].statistics
+    whole = compare(*paths, **asked(**{**options, "n_batch": 120})).matrices[0].statistics
     assert np.isnan(whole.std_error[0, 0])
 
 
@@ -220,11 +229,11 @@ def test_a_note_says_on_how_few_parts_a_standard_error_rests(tmp_path, n_rows, n
     vectors = {} if n_groups is None else {"clip": np.arange(n_rows) % n_groups}
     np.savez(tmp_path / "x.npz", x=x, y=y, **vectors)
     options = {"measures": ["cka-debiased"], "n_batch": n_batch, "groups": "clip" if n_groups else None}
-    found = compare(str(tmp_path / "x.npz"), stats=True, **options)
+    found = compare(str(tmp_path / "x.npz"), **asked(**options, stats=True))
     notes = [note for note in found.notes if note.startswith("std_error rests on ")]
     assert notes == ([] if said is None else [f"std_error rests on {said} freedom)"])
     assert not any("rests on" in note for note in compare(str(tmp_path / "x.npz"), measures=["cca-r2"]).notes)
-    cca = compare(str(tmp_path / "x.npz"), stats=True, measures=["cca-r2"], groups=options["groups"])
+    cca = compare(str(tmp_path / "x.npz"), run=RunOptions(stats=True, groups=options["groups"]), measures=["cca-r2"])
     assert not any("rests on" in note for note in cca.notes)
 
 
@@ -256,7 +265,7 @@ def test_standard_errors_are_true_and_intervals_cover(tmp_path, signal):
         for name, layer in zip("xy", shared_signal(draw, signal), strict=True):
             np.save(tmp_path / f"{name}.npy", layer)
         paths = str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
-        (matrix,) = compare(*paths, measures=["cka-debiased"], stats=True).matrices
+        (matrix,) = compare(*paths, measures=["cka-debiased"], run=RunOptions(stats=True)).matrices
         assert matrix.values[0, 0] == pytest.approx(truth[draw], abs=1e-12)
         errors.append(matrix.statistics.std_error[0, 0])
         covered.append(abs(truth[draw] - truth.mean()) <= 2.093 * errors[-1])  # t of 19 degrees of freedom, 95 %
