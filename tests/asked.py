@@ -1,8 +1,11 @@
-"""Options of `compare` in one dict, as tests vary them."""
+"""Comparisons as tests vary them: options in one dict, another plan, another executor."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
+from cka_cli.api.compare import carry_out, prepare
+from cka_cli.layers.rows import ReadOptions
 from cka_cli.plan.options import RunOptions
+from cka_cli.plan.planner import make_plan
 
 _OF_THE_RUN = {field.name for field in fields(RunOptions)}
 
@@ -11,3 +14,15 @@ def asked(**options):
     """The keywords that `compare` takes: options that are fields of `RunOptions` are put into one, as `run`."""
     run = {name: options.pop(name) for name in _OF_THE_RUN & options.keys()}
     return {**options, "run": RunOptions(**run)}
+
+
+def compared(x, ys=(), *, measures=("cka",), kernels=("linear",), read=None, **options):
+    """A comparison whose plan, executor or progress is handed in: `plan_of`, `executor`, `progress`."""
+    how = {name: options.pop(name) for name in ("plan_of", "executor", "progress") & options.keys()}
+    run = asked(**options)["run"]
+    return carry_out(prepare(x, ys, measures, kernels, read or ReadOptions(), run), **how)
+
+
+def changed(**changes):
+    """What gives the plan that would be made, with some changes."""
+    return lambda request: replace(make_plan(request), **changes)

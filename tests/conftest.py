@@ -5,7 +5,9 @@ import itertools
 import os
 import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from unittest import mock
 
 # The command gives each BLAS call one thread before numpy is imported; the tests run as it does.
@@ -145,3 +147,10 @@ def compare_layers(tmp_path_factory):
         return checked(comparison)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Two other processes, which know nothing but what they are sent."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield pool

@@ -181,9 +181,9 @@ def test_a_disk_that_takes_nothing_is_one_line_and_changes_nothing(here, fault, 
 KILL = "os.kill(os.getpid(), number)"
 MOMENTS = {
     "while importing": (f"sys.meta_path.insert(0, type('Kill', (), {{'find_spec': lambda *a: (a[0] == 'numpy' and {KILL}) or None}}))", []),
-    "while reading": (f"import cka_cli.execution.engine as e; e.load_centred = lambda *a, **k: {KILL} or time.sleep(600)", []),
+    "while reading": (f"import cka_cli.execution.execute as e; e.load_centred = lambda *a, **k: {KILL} or time.sleep(600)", []),
     "in a long step without a word to Python": (
-        "import cka_cli.execution.engine as e, hashlib, threading\n"
+        "import cka_cli.execution.execute as e, hashlib, threading\n"
         f"def wait(*a, **k):\n    threading.Timer(0.1, lambda: {KILL}).start()\n"
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
         "e.load_centred = wait", ["--threads", "1"],

@@ -14,7 +14,7 @@ from cka_cli import floating_point
 from cka_cli.analysis.components import ComponentPairs, Spectrum
 from cka_cli.api import inspect as inspection
 from cka_cli.api.compare import plan_comparison
-from cka_cli.execution import threads
+from cka_cli.execution.executors import Threads
 from cka_cli.plan.options import RunOptions
 from cka_cli.results.matrix import Matrix, is_largest
 from tests.cli.command import run_here
@@ -35,7 +35,7 @@ CALLS = {
         lambda n: cka_cli.draw_heatmap([Matrix(np.eye(1), "p", "p")]),
         "cka_cli.pictures.heatmap.draw:compose",
     ),
-    "plan_comparison": (lambda n: plan_comparison("a.h5", "b.h5"), "cka_cli.execution.run:make_plan"),
+    "plan_comparison": (lambda n: plan_comparison("a.h5", "b.h5"), "cka_cli.api.compare:make_plan"),
     "inspect": (lambda n: inspection.inspect(FILES, progress=lambda *_: None), "cka_cli.api.inspect:_scan"),
 }
 
@@ -119,7 +119,7 @@ def test_what_a_result_works_out_later_warns_neither(monkeypatch):
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_worker_threads_ignore_flags_and_their_starter_does_not(n_threads):
     with np.errstate(all="warn"):
-        tasks = threads.in_order(lambda _: np.geterr()["invalid"], range(8), n_threads)
+        tasks = Threads(n_threads).map(lambda _: np.geterr()["invalid"], range(8))
         assert set(tasks) == {"warn" if n_threads == 1 else "ignore"}  # in the thread that called, it is as it was
         assert np.geterr()["invalid"] == "warn"
 
@@ -128,7 +128,7 @@ def test_worker_threads_ignore_flags_and_their_starter_does_not(n_threads):
     ("typed", "place"),
     [
         ("compare a.h5 b.h5", "cka_cli.report:format_tidy"),
-        ("compare a.h5 --dry-run", "cka_cli.execution.run:make_plan"),
+        ("compare a.h5 --dry-run", "cka_cli.api.compare:make_plan"),
         ("match a.h5 b.h5 --report partners", "cka_cli.report.match:format_partners"),
         ("explain a.h5::p b.h5::p", "cka_cli.report.explain:format_csv"),
         ("diagnose a.h5", "cka_cli.report.diagnose:format_findings"),

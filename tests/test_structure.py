@@ -21,21 +21,6 @@ FLOORS = {
     7: {"cli"},
     8: {"__init__", "__main__"},
 }
-# Imports that still go up. They go when everything that is added up has one loop, which alone knows of threads,
-# checkpoints and costs.
-UP_FOR_NOW = {
-    ("reductions/feature_products", "execution/checkpoint"),
-    ("reductions/feature_products", "execution/threads"),
-    ("reductions/feature_products", "plan/costs"),
-    ("reductions/gram_tiles", "execution/checkpoint"),
-    ("reductions/gram_tiles", "execution/threads"),
-    ("reductions/gram_tiles", "plan/costs"),
-    ("reductions/minibatch", "execution/checkpoint"),
-    ("reductions/minibatch", "execution/threads"),
-    ("reductions/minibatch", "plan/costs"),
-    ("uncertainty/p_values", "execution/checkpoint"),
-    ("uncertainty/p_values", "execution/threads"),
-}
 # Rooms that hold no code, and that others must not import.
 WITHOUT_CODE = {"manual"}
 NEVER = {
@@ -44,16 +29,8 @@ NEVER = {
     "plan": {"files"},
     "analysis": {"files"},
 }
-# Imports that still do what is never done: work is counted by whoever does it, until the loop does; and classes of
-# examples are read of the arrays beside the layers.
-NEVER_BUT_FOR_NOW = {
-    ("analysis/reliability/classes", "files"),
-    ("reductions/factors", "system/progress"),
-    ("reductions/feature_products", "system/progress"),
-    ("reductions/gram_tiles", "system/progress"),
-    ("reductions/kernel_inputs", "system/progress"),
-    ("reductions/minibatch", "system/progress"),
-}
+# Imports that still do what is never done: classes of examples are read of the arrays beside the layers.
+NEVER_BUT_FOR_NOW = {("analysis/reliability/classes", "files")}
 
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
@@ -125,14 +102,13 @@ def test_every_room_has_a_floor():
 def test_imports_only_go_down(path):
     floor = FLOOR[room_of(path)]
     above = {(place_of(path), place) for place in places_imported(path) if FLOOR[room_at(place)] > floor}
-    assert above == {pair for pair in UP_FOR_NOW if pair[0] == place_of(path)}
+    assert not above
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_rooms_that_are_never_imported(path):
     never = NEVER.get(room_of(path), set())
-    # What goes up is named above.
-    found = {(place_of(path), place) for place in places_imported(path) if room_at(place) in never} - UP_FOR_NOW
+    found = {(place_of(path), place) for place in places_imported(path) if room_at(place) in never}
     assert found == {pair for pair in NEVER_BUT_FOR_NOW if pair[0] == place_of(path)}
 
 
@@ -147,7 +123,7 @@ def leaves_of(imports):
 def test_no_room_imports_in_a_circle():
     imports = {}
     for path in FILES:
-        places = {place for place in places_imported(path) if (place_of(path), place) not in UP_FOR_NOW}
+        places = places_imported(path)
         imports.setdefault(room_of(path), set()).update({room_at(place) for place in places} - {room_of(path)})
     assert leaves_of(imports) == []
 

@@ -334,7 +334,7 @@ def pair_components(x: Spectrum, x_basis: Float64, y: Spectrum, y_basis: Float64
 def spectrum_of(factors: Factors, file: str, layer: str, far_row: int = 0) -> Spectrum:
     """Return the spectrum of a factorised layer that is not constant. far_row : the saved row that is farthest out."""
     return Spectrum(
-        file, layer, factors.n_features, factors.n_degrees, factors.singular_values, far_row, factors.far_ratio
+        file, layer, factors.n_features, factors.n_degrees, factors.singular_values, far_row, factors.facts.far_ratio
     )
 
 

@@ -1,14 +1,16 @@
 """The guts of `cka compare`: paths and options in, a Comparison out. Prints nothing; progress by callback."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise, permutations
 
 import numpy as np
 
+from cka_cli.execution.execute import execute
+from cka_cli.execution.executors import EXECUTORS, Executor
+from cka_cli.execution.found import Cells, Found
 from cka_cli.execution.notes import notes_of, warnings_of
-from cka_cli.execution.outcome import Outcome
-from cka_cli.execution.run import execute, make_task, plan_task
+from cka_cli.execution.store import open_store, plan_to_go_on_with
 from cka_cli.floating_point import flags_ignored
 from cka_cli.layers.examples import Check, file_facts, select_files
 from cka_cli.layers.notes import warnings_of_repeats
@@ -16,15 +18,29 @@ from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
 from cka_cli.plan.options import RunOptions
-from cka_cli.plan.planner import Plan
-from cka_cli.plan.request import Task
+from cka_cli.plan.planner import Plan, make_plan
+from cka_cli.plan.request import Request, make_request
 from cka_cli.results.matrix import Comparison, Matrix, Statistics
-from cka_cli.specs import Spec
 from cka_cli.system.progress import Progress
 
 
 def silent(stage: str, done: int, total: int) -> None:
     """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A comparison that can be carried out: which layers, what is wanted of them, and what must be said already.
+
+    blocks : the files of each pair, with the rows and the columns of the request that are theirs.
+    """
+
+    files: Sequence[SelectedFile]
+    request: Request
+    read: ReadOptions
+    blocks: Sequence[tuple[SelectedFile, slice, SelectedFile, slice]]
+    notes: Sequence[str]
+    warnings: Sequence[str]
 
 
 @flags_ignored
@@ -42,28 +58,18 @@ def compare(
     """Return the similarities of the layers of X with those of each Y, or with each other when X is alone.
 
     x, ys : `FILE` or `FILE::LAYER`; ys may be one or several. measures, kernels : as typed on the command line.
-    progress : called with the stage, and how much of it is done of how much in all: first when it begins, from any
-    thread. check : called with the files before their values are read; what it raises ends the work.
+    progress : called with the stage, and how much of it is done of how much in all: first when it begins.
+    check : called with the files before their values are read; what it raises ends the work.
     run : how the work is done. Values depend on memory and threads by rounding only; the minibatch estimate is
     seeded by `read.seed`.
     Each of a layer's Gram matrices is computed once, however many pairs and measures need it.
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
-    files, notes, warnings = select_files([x, *_as_list(ys)], read, progress, check)
-    n_x = len(files[0].layers)
-    task = make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, run, read.seed)
-    warnings += warnings_of_repeats(files, read)
-    outcome = execute(task, files, run, read, notes, progress)
-    others, start = files[1:] or files[:1], 0
-    matrices: list[Matrix] = []
-    for y in others:
-        columns = slice(start, start + len(y.layers))
-        start = columns.stop
-        matrices += _matrices(task, outcome, (files[0], slice(0, n_x)), (y, columns))
-    return _comparison(matrices, files, outcome, (notes, warnings), task)
+    return carry_out(prepare(x, ys, measures, kernels, read, run, progress, check), progress)
 
 
+@flags_ignored
 def compare_each(
     sources: Sequence[str],
     *,
@@ -79,38 +85,7 @@ def compare_each(
     One matrix for each ordered pair of files, measure and kernel; each layer is read, and each of its Gram matrices
     and factors computed, once. The rest as in `compare`.
     """
-    files, notes, warnings = select_files(sources, read, progress, check)
-    task = _task_of_each(files, measures, kernels, run, read.seed)
-    ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
-    places = [slice(start, stop) for start, stop in pairwise(ends)]
-    warnings += warnings_of_repeats(files, read)
-    outcome = execute(task, files, run, read, notes, progress)
-    matrices: list[Matrix] = []
-    for (x, rows), (y, columns) in permutations(zip(files, places, strict=True), 2):
-        matrices += _matrices(task, outcome, (x, rows), (y, columns))
-    return _comparison(matrices, files, outcome, (notes, warnings), task)
-
-
-def _task_of_each(
-    files: list[SelectedFile], measures: Sequence[str], kernels: Sequence[str], options: RunOptions, seed: int
-) -> Task:
-    everything = slice(0, sum(len(file.layers) for file in files))
-    task = make_task(files, everything, everything, measures, kernels, options, seed)
-    return replace(task, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
-
-
-def _comparison(
-    matrices: list[Matrix], files: list[SelectedFile], outcome: Outcome, said: tuple[list[str], list[str]], task: Task
-) -> Comparison:
-    """Return the result. said : notes and warnings that were made before the values were there."""
-    notes, warnings = said[0] + notes_of(task, outcome), said[1] + warnings_of(task, outcome)
-    return Comparison(
-        tuple(matrices),
-        tuple(map(file_facts, files)),
-        (*warnings, *notes),
-        _dimensions(files, outcome),
-        tuple(warnings),
-    )
+    return carry_out(prepare_each(sources, measures, kernels, read, run, progress, check), progress)
 
 
 @flags_ignored
@@ -125,66 +100,129 @@ def plan_comparison(
     check: Check | None = None,
 ) -> Plan:
     """Return how `compare` would do the same job and what it would cost; only headers are read."""
-    files, _, _ = select_files([x, *_as_list(ys)], read, silent, check)
-    n_x = len(files[0].layers)
-    task = make_task(files, slice(0, n_x), slice(n_x if ys else 0, None), measures, kernels, run, read.seed)
-    return plan_task(task, run)
+    return make_plan(prepare(x, ys, measures, kernels, read, run, silent, check).request)
 
 
+@flags_ignored
 def plan_each(
-    sources: Sequence[str], read: ReadOptions, measures: Sequence[str], kernels: Sequence[str], check: Check,
+    sources: Sequence[str],
+    *,
+    measures: Sequence[str],
+    kernels: Sequence[str],
+    read: ReadOptions,
     run: RunOptions,
-) -> Plan:  # fmt: skip
+    check: Check,
+) -> Plan:
     """Return how `compare_each` would do the same job and what it would cost; only headers are read."""
-    files, _, _ = select_files(sources, read, silent, check)
-    return plan_task(_task_of_each(files, measures, kernels, run, read.seed), run)
+    return make_plan(prepare_each(sources, measures, kernels, read, run, silent, check).request)
 
 
-def _as_list(ys: str | Sequence[str]) -> list[str]:
-    return [ys] if isinstance(ys, str) else list(ys)
+def prepare(
+    x: str,
+    ys: str | Sequence[str],
+    measures: Sequence[str],
+    kernels: Sequence[str],
+    read: ReadOptions,
+    run: RunOptions,
+    progress: Progress = silent,
+    check: Check | None = None,
+) -> Prepared:
+    """Select what `compare` is asked for: X with each Y, or with itself."""
+    others = [ys] if isinstance(ys, str) else list(ys)
+    files, notes, warnings = select_files([x, *others], read, progress, check)
+    n_x = len(files[0].layers)
+    rows, columns = slice(0, n_x), slice(n_x if others else 0, None)
+    request = make_request(files, rows, columns, measures, kernels, run, read.seed)
+    y_files = files[1:] or files[:1]
+    blocks = [(files[0], rows, y, places) for y, places in zip(y_files, _places(y_files), strict=True)]
+    return Prepared(files, request, read, blocks, notes, warnings)
+
+
+def prepare_each(
+    sources: Sequence[str],
+    measures: Sequence[str],
+    kernels: Sequence[str],
+    read: ReadOptions,
+    run: RunOptions,
+    progress: Progress = silent,
+    check: Check | None = None,
+) -> Prepared:
+    """Select what `compare_each` is asked for: every file with every other."""
+    files, notes, warnings = select_files(sources, read, progress, check)
+    everything = slice(0, sum(len(file.layers) for file in files))
+    request = make_request(files, everything, everything, measures, kernels, run, read.seed)
+    request = replace(request, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
+    pairs = permutations(zip(files, _places(files), strict=True), 2)
+    blocks = [(x, rows, y, columns) for (x, rows), (y, columns) in pairs]
+    return Prepared(files, request, read, blocks, notes, warnings)
+
+
+def _places(files: Sequence[SelectedFile]) -> list[slice]:
+    """Return where the layers of each file stand among those of all."""
+    ends = np.cumsum([0, *(len(file.layers) for file in files)]).tolist()
+    return [slice(start, stop) for start, stop in pairwise(ends)]
+
+
+def carry_out(
+    prepared: Prepared,
+    progress: Progress = silent,
+    plan_of: Callable[[Request], Plan] | None = None,
+    executor: Callable[[int], Executor] = EXECUTORS["threads"],
+) -> Comparison:
+    """Return the result. plan_of : gives another plan of the request; executor : does the tasks, so many at once."""
+    request, files = prepared.request, prepared.files
+    warnings = [*prepared.warnings, *warnings_of_repeats(files, prepared.read)]
+    notes = list(prepared.notes)
+    store = open_store(request, files, prepared.read)
+    plan = plan_to_go_on_with(store, (plan_of or make_plan)(request), request.run.checkpoint)
+    with store.running(plan):
+        found = execute(request, plan, executor, progress, store)
+    if store.trouble:
+        notes.append(f"{request.run.checkpoint}: the checkpoint could not be saved ({store.trouble}); the run went on")
+    notes, warnings = notes + notes_of(request, found), warnings + warnings_of(request, found)
+    matrices = tuple(matrix for block in prepared.blocks for matrix in _matrices(request, found, *block))
+    facts = tuple(map(file_facts, files))
+    return Comparison(matrices, facts, (*warnings, *notes), _dimensions(files, found), tuple(warnings))
 
 
 def _matrices(
-    task: Task, outcome: Outcome, x: tuple[SelectedFile, slice], y: tuple[SelectedFile, slice]
+    request: Request, found: Found, x: SelectedFile, rows: slice, y: SelectedFile, columns: slice
 ) -> list[Matrix]:
-    """Return the matrices of one pair of files, whose layers stand in these rows and columns of the outcome."""
-    (x_file, rows), (y_file, columns) = x, y
+    """Return the matrices of one pair of files, whose layers stand in these rows and columns of what was found."""
     return [
         Matrix(
-            outcome.values[spec, kernel][rows, columns],
-            tuple(layer.name for layer in x_file.layers),
-            tuple(layer.name for layer in y_file.layers),
-            x_file.file.path,
-            y_file.file.path,
+            found.cells[spec, kernel].value[rows, columns],
+            tuple(layer.name for layer in x.layers),
+            tuple(layer.name for layer in y.layers),
+            x.file.path,
+            y.file.path,
             str(spec),
             str(kernel or ""),
-            task.layers[0].n_examples,
-            _statistics(task, outcome, (spec, kernel), rows, columns),
+            request.n_examples,
+            None if request.resampling is None else _statistics(request, found.cells[spec, kernel], rows, columns),
         )
-        for spec in task.measures
-        for kernel in (task.kernels if MEASURES[spec.name].takes_kernel else [None])
+        for spec in request.measures
+        for kernel in (request.kernels if MEASURES[spec.name].takes_kernel else [None])
     ]
 
 
-def _statistics(
-    task: Task, outcome: Outcome, key: tuple[Spec, Spec | None], rows: slice, columns: slice
-) -> Statistics | None:
-    if task.resampling is None:
-        return None
-    found = (outcome.std_errors, outcome.chances, outcome.p_values, outcome.p_values_of_max)
-    std_error, chance, p_value, of_max = (each[key][rows, columns] if key in each else None for each in found)
-    missing = np.full_like(outcome.values[key][rows, columns], np.nan)
+def _statistics(request: Request, cells: Cells, rows: slice, columns: slice) -> Statistics:
+    missing = np.full_like(cells.value[rows, columns], np.nan)
+    std_error, p_value, of_max = (
+        missing if each is None else each[rows, columns]
+        for each in (cells.std_error, cells.p_value, cells.p_value_of_max)
+    )
     return Statistics(
-        missing if std_error is None else std_error,
-        missing if chance is None else chance,
-        missing if p_value is None else p_value,
-        missing if of_max is None and task.resampling.n_permutations is not None else of_max,
+        std_error,
+        cells.chance[rows, columns],
+        p_value,
+        None if cells.p_value_of_max is None and request.run.permutations is None else of_max,
     )
 
 
-def _dimensions(files: list[SelectedFile], outcome: Outcome) -> tuple[tuple[float, ...], ...]:
-    """Return the effective dimensions of the layers of each file, which stand one after the other in the outcome."""
-    if outcome.effective_dimensions is None:
+def _dimensions(files: Sequence[SelectedFile], found: Found) -> tuple[tuple[float, ...], ...]:
+    """Return the effective dimensions of the layers of each file, which stand one after the other in what was found."""
+    if found.effective_dimensions is None:
         return ()
-    remaining = iter(outcome.effective_dimensions.tolist())
+    remaining = iter(found.effective_dimensions.tolist())
     return tuple(tuple(islice(remaining, len(file.layers))) for file in files)

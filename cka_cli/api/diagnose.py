@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -25,13 +24,15 @@ from cka_cli.analysis.reliability.rules import FINE, Finding, judge
 from cka_cli.api.compare import silent
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError, counted
-from cka_cli.execution.threads import in_order
+from cka_cli.execution.checkpoint import Checkpoint
+from cka_cli.execution.executors import Threads
+from cka_cli.execution.loop import Loop
 from cka_cli.floating_point import flags_ignored
 from cka_cli.layers.examples import select_files
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.system.memory import default_memory_bytes
-from cka_cli.system.progress import Meter, Progress
+from cka_cli.system.progress import Progress
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.
 MOST_EXAMPLES = 3000
@@ -154,12 +155,7 @@ def _measure_layers(
         grams = read_layer(layers[place])
         return _Measured(measure_layer(grams, classes), grams.fingerprint, grams if place < n_kept else None)
 
-    meter = Meter(partial(progress, "measuring layers"), len(layers))
-    measured = []
-    for each in in_order(measure, range(len(layers)), n_workers):
-        measured.append(each)
-        meter.add(1)
-    return measured
+    return Loop(Threads(n_workers), Checkpoint(), progress).each("measuring layers", measure, range(len(layers)))
 
 
 def _measure_pairs(
@@ -176,12 +172,7 @@ def _measure_pairs(
         one, other = (measured[place].grams or read_layer(layers[place]) for place in pair)
         return measure_pair(one, other, measured[pair[0]].numbers, measured[pair[1]].numbers, classes)
 
-    meter = Meter(partial(progress, "measuring pairs"), len(pairs))
-    numbers = []
-    for each in in_order(measure, pairs, n_workers):
-        numbers.append(each)
-        meter.add(1)
-    return numbers
+    return Loop(Threads(n_workers), Checkpoint(), progress).each("measuring pairs", measure, pairs)
 
 
 def _within_memory(n_examples: int, n_threads: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -11,8 +10,9 @@ from cka_cli.analysis.summary import sentence_of
 from cka_cli.api.compare import silent
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError, UsageError, counted
-from cka_cli.execution.run import check_enough_examples
-from cka_cli.execution.threads import in_order
+from cka_cli.execution.checkpoint import Checkpoint
+from cka_cli.execution.executors import Threads
+from cka_cli.execution.loop import Loop
 from cka_cli.files import open_file
 from cka_cli.floating_point import flags_ignored
 from cka_cli.layers.addresses import matches, split_address
@@ -21,11 +21,12 @@ from cka_cli.layers.examples import file_facts, select_files
 from cka_cli.layers.notes import warnings_of_repeats
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
+from cka_cli.plan.request import check_enough_examples
 from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer, work_bytes
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
 from cka_cli.system.memory import default_memory_bytes, n_cores, shown_memory
-from cka_cli.system.progress import Count, Meter, Progress, parts_of, uncounted
+from cka_cli.system.progress import Progress
 
 _MIB = 1 << 20
 _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
@@ -112,14 +113,14 @@ def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) 
     """Return the spectrum and the basis of each layer, worked out once for a layer that is given twice."""
     is_one = layers[0].label == layers[1].label
     todo = layers[:1] if is_one else layers
-    meter = Meter(partial(progress, "factorising"), sum(layer.layer.n_bytes for layer in todo))
-    decomposed = list(in_order(lambda layer: _decomposed(layer, meter.add), todo, n_threads))
+    n_bytes = [layer.layer.n_bytes for layer in todo]
+    decomposed = Loop(Threads(n_threads), Checkpoint(), progress).each("factorising", _decomposed, todo, n_bytes)
     return decomposed * 2 if is_one else decomposed
 
 
-def _decomposed(layer: SelectedLayer, count: Count) -> tuple[Spectrum, Float64]:
-    centred = load_centred(layer, np.dtype(np.float64), uncounted)
-    factors = factorise_layer(centred, count=parts_of(layer.layer.n_bytes, count))
+def _decomposed(layer: SelectedLayer) -> tuple[Spectrum, Float64]:
+    centred = load_centred(layer, np.dtype(np.float64))
+    factors = factorise_layer(centred)
     if factors.rank == 0:
         raise DataError(
             f"{layer.label}: constant (every example is the same), so it has no components; give a layer that varies"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from cka_cli.layers.selection import SelectedLayer
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.reductions.source import compute_dtype
 from cka_cli.results.inspection import Inspected
-from cka_cli.system.progress import Meter, Progress
+from cka_cli.system.progress import Progress, each_told
 
 
 @flags_ignored
@@ -46,12 +45,10 @@ def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) 
             for name, why in (file.refused | file.unreadable).items()
             if name in wanted
         ]
-    meter = Meter(partial(progress, "scanning"), len(found))
     inspected = []
     repeats = _repeats([layer for layer, is_layer in found if is_layer]) if scan else {}
-    for array, is_layer in found:
+    for array, is_layer in each_told(found, "scanning", progress):
         inspected.append(_inspect_array(array, is_layer=is_layer, scan=scan, repeats=repeats.get(array)))
-        meter.add(1)
     order = {address: place for place, address in enumerate(dict.fromkeys(split_address(a)[0] for a in addresses))}
     return sorted([*inspected, *result], key=lambda each: order[each.file])
 
@@ -109,7 +106,7 @@ def _far_row(array: Layer, is_finite: Booleans) -> str:
         return ""
     rows = range(len(is_finite)) if is_finite.all() else np.flatnonzero(is_finite)
     layer = SelectedLayer(array, rows)
-    far = survey(layer, compute_dtype(layer.dtype, "auto"), layer.n_features, lambda n_bytes: None).far
+    far = survey(layer, compute_dtype(layer.dtype, "auto"), layer.n_features).far
     if far.ratio <= FAR_RATIO:
         return ""
     return f"row {rows[far.farthest]} far out ({far.ratio:.0e} times as far as most)"

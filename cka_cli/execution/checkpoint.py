@@ -5,11 +5,11 @@ was never broken off. The file holds text (what the run is of, and its plan) and
 A signal is answered by another thread than the one that adds: a lock keeps it from saving half an addition.
 """
 
-import io
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,14 +18,19 @@ import numpy as np
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 from cka_cli.files.npy import files_of_folder
+from cka_cli.reductions.protocol import Reduction
 from cka_cli.system.atomic_files import replace_file
 
 if TYPE_CHECKING:
     import hashlib
 
+    from _typeshed import DataclassInstance
+
 _MAGIC = b"cka checkpoint 1\n"
 _DIGEST_BYTES = 64
 EVERY_S = 30.0
+# A save that takes longer makes the next one wait longer, so that saving takes a twentieth of the time at most.
+_SHORT_SAVE_S = EVERY_S / 20
 # How long the end by a signal waits for an addition, or for a save, that has begun.
 _WAIT_S = 1.0
 _N_SAMPLES = 16
@@ -35,7 +40,8 @@ _BLOCK_BYTES = 1 << 20
 # What comes of a body that we have not written, though its digest is right.
 _WRITTEN_BY_HAND = (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, EOFError)
 
-State = Mapping[str, Array]
+State = dict[str, Array]
+_N_ADDED = "n_added"
 
 
 class Checkpoint:
@@ -52,11 +58,11 @@ class Checkpoint:
         """
         self._path, self._facts, self._every_s = path, _plain(facts or {}), every_s
         self._plan: dict[str, Any] | None = None
-        self._stages: dict[str, dict[str, Array]] = {}
-        # Of stages that go on: how to get at the state, which is not copied until it is saved.
-        self._live: dict[str, Callable[[], State]] = {}
-        self._lock, self._is_ending = Lock(), False
+        self._stages: dict[str, State] = {}
+        self._live: dict[str, Reduction[Any, Any]] = {}  # of which something was added or restored
+        self._lock, self._is_ending, self._is_whole = Lock(), False, True
         self._saved_at, self._has_saved, self._is_saved = time.monotonic(), False, True
+        self._save_took_s = 0.0
         self.trouble = ""
         if path is not None:
             _check_folder(path)
@@ -71,51 +77,55 @@ class Checkpoint:
         """The plan of the run that is continued; None for a new one."""
         return self._plan
 
-    def set_plan(self, plan: Mapping[str, Any]) -> None:
-        """Say by which plan the stages are worked out: it must be the same when the run goes on."""
-        self._plan = _plain(plan)
+    def set_plan(self, plan: "DataclassInstance") -> None:
+        """Say by which plan the work is done: it must be the same when the run goes on."""
+        if self._path is not None:
+            self._plan = _plain(asdict(plan))
 
-    def restore(self, name: str, state: State) -> None:
-        """Set the arrays of a stage to what was saved of them; leave them as they are when nothing was.
+    def restore(self, reduction: Reduction[Any, Any]) -> None:
+        """Give a reduction the state that was saved of it; leave it as it is when nothing was.
 
         Raises DataError when what was saved has other names or shapes: then somebody has written the file by hand.
         """
-        saved = self._stages.get(name)
-        if saved is None:
+        if reduction.name not in self._stages or not reduction.is_kept:
             return
-        if {key: values.shape for key, values in saved.items()} != {key: each.shape for key, each in state.items()}:
-            raise DataError(f"{self._path}: the checkpoint is damaged (its {name} do not fit); remove it to start anew")
-        for key, values in saved.items():
-            state[key][...] = values
+        saved = dict(self._stages[reduction.name])
+        try:
+            n_added = int(saved.pop(_N_ADDED)[0])
+            reduction.restore(saved)
+            if not 0 <= n_added <= len(reduction.costs()):
+                raise ValueError(n_added)
+        except (*_WRITTEN_BY_HAND, IndexError) as error:
+            raise DataError(
+                f"{self._path}: the checkpoint is damaged (its {reduction.name} do not fit); remove it to start anew"
+            ) from error
+        reduction.n_added = n_added
+        with self._lock:
+            del self._stages[reduction.name]
+            self._live[reduction.name] = reduction
 
     @contextmanager
-    def adding(self, name: str, state: Callable[[], State], *, at_once: bool = False) -> Iterator[None]:
-        """Within this block the state of a stage changes, and nobody else saves it; after it, it is, if it is time.
+    def adding(self, reduction: Reduction[Any, Any]) -> Iterator[None]:
+        """Within this block the state of a reduction changes, and nobody saves; after it, it is saved, if it is time.
 
-        Keep the block short. Other stages are saved as they are by then.
+        Keep the block short.
         """
-        if self._path is None:
+        if self._path is None or not reduction.is_kept:
             yield
             return
         self._wait_if_ending()
         with self._lock:
-            self._live.pop(name, None)  # until it is whole again
-            self._is_saved = False
+            self._is_whole = self._is_saved = False
             yield
-            self._live[name] = state
-            if at_once or time.monotonic() - self._saved_at >= self._every_s:
+            self._is_whole, self._live[reduction.name] = True, reduction
+            if time.monotonic() - self._saved_at >= self._every_s * max(1.0, self._save_took_s / _SHORT_SAVE_S):
                 self._save()
 
-    def end_stage(self, name: str) -> None:
-        """Copy the state of a stage, whose arrays are now used for something else."""
-        if self._path is not None and name in self._live:
-            with self._lock:
-                self._stages[name] = _copied(self._live.pop(name))
-
     @contextmanager
-    def running(self) -> Iterator["Checkpoint"]:
-        """Within this block, the end by a signal saves what is done."""
+    def running(self, plan: "DataclassInstance") -> Iterator["Checkpoint"]:
+        """Within this block a plan is carried out, and the end by a signal saves what is done."""
         global _current
+        self.set_plan(plan)
         _current = self
         try:
             yield self
@@ -131,15 +141,15 @@ class Checkpoint:
             time.sleep(_WAIT_S)
 
     def _save(self) -> None:
-        self._stages |= {name: _copied(state) for name, state in self._live.items()}
-        if self._path is None or not self._stages:
-            return
+        begun = time.monotonic()
+        assert self._path is not None
         try:
-            replace_file(self._path, self._bytes(), beside=_beside(self._path))
+            replace_file(self._path, self._write, beside=_beside(self._path))
             self.trouble, self._has_saved, self._is_saved = "", True, True
         except OSError as error:
             self.trouble = error.strerror or str(error)
         self._saved_at = time.monotonic()
+        self._save_took_s = self._saved_at - begun
 
     def end(self) -> str:
         """Save what is done, for the process ends; return in words what is kept, empty when nothing is.
@@ -149,7 +159,7 @@ class Checkpoint:
         self._is_ending = True
         saved_at, had_saved = self._saved_at, self._has_saved
         goes_on, trouble = f"in {self._path}; the same command goes on from there", ""
-        if self._lock.acquire(timeout=_WAIT_S) and (self._live or self._stages):
+        if self._lock.acquire(timeout=_WAIT_S) and self._is_whole and (self._live or self._stages):
             if not self._is_saved:
                 self._save()
             if not self.trouble:
@@ -160,17 +170,20 @@ class Checkpoint:
         since = f", {time.monotonic() - saved_at:.0f} s ago," if had_saved else ""
         return f"{trouble}{', ' * bool(trouble)}the last save{since} is {goes_on}"
 
-    def _bytes(self) -> bytes:
-        arrays = {f"{stage}/{key}": values for stage, state in self._stages.items() for key, values in state.items()}
-        stream = io.BytesIO()
+    def _write(self, stream: BinaryIO) -> None:
+        """Write all states as they are: nothing is copied, for they may be large."""
+        stages = self._stages | {name: _state_of(each) for name, each in self._live.items()}
+        arrays = {f"{stage}/{key}": values for stage, state in stages.items() for key, values in state.items()}
         import json
 
         header = json.dumps({"facts": self._facts, "plan": self._plan, "arrays": list(arrays)}).encode()
-        stream.write(len(header).to_bytes(8, "little") + header)
+        stream.write(_MAGIC + b" " * _DIGEST_BYTES)
+        body = _Digested(stream)
+        body.write(len(header).to_bytes(8, "little") + header)
         for values in arrays.values():
-            np.lib.format.write_array(stream, values, allow_pickle=False)
-        body = stream.getvalue()
-        return _MAGIC + _sha256(body).hexdigest().encode() + body
+            np.lib.format.write_array(body, values, allow_pickle=False)
+        stream.seek(len(_MAGIC))
+        stream.write(body.digest.hexdigest().encode())
 
     def _load(self, path: str) -> None:
         foreign = DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
@@ -224,8 +237,20 @@ def kept_at_end() -> str:
     return _current.end() if _current is not None else ""
 
 
-def _copied(state: Callable[[], State]) -> dict[str, Array]:
-    return {key: np.array(values) for key, values in state().items()}
+def _state_of(reduction: Reduction[Any, Any]) -> State:
+    """Return the state of a reduction, and how many tasks are in it."""
+    return {_N_ADDED: np.array([reduction.n_added]), **reduction.state()}
+
+
+class _Digested:
+    """A stream that is written to, and the digest of all that was."""
+
+    def __init__(self, stream: BinaryIO):
+        self._stream, self.digest = stream, _sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._stream.write(data)
 
 
 def facts_of_file(path: str) -> dict[str, Any]:

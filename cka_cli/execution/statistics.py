@@ -5,71 +5,69 @@ from functools import partial
 
 import numpy as np
 
-from cka_cli.arrays import Float64, Indices
-from cka_cli.execution.checkpoint import Checkpoint
-from cka_cli.execution.outcome import Outcome
+from cka_cli.arrays import Float64
+from cka_cli.execution.found import Found
+from cka_cli.execution.loop import Loop
+from cka_cli.execution.routes import KernelSums
 from cka_cli.measures.registry import MEASURES, HsicSums, values_from_sums
-from cka_cli.plan.planner import Plan
-from cka_cli.plan.request import Task
+from cka_cli.plan.request import Request
 from cka_cli.reductions.gram_sums import GramSums
-from cka_cli.reductions.kernel_inputs import GramLayer
-from cka_cli.reductions.minibatch import BatchSums
 from cka_cli.specs import Spec
-from cka_cli.system.progress import Progress
 from cka_cli.uncertainty.jackknife import std_error_of
-from cka_cli.uncertainty.p_values import counted_p_values, p_values_by_law, random_pairings
+from cka_cli.uncertainty.p_values import (
+    CentredGram,
+    PermutationCounts,
+    invariants_of_layer,
+    p_values_by_law,
+    random_pairings,
+    sampled_rows,
+)
 
 
-def add_statistics(
-    task: Task,
-    plan: Plan,
-    kernel: Spec,
-    sums: GramSums | BatchSums,
-    scales: Float64,
-    layers: Sequence[GramLayer],
-    outcome: Outcome,
-    progress: Progress,
-    checkpoint: Checkpoint,
-) -> None:
-    """Add standard errors and p-values of one kernel to the outcome.
+def add_statistics(request: Request, of_kernel: KernelSums, found: Found, loop: Loop) -> None:
+    """Add standard errors and p-values of one kernel to what was found.
 
     There are no p-values of the minibatch estimate, nor by law where examples depend on each other.
     """
-    std_errors = std_error_of(sums, partial(_all_values, task.gram_measures, scales))
-    for spec, std_error in zip(task.gram_measures, std_errors, strict=True):
-        outcome.std_errors[spec, kernel] = std_error
-    assert task.resampling is not None
-    n_permutations, groups = task.resampling.n_permutations, groups_of_examples(task)
-    if isinstance(sums, BatchSums) or (groups is not None and n_permutations is None):
+    kernel, sums = of_kernel.spec, of_kernel.sums
+    std_errors = std_error_of(sums, partial(_all_values, request.gram_measures, of_kernel.scales))
+    for spec, std_error in zip(request.gram_measures, std_errors, strict=True):
+        found.cells[spec, kernel].std_error = std_error
+    counts = request.run.permutations is not None
+    if not isinstance(sums, GramSums) or (request.groups_of_examples is not None and not counts):
         return
-    for is_unbiased in sorted({MEASURES[spec.name].is_unbiased for spec in task.gram_measures}):
-        of_max = None
-        if n_permutations is None:
-            by_law = p_values_by_law(layers, kernel, sums, is_unbiased=is_unbiased, n_threads=plan.n_threads)
-            p_value = by_law.p_value
-            outcome.heavy[kernel] = [layers[place].source.label for place in sorted(by_law.heavy)]
-        else:
-            pairings = random_pairings(sums.n_examples, task.seed, groups)
-            counted = counted_p_values(
-                layers, kernel, pairings, n_permutations, task.x, task.y, is_unbiased=is_unbiased,
-                n_threads=plan.n_threads, progress=progress, checkpoint=checkpoint,
-            )  # fmt: skip
-            p_value, of_max = counted.p_value, counted.p_value_of_max
-        for spec in task.gram_measures:
+    for is_unbiased in sorted({MEASURES[spec.name].is_unbiased for spec in request.gram_measures}):
+        p_values = _counted if counts else _by_law
+        p_value, of_max = p_values(request, of_kernel, sums, found, loop, is_unbiased=is_unbiased)
+        for spec in request.gram_measures:
             if MEASURES[spec.name].is_unbiased == is_unbiased:
-                has_value = ~np.isnan(outcome.values[spec, kernel])
-                outcome.p_values[spec, kernel] = np.where(has_value, p_value, np.nan)
-                if of_max is not None:
-                    outcome.p_values_of_max[spec, kernel] = np.where(has_value, of_max, np.nan)
+                cells = found.cells[spec, kernel]
+                has_value = ~np.isnan(cells.value)
+                cells.p_value = np.where(has_value, p_value, np.nan)
+                cells.p_value_of_max = None if of_max is None else np.where(has_value, of_max, np.nan)
 
 
-def groups_of_examples(task: Task) -> Indices | None:
-    """Return which examples depend on each other, as typed or as positions of one image; None when none do."""
-    assert task.resampling is not None
-    groups, n_positions = task.resampling.row_groups, task.layers[0].n_positions
-    if groups is None and n_positions > 1:
-        groups = np.arange(len(task.resampling.row_folds))
-    return None if groups is None else np.repeat(groups, n_positions)
+def _by_law(
+    request: Request, of_kernel: KernelSums, sums: GramSums, found: Found, loop: Loop, *, is_unbiased: bool
+) -> tuple[Float64, None]:
+    kernel, layers = of_kernel.spec, of_kernel.layers
+    function = partial(invariants_of_layer, sampled_rows(sums.n_examples), kernel, is_unbiased=is_unbiased)
+    by_law = p_values_by_law(sums, loop.each("p-values", function, layers), is_unbiased=is_unbiased)
+    if not any(finding.kind == "heavy" and finding.kernel == kernel for finding in found.findings):
+        found.tell("heavy", [layers[place].source.label for place in sorted(by_law.heavy)], kernel)
+    return by_law.p_value, None
+
+
+def _counted(
+    request: Request, of_kernel: KernelSums, sums: GramSums, found: Found, loop: Loop, *, is_unbiased: bool
+) -> tuple[Float64, Float64]:
+    assert request.run.permutations is not None
+    function = CentredGram(of_kernel.spec, is_unbiased)
+    grams = loop.each("preparing permutations", function, of_kernel.layers)
+    pairings = partial(random_pairings, sums.n_examples, request.seed, request.groups_of_examples)
+    name = f"permutations {of_kernel.spec} {is_unbiased}"
+    counts = PermutationCounts(name, grams, request.x, request.y, pairings, request.run.permutations)
+    return loop.run(counts).p_values()
 
 
 def _all_values(measures: Sequence[Spec], scales: Float64, sums: HsicSums) -> Float64:

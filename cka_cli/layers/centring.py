@@ -20,7 +20,6 @@ from cka_cli.layers.nonfinite import nonfinite_error
 from cka_cli.layers.selection import SelectedLayer
 from cka_cli.reductions.far_rows import NO_FAR_ROWS, FarRows, Landmark, amid, distances_between, rows_in_the_middle
 from cka_cli.reductions.source import CentredLayer, ScaledLayer, row_norms
-from cka_cli.system.progress import Count
 
 # Values above this may overflow when summed.
 _NEAR_OVERFLOW = 1e290
@@ -118,13 +117,13 @@ def _rescale(values: Array, scale: float) -> None:
         values *= values.dtype.type(scale)
 
 
-def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], count: Count, *, keep_saved: bool = False) -> CentredLayer:
+def load_centred(layer: SelectedLayer, dtype: np.dtype[Any], *, keep_saved: bool = False) -> CentredLayer:
     """Return a layer's values, read once.
 
-    count : called with the bytes of each block read. keep_saved : whether a `ScaledLayer` is wanted.
+    keep_saved : whether a `ScaledLayer` is wanted.
     Raises DataError with the count and the first row when values are not finite, or when the disk fails.
     """
-    values = _values(layer, _working(layer, dtype), count)
+    values = _values(layer, _working(layer, dtype))
     low, high = values.min(axis=1), values.max(axis=1)
     lowest, highest = float(low.min()), float(high.max())
     if not (math.isfinite(lowest) and math.isfinite(highest)):
@@ -168,11 +167,10 @@ def _blocks_of_others(values: Array, far: FarRows) -> Iterator[Array]:
         yield far.leave_out(values[start : start + _N_SUM_ROWS], start)
 
 
-def _values(layer: SelectedLayer, dtype: np.dtype[Any], count: Count) -> Array:
+def _values(layer: SelectedLayer, dtype: np.dtype[Any]) -> Array:
     """Return all values of a layer, in an array of their own."""
     values: Array | None = None
     for where, block in layer.blocks():
-        count(block.nbytes)
         if values is None:
             if len(block) == layer.n_examples and isinstance(where, slice) and _can_be_kept(block, dtype):
                 return block  # a copy would cost as much as reading
@@ -187,9 +185,7 @@ def _can_be_kept(block: Array, dtype: np.dtype[Any]) -> bool:
     return block.dtype == dtype and block.flags.c_contiguous and block.flags.writeable
 
 
-def survey(
-    layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, count: Count, *, with_norms: bool = False
-) -> StreamedLayer:
+def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, *, with_norms: bool = False) -> StreamedLayer:
     """Return a layer ready to be read in pieces: its mean and scale, worked out in one pass over the file.
 
     In one more where a row may lie far out, and in a third where one does.
@@ -215,7 +211,6 @@ def survey(
         weighted = block / layer.n_examples if is_near_overflow else block
         total = np.add.reduce(weighted, axis=0, dtype=np.float64)
         mean += total if is_near_overflow else total / layer.n_examples
-        count(block.nbytes)
     assert first is not None
     far = NO_FAR_ROWS if is_constant else _far_rows_on_disk(layer, largest, lowest, highest)
     of_all, of_others = mean, max(-lowest, highest)

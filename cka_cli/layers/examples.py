@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from cka_cli.layers.row_metadata import vector_values
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, select_layers
 from cka_cli.results.matrix import FileFacts, LayerFacts
-from cka_cli.system.progress import Meter, Progress
+from cka_cli.system.progress import Progress, each_told
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
 _MOST_VECTOR_BYTES = 1 << 24
@@ -84,12 +83,10 @@ def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progr
     layers = [layer for file in files for layer in file.layers]
     bad: set[int] = set()
     worst, most = layers[0], 0
-    meter = Meter(partial(progress, "checking values"), len(layers))
-    for layer in layers:
+    for layer in each_told(layers, "checking values", progress):
         found = find_nonfinite_examples(layer).tolist()
         bad.update(found)
         worst, most = (layer, len(found)) if len(found) > most else (worst, most)
-        meter.add(1)
     if not bad:
         return files
     n_before = len(layers[0].rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class SelectedLayer:
         """The layer's name in its file."""
         return self.layer.name
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype as saved."""
         return self.layer.dtype
@@ -59,12 +60,12 @@ class SelectedLayer:
             return 1
         return int(np.prod([self.layer.shape[axis] for axis in self._spatial_axes], dtype=object))
 
-    @property
+    @cached_property
     def n_examples(self) -> int:
         """Rows once pooled."""
         return len(self.rows) * self.n_positions
 
-    @property
+    @cached_property
     def n_features(self) -> int:
         """Columns once pooled."""
         shape = self.layer.shape
@@ -117,7 +118,7 @@ class SelectedLayer:
             return 0
         return int(np.prod(shape[2:], dtype=object)) if self.pool == "flatten" else 1
 
-    @property
+    @cached_property
     def n_step(self) -> int:
         """Features in the smallest slice that can be read without reading, or unpacking, more."""
         n_per_part = self._n_per_part

@@ -1,52 +1,127 @@
-"""How much work the steps of a run are, in multiplications of a float32 product: what progress is counted in.
+"""What the steps of a job take: bytes and multiplications, from shapes alone."""
 
-Only their proportions matter, for the time left; they were measured on one machine, and a step that takes twice as long
-on another throws the time left off by the part that this step has in the whole.
-"""
+from cka_cli.plan.request import Request
+from cka_cli.reductions.factors import n_block_features, work_bytes
+from cka_cli.reductions.median_distance import n_median_passes, n_near_median
 
-from collections.abc import Iterable
-
-import numpy as np
-
-from cka_cli.reductions.kernel_inputs import GramLayer, Tile
-from cka_cli.reductions.kernels import KERNELS
-from cka_cli.specs import Spec
-
-# Of each entry of a tile.
-_SUM = 100
-_DISTANCE = 50
-# Of each distance among which a median is sought: when they are kept and nearly in place; in each pass when they are
-# worked out for it, of which the first of two narrows down what is sought; and within a batch.
-MEDIAN_OF_KEPT = 60
-MEDIAN_PASSES = {1: (300,), 2: (330, 50)}
-MEDIAN_OF_BATCH = 250
-DISTANCES = frozenset({"distances"})
-# Of each product of a pair of rows: a float64 one, one of a symmetric product, and what an L1 distance adds up.
-_DOUBLE, SYMMETRIC, _L1 = 2.0, 0.6, 18.0
+# Distances that a thread may hold while a median is sought.
+_MOST_KEPT, _LEAST_KEPT = 1 << 26, 1 << 16
+# Bytes that are read in one go.
+READ_BYTES = 1 << 25
+_MIB = 1 << 20
 
 
-def n_entries(tile: Tile) -> int:
-    """Return how many entries a tile has."""
-    rows, columns = tile
-    return int((rows.stop - rows.start) * (columns.stop - columns.start))
+def gram_multiplications(request: Request) -> int:
+    """Multiplications of the Gram route: upper triangles of all Gram matrices, and their inner products."""
+    n_pairs = request.n_x * request.n_y
+    per_entry = sum(request.widths) + len(request.gram_kernels) * 2 * (n_pairs + len(request.layers))
+    return request.n_examples**2 * per_entry // 2
 
 
-def work_of_inputs(layer: GramLayer, tile: Tile, needs: frozenset[str]) -> float:
-    """Return the work of what kernels are functions of, for one tile of one layer."""
-    per_product = _DOUBLE if layer.source.dtype == np.float64 else 1.0
-    per_product *= SYMMETRIC if tile[0] == tile[1] else 1.0
-    n_products = bool(needs & {"products", "saved", "distances"}) + ("unit" in needs)
-    per_entry = layer.source.n_features * per_product * n_products
-    if "l1" in needs:
-        per_entry += layer.source.n_features * _L1
-    return (per_entry + _DISTANCE * ("distances" in needs)) * n_entries(tile)
+def feature_multiplications(request: Request) -> int:
+    """Multiplications of the feature route: all features of X with all of Y, and each layer with itself."""
+    widths = request.widths
+    x, y = sum(widths[request.x]), sum(widths[request.y])
+    # A symmetric product costs half.
+    per_row = x**2 // 2 if request.is_square else x * y + sum(width**2 for width in widths) // 2
+    return request.n_examples * per_row
 
 
-def work_of_kernels(specs: Iterable[Spec], tile: Tile) -> float:
-    """Return the work of all kernels of one tile of one layer."""
-    return float(n_entries(tile) * sum(KERNELS[spec.name].entry_work for spec in specs))
+def saved_bytes(request: Request) -> int:
+    """Bytes of all values as saved."""
+    return request.n_examples * sum(layer.n_features * layer.dtype.itemsize for layer in request.layers)
 
 
-def work_of_sums(n_kernels: int, tile: Tile) -> float:
-    """Return the work of adding one tile of one layer to the sums of so many kernels."""
-    return float(_SUM * n_entries(tile) * n_kernels)
+def tile_bytes(request: Request, n_rows: int) -> int:
+    """Bytes of one tile of all layers, every kernel."""
+    n_value_bytes = 8 if request.needs_double else request.n_value_bytes
+    return len(request.layers) * len(request.gram_kernels) * n_rows**2 * n_value_bytes
+
+
+def scratch_bytes(request: Request, n_rows: int) -> int:
+    """Bytes of what one thread needs beside the tiles: the products of one layer, and float64 copies of them."""
+    n_products = 2 if len(request.gram_kernels) > 1 else 1
+    return n_rows**2 * (request.n_value_bytes * n_products + (16 if request.needs_double else 0))
+
+
+def sums_bytes(request: Request) -> int:
+    """Bytes of the sums by row, of the means, of a row of the widest layer on its way, and of the result as text."""
+    widths = request.widths
+    n_pairs = request.n_x * request.n_y
+    of_rows = (2 + request.n_folds) * 8 * request.n_examples * len(widths) * max(1, len(request.gram_kernels))
+    of_pairs = (256 + 8 * request.n_folds) * n_pairs * max(1, len(request.gram_kernels))
+    return of_rows + of_pairs + 2 * 8 * sum(widths) + 32 * max(widths) + 4 * _MIB
+
+
+def factor_bytes(request: Request) -> int:
+    """Bytes of the bases of all layers, and of their columns, where measures of the CCA family need them."""
+    n = request.n_examples
+    return sum(
+        8 * min(n, layer.n_features) * (n + layer.n_features * request.needs_columns) for layer in request.layers
+    ) * bool(request.pair_measures)  # fmt: skip
+
+
+def factor_work_bytes(request: Request, *, in_memory: bool) -> int:
+    """Bytes that one thread takes to factorise the layer that takes most, itself among them where it is whole."""
+    n, most = request.n_examples, 0
+    for layer in request.layers if bool(request.pair_measures) else ():
+        p, n_step = layer.n_features, 1 if in_memory else layer.n_step
+        n_block = n_block_features(n, p, n_step) if p > n else 0  # tall layers are read into their basis
+        own = 8 * n * p if in_memory else n * n_block * (8 + layer.dtype.itemsize)
+        most = max(most, work_bytes(n, p, n_step) + own)
+    return most
+
+
+def factoring_bytes(request: Request, n_threads: int) -> int:
+    """Bytes of everything while layers that are read in pieces are factorised."""
+    if not bool(request.pair_measures):
+        return 0
+    work = factor_work_bytes(request, in_memory=False) + loading_bytes(request, 0)
+    return n_threads * work + factor_bytes(request) + sums_bytes(request)
+
+
+def n_factor_reads(request: Request) -> int:
+    """How often factors read a layer that is not held: once more where wide layers are projected on their basis."""
+    is_wide = any(layer.n_features > request.n_examples for layer in request.layers)
+    return (1 + (request.needs_columns and is_wide)) * bool(request.pair_measures)
+
+
+def factor_multiplications(request: Request) -> int:
+    """Multiplications of the factors of all layers, and of the products of their bases."""
+    if not bool(request.pair_measures):
+        return 0
+    n = request.n_examples
+    ranks = [min(n, layer.n_features) for layer in request.layers]
+    x, y = sum(ranks[request.x]), sum(ranks[request.y])
+    of_layers = sum(n * layer.n_features * rank for layer, rank in zip(request.layers, ranks, strict=True))
+    return 2 * of_layers + n * (x**2 // 2 if request.is_square else x * y)
+
+
+def times(request: Request, n_kept: int, *, keep: bool) -> int:
+    """Return how often all products are formed: once more where medians are sought and distances are not kept.
+
+    Twice more where those near the median are too many to be held, and must be narrowed down first.
+    """
+    if not request.n_by_median or keep:
+        return 1
+    return 1 + n_median_passes(request.n_examples, n_kept)
+
+
+def n_kept(request: Request, n_bytes: int, n_threads: int) -> int:
+    """Distances that each thread may hold while a median is sought, of so many bytes for all threads."""
+    most = min(_MOST_KEPT, 2 * n_near_median(request.n_examples), n_bytes // (n_threads * kept_bytes(request, 1)))
+    return max(_LEAST_KEPT, most)
+
+
+def kept_bytes(request: Request, n_kept: int) -> int:
+    """Bytes of so many distances: as they come, side by side, and in part in order."""
+    return 3 * n_kept * request.n_value_bytes
+
+
+def loading_bytes(request: Request, widest: int) -> int:
+    """Bytes of what is read at a time by one thread, and of a layer on its way from float64 to float32."""
+    block = min(
+        READ_BYTES, max(request.n_examples * layer.n_features * layer.dtype.itemsize for layer in request.layers)
+    )
+    is_wide = any(layer.dtype.itemsize > 4 for layer in request.layers)
+    return 2 * block + (request.n_examples * widest * 8 if is_wide else 0)

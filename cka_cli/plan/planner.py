@@ -5,25 +5,23 @@ how many features are read at a time. The values of a comparison do not depend o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from cka_cli.errors import DataError
-from cka_cli.plan.workload import Job, LayerShape
-from cka_cli.reductions.factors import n_block_features, work_bytes
-from cka_cli.reductions.median_distance import n_median_passes, n_near_median
-from cka_cli.system.memory import shown_memory
+from cka_cli.layers.selection import SelectedLayer
+from cka_cli.plan import costs
+from cka_cli.plan.request import Request
+from cka_cli.reductions.factors import n_block_features
+from cka_cli.system.memory import default_memory_bytes, shown_memory
 
 # Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
 _TILE_ROWS = 512
 _LEAST_TILE_ROWS = 64
 _FEWEST_BLOCKS = 4
 _MOST_THREADS = 256
-# Distances that a thread may hold while a median is sought.
-_MOST_KEPT, _LEAST_KEPT = 1 << 26, 1 << 16
 # Features of a slice below which reading and multiplying lose speed.
 _GOOD_SLICE = 1024
-_READ_BYTES = 1 << 25
 # Rows of a block on the feature route: a product runs at full speed, and blocks stay small beside their product.
 _FEATURE_ROWS = 2048
 _MIB = 1 << 20
@@ -57,228 +55,156 @@ class Plan:
     n_kept: int = 1 << 25
 
 
-def make_plan(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+def make_plan(request: Request, memory_bytes: int | None = None, n_threads: int | None = None) -> Plan:
     """Return the cheapest way to do the job inside the memory allowed; with fewer threads where that saves reading.
 
+    memory_bytes, n_threads : the limits; None for those of the request.
     Raises DataError that names the least that would do when it is not enough.
     """
-    n_threads = min(n_threads, _MOST_THREADS)
-    if job.n_batch is not None:
-        return _plan_batches(job, job.n_batch, memory_bytes, n_threads)
+    if memory_bytes is None:
+        memory_bytes = default_memory_bytes() if request.run.memory_bytes is None else request.run.memory_bytes
+    n_threads = min(request.run.n_threads if n_threads is None else n_threads, _MOST_THREADS)
+    return _with_counting(_plan_of_sums(request, memory_bytes, n_threads), request)
+
+
+def _plan_of_sums(request: Request, memory_bytes: int, n_threads: int) -> Plan:
+    if request.run.n_batch is not None:
+        return _plan_batches(request, request.run.n_batch, memory_bytes, n_threads)
     for threads in range(n_threads, 0, -1):
-        plans = [_plan_in_memory(job, memory_bytes, threads)]
+        plans = [_plan_in_memory(request, memory_bytes, threads)]
         # The feature route multiplies in float64, which takes twice the time.
-        is_less = _feature_multiplications(job) * (8 // job.n_value_bytes) < _gram_multiplications(job)
-        if job.is_linear_only and is_less and not job.has_far_rows:
-            plans = [_plan_features(job, memory_bytes, threads, in_memory=each) for each in (True, False)] + plans
+        is_less = costs.feature_multiplications(request) * (8 // request.n_value_bytes) < costs.gram_multiplications(
+            request
+        )
+        if request.is_linear_only and is_less and not request.has_far_rows:
+            plans = [_plan_features(request, memory_bytes, threads, in_memory=each) for each in (True, False)] + plans
         for plan in plans:
             if plan.peak_bytes <= memory_bytes:
                 return plan
-    if job.n_kernels:
-        return _plan_in_pieces(job, memory_bytes, n_threads)
-    return _plan_factors_in_pieces(job, memory_bytes, n_threads)
+    if request.gram_kernels:
+        return _plan_in_pieces(request, memory_bytes, n_threads)
+    return _plan_factors_in_pieces(request, memory_bytes, n_threads)
 
 
-def _gram_multiplications(job: Job) -> int:
-    """Multiplications of the Gram route: upper triangles of all Gram matrices, and their inner products."""
-    n_pairs = job.n_x * job.n_y if job.n_y else job.n_x**2
-    per_entry = sum(layer.n_features for layer in job.layers) + job.n_kernels * 2 * (n_pairs + len(job.layers))
-    return job.n_examples**2 * per_entry // 2
+def _with_counting(plan: Plan, request: Request) -> Plan:
+    """Return the plan with the cost of counting permutations, where they are counted."""
+    n_permutations = request.run.permutations
+    if request.resampling is None or n_permutations is None or not request.gram_measures:
+        return plan
+    from cka_cli.uncertainty.p_values import check_counting
+
+    n = request.n_examples
+    needed = check_counting(n, len(request.layers), request.n_y, plan.memory_bytes, plan.n_threads)
+    counting = n_permutations * n**2 // 2 * request.n_x * request.n_y * len(request.gram_kernels)
+    peak_bytes = max(plan.peak_bytes, needed)
+    return replace(plan, peak_bytes=peak_bytes, multiplications=plan.multiplications + counting)
 
 
-def _feature_multiplications(job: Job) -> int:
-    """Multiplications of the feature route: all features of X with all of Y, and each layer with itself."""
-    widths = [layer.n_features for layer in job.layers]
-    x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
-    # A symmetric product costs half.
-    per_row = x * y + sum(width**2 for width in widths) // 2 if job.n_y else x**2 // 2
-    return job.n_examples * per_row
-
-
-def _saved_bytes(job: Job) -> int:
-    return sum(job.n_examples * layer.n_features * layer.n_saved_bytes for layer in job.layers)
-
-
-def _tile_bytes(job: Job, n_rows: int) -> int:
-    """Bytes of one tile of all layers, every kernel."""
-    return len(job.layers) * job.n_kernels * n_rows**2 * (8 if job.needs_double else job.n_value_bytes)
-
-
-def _scratch_bytes(job: Job, n_rows: int) -> int:
-    """Bytes of what one thread needs beside the tiles: the products of one layer, and float64 copies of them."""
-    return n_rows**2 * (job.n_value_bytes * (2 if job.n_kernels > 1 else 1) + (16 if job.needs_double else 0))
-
-
-def _sums_bytes(job: Job) -> int:
-    """Bytes of the sums by row, of the means, of a row of the widest layer on its way, and of the result as text."""
-    widths = [layer.n_features for layer in job.layers]
-    n_pairs = job.n_x * job.n_y if job.n_y else job.n_x**2
-    of_rows = (2 + job.n_folds) * 8 * job.n_examples * len(widths) * max(1, job.n_kernels)
-    of_pairs = (256 + 8 * job.n_folds) * n_pairs * max(1, job.n_kernels)
-    return of_rows + of_pairs + 2 * 8 * sum(widths) + 32 * max(widths) + 4 * _MIB
-
-
-def _plan_in_memory(job: Job, memory_bytes: int, n_threads: int) -> Plan:
-    n = job.n_examples
-    widest = max(layer.n_features for layer in job.layers)
-    values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers) if job.n_kernels else 0
-    loading = n_threads * _loading_bytes(job, widest)
-    factors = _factor_bytes(job)
-    loading += n_threads * _factor_work_bytes(job, in_memory=True)
-    n_rows = _tile_rows(job, n_threads, max(_READ_BYTES, (memory_bytes - values) // 2))
-    tiles = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows)) if job.n_kernels else 0
-    n_kept = _n_kept(job, max(tiles, (memory_bytes - values) // 2), n_threads)
-    medians = n_threads * _kept_bytes(job, n_kept) if job.n_by_median else 0
-    peak = values + factors + max(loading, tiles, medians) + _sums_bytes(job)
-    kept = len(job.layers) * job.n_value_bytes * n * (n + n_rows) // 2
-    keep = job.n_by_median > 0 and peak + kept + n_threads * kept // len(job.layers) // 8 <= memory_bytes
+def _plan_in_memory(request: Request, memory_bytes: int, n_threads: int) -> Plan:
+    n = request.n_examples
+    widest = max(request.widths)
+    values = (
+        sum(n * layer.n_features * request.n_value_bytes for layer in request.layers)
+        if len(request.gram_kernels)
+        else 0
+    )
+    loading = n_threads * costs.loading_bytes(request, widest)
+    factors = costs.factor_bytes(request)
+    loading += n_threads * costs.factor_work_bytes(request, in_memory=True)
+    n_rows = _tile_rows(request, n_threads, max(costs.READ_BYTES, (memory_bytes - values) // 2))
+    tiles = (
+        n_threads * (costs.tile_bytes(request, n_rows) + costs.scratch_bytes(request, n_rows))
+        if len(request.gram_kernels)
+        else 0
+    )
+    n_kept = costs.n_kept(request, max(tiles, (memory_bytes - values) // 2), n_threads)
+    medians = n_threads * costs.kept_bytes(request, n_kept) if request.n_by_median else 0
+    peak = values + factors + max(loading, tiles, medians) + costs.sums_bytes(request)
+    kept = len(request.layers) * request.n_value_bytes * n * (n + n_rows) // 2
+    keep = request.n_by_median > 0 and peak + kept + n_threads * kept // len(request.layers) // 8 <= memory_bytes
     n_blocks = -(-n // n_rows)
     return Plan(
-        route="gram" if job.n_kernels else "factors",
+        route="gram" if len(request.gram_kernels) else "factors",
         in_memory=True,
         n_threads=n_threads,
         memory_bytes=memory_bytes,
         n_tile_rows=n_rows,
-        n_tiles=n_blocks * (n_blocks + 1) // 2 if job.n_kernels else 0,
-        n_slices=tuple(layer.n_features for layer in job.layers),
+        n_tiles=n_blocks * (n_blocks + 1) // 2 if len(request.gram_kernels) else 0,
+        n_slices=tuple(request.widths),
         keep_distances=keep,
         n_reads=1,
-        bytes_read=_saved_bytes(job),
+        bytes_read=costs.saved_bytes(request),
         peak_bytes=peak + (kept if keep else 0),
-        multiplications=_factor_multiplications(job)
-        + (_times(job, n_kept, keep=keep) * _gram_multiplications(job) if job.n_kernels else 0),
+        multiplications=costs.factor_multiplications(request)
+        + (
+            costs.times(request, n_kept, keep=keep) * costs.gram_multiplications(request)
+            if len(request.gram_kernels)
+            else 0
+        ),
         n_kept=n_kept,
     )
 
 
-def _factor_bytes(job: Job) -> int:
-    """Bytes of the bases of all layers, and of their columns, where measures of the CCA family need them."""
-    n = job.n_examples
-    return sum(
-        8 * min(n, layer.n_features) * (n + layer.n_features * job.needs_columns) for layer in job.layers
-    ) * job.needs_factors  # fmt: skip
-
-
-def _factor_work_bytes(job: Job, *, in_memory: bool) -> int:
-    """Bytes that one thread takes to factorise the layer that takes most, itself among them where it is whole."""
-    n, most = job.n_examples, 0
-    for layer in job.layers if job.needs_factors else ():
-        p, n_step = layer.n_features, 1 if in_memory else layer.n_step
-        n_block = n_block_features(n, p, n_step) if p > n else 0  # tall layers are read into their basis
-        own = 8 * n * p if in_memory else n * n_block * (8 + layer.n_saved_bytes)
-        most = max(most, work_bytes(n, p, n_step) + own)
-    return most
-
-
-def _factoring_bytes(job: Job, n_threads: int) -> int:
-    """Bytes of everything while layers that are read in pieces are factorised."""
-    if not job.needs_factors:
-        return 0
-    work = _factor_work_bytes(job, in_memory=False) + _loading_bytes(job, 0)
-    return n_threads * work + _factor_bytes(job) + _sums_bytes(job)
-
-
-def _n_factor_reads(job: Job) -> int:
-    """How often factors read a layer that is not held: once more where wide layers are projected on their basis."""
-    is_wide = any(layer.n_features > job.n_examples for layer in job.layers)
-    return (1 + (job.needs_columns and is_wide)) * job.needs_factors
-
-
-def _plan_factors_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+def _plan_factors_in_pieces(request: Request, memory_bytes: int, n_threads: int) -> Plan:
     for threads in range(n_threads, 0, -1):
-        peak = _factoring_bytes(job, threads)
+        peak = costs.factoring_bytes(request, threads)
         if peak <= memory_bytes:
             break
     else:
         raise _too_small(memory_bytes, peak, "the measures of the CCA family hold a basis of every layer")
-    n_reads = 1 + _n_factor_reads(job)
+    n_reads = 1 + costs.n_factor_reads(request)
     return Plan(
         route="factors",
         in_memory=False,
         n_threads=threads,
         memory_bytes=memory_bytes,
-        n_tile_rows=job.n_examples,
+        n_tile_rows=request.n_examples,
         n_tiles=0,
-        n_slices=tuple(n_block_features(job.n_examples, each.n_features, each.n_step) for each in job.layers),
+        n_slices=tuple(n_block_features(request.n_examples, each.n_features, each.n_step) for each in request.layers),
         keep_distances=False,
         n_reads=n_reads,
-        bytes_read=n_reads * _saved_bytes(job),
+        bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=peak,
-        multiplications=_factor_multiplications(job),
+        multiplications=costs.factor_multiplications(request),
     )
 
 
-def _factor_multiplications(job: Job) -> int:
-    """Multiplications of the factors of all layers, and of the products of their bases."""
-    if not job.needs_factors:
-        return 0
-    n = job.n_examples
-    ranks = [min(n, layer.n_features) for layer in job.layers]
-    x, y = sum(ranks[: job.n_x]), sum(ranks[job.n_x :])
-    of_layers = sum(n * layer.n_features * rank for layer, rank in zip(job.layers, ranks, strict=True))
-    return 2 * of_layers + n * (x * y if job.n_y else x**2 // 2)
-
-
-def _times(job: Job, n_kept: int, *, keep: bool) -> int:
-    """Return how often all products are formed: once more where medians are sought and distances are not kept.
-
-    Twice more where those near the median are too many to be held, and must be narrowed down first.
-    """
-    if not job.n_by_median or keep:
-        return 1
-    return 1 + n_median_passes(job.n_examples, n_kept)
-
-
-def _n_kept(job: Job, n_bytes: int, n_threads: int) -> int:
-    """Distances that each thread may hold while a median is sought, of so many bytes for all threads."""
-    most = min(_MOST_KEPT, 2 * n_near_median(job.n_examples), n_bytes // (n_threads * _kept_bytes(job, 1)))
-    return max(_LEAST_KEPT, most)
-
-
-def _kept_bytes(job: Job, n_kept: int) -> int:
-    """Bytes of so many distances: as they come, side by side, and in part in order."""
-    return 3 * n_kept * job.n_value_bytes
-
-
-def _loading_bytes(job: Job, widest: int) -> int:
-    """Bytes of what is read at a time by one thread, and of a layer on its way from float64 to float32."""
-    block = min(_READ_BYTES, max(job.n_examples * layer.n_features * layer.n_saved_bytes for layer in job.layers))
-    is_wide = any(layer.n_saved_bytes > 4 for layer in job.layers)
-    return 2 * block + (job.n_examples * widest * 8 if is_wide else 0)
-
-
-def _tile_rows(job: Job, n_threads: int, tile_bytes: int) -> int:
+def _tile_rows(request: Request, n_threads: int, tile_bytes: int) -> int:
     """Return the rows of a tile: about `_TILE_ROWS`, in blocks of equal size, fewer when memory is short."""
-    n_blocks = max(1, round(job.n_examples / _TILE_ROWS))
+    n_blocks = max(1, round(request.n_examples / _TILE_ROWS))
     if 1 < n_blocks < _FEWEST_BLOCKS:
         n_blocks = _FEWEST_BLOCKS  # enough tiles for a few threads to end together, whatever their number
     while True:
-        n_rows = -(-job.n_examples // n_blocks)
-        needed = n_threads * (_tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows))
+        n_rows = -(-request.n_examples // n_blocks)
+        needed = n_threads * (costs.tile_bytes(request, n_rows) + costs.scratch_bytes(request, n_rows))
         if needed <= tile_bytes or n_rows <= _LEAST_TILE_ROWS:
             return n_rows
         n_blocks += 1
 
 
-def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
+def _plan_in_pieces(request: Request, memory_bytes: int, n_threads: int) -> Plan:
     """Return the plan with the largest tiles that fit: the fewer tiles, the less often layers are read."""
-    n = job.n_examples
+    n = request.n_examples
     for threads, n_blocks in product(range(n_threads, 0, -1), range(1, -(-n // _LEAST_TILE_ROWS) + 1)):
         n_rows = -(-n // n_blocks)
-        least = [_least_slice(layer, n_rows) for layer in job.layers]
-        room = memory_bytes - _piece_bytes(job, n_rows, n_blocks, [0] * len(least), threads)
-        needed = max(_piece_bytes(job, n_rows, n_blocks, least, threads), _factoring_bytes(job, threads))
+        least = [_least_slice(layer, n_rows) for layer in request.layers]
+        room = memory_bytes - _piece_bytes(request, n_rows, n_blocks, [0] * len(least), threads)
+        needed = max(_piece_bytes(request, n_rows, n_blocks, least, threads), costs.factoring_bytes(request, threads))
         if needed <= memory_bytes:
             break
     else:
         n_rows = min(n, _LEAST_TILE_ROWS)
-        least_bytes = _piece_bytes(job, n_rows, -(-n // n_rows), [_least_slice(each, n_rows) for each in job.layers], 1)
-        least_bytes = max(least_bytes, _factoring_bytes(job, 1))
+        least_bytes = _piece_bytes(
+            request, n_rows, -(-n // n_rows), [_least_slice(each, n_rows) for each in request.layers], 1
+        )
+        least_bytes = max(least_bytes, costs.factoring_bytes(request, 1))
         raise _too_small(memory_bytes, least_bytes, "tiles and slices get no smaller")
-    widths = [_widest_slice(layer, n_rows, job.n_value_bytes, room // threads, n_blocks) for layer in job.layers]
-    n_kept = _n_kept(job, _tile_bytes(job, n_rows), threads)  # tiles come when medians are known
-    times = _times(job, n_kept, keep=False)
-    n_reads = 1 + times * n_blocks + _n_factor_reads(job)
+    widths = [
+        _widest_slice(layer, n_rows, request.n_value_bytes, room // threads, n_blocks) for layer in request.layers
+    ]
+    n_kept = costs.n_kept(request, costs.tile_bytes(request, n_rows), threads)  # tiles come when medians are known
+    times = costs.times(request, n_kept, keep=False)
+    n_reads = 1 + times * n_blocks + costs.n_factor_reads(request)
     return Plan(
         route="gram",
         in_memory=False,
@@ -289,58 +215,66 @@ def _plan_in_pieces(job: Job, memory_bytes: int, n_threads: int) -> Plan:
         n_slices=tuple(widths),
         keep_distances=False,
         n_reads=n_reads,
-        bytes_read=n_reads * _saved_bytes(job),
-        peak_bytes=max(_piece_bytes(job, n_rows, n_blocks, widths, threads), _factoring_bytes(job, threads)),
-        multiplications=times * _gram_multiplications(job) + _factor_multiplications(job),
+        bytes_read=n_reads * costs.saved_bytes(request),
+        peak_bytes=max(
+            _piece_bytes(request, n_rows, n_blocks, widths, threads), costs.factoring_bytes(request, threads)
+        ),
+        multiplications=times * costs.gram_multiplications(request) + costs.factor_multiplications(request),
         n_kept=n_kept,
     )
 
 
-def _piece_bytes(job: Job, n_rows: int, n_blocks: int, widths: Sequence[int], n_threads: int) -> int:
+def _piece_bytes(request: Request, n_rows: int, n_blocks: int, widths: Sequence[int], n_threads: int) -> int:
     """Bytes of everything while one tile is worked out from slices of these widths."""
     slices = [
-        _slice_bytes(layer, width, n_rows, job.n_value_bytes, n_blocks)
-        for layer, width in zip(job.layers, widths, strict=True)
+        _slice_bytes(layer, width, n_rows, request.n_value_bytes, n_blocks)
+        for layer, width in zip(request.layers, widths, strict=True)
     ]
-    scratch = 2 * _scratch_bytes(job, n_rows)
-    kept = _sums_bytes(job) + _factor_bytes(job) + _tile_bytes(job, n_rows)
+    scratch = 2 * costs.scratch_bytes(request, n_rows)
+    of_layer = costs.tile_bytes(request, n_rows) // len(request.layers)  # one on its way from each thread to its tile
+    kept = (
+        costs.sums_bytes(request)
+        + costs.factor_bytes(request)
+        + costs.tile_bytes(request, n_rows)
+        + (n_threads + (n_threads > 1)) * of_layer
+    )
     return kept + n_threads * (scratch + max(slices, default=0))
 
 
-def _slice_bytes(layer: LayerShape, width: int, n_rows: int, n_value_bytes: int, n_blocks: int) -> int:
+def _slice_bytes(layer: SelectedLayer, width: int, n_rows: int, n_value_bytes: int, n_blocks: int) -> int:
     """Bytes of the slices of rows and columns, as saved and as computed, while a product is formed."""
     sides = 1 if n_blocks == 1 else 2
-    working = 8 if layer.n_saved_bytes > 4 else n_value_bytes
-    return n_rows * width * (sides * n_value_bytes + layer.n_saved_bytes + working)
+    working = 8 if layer.dtype.itemsize > 4 else n_value_bytes
+    return n_rows * width * (sides * n_value_bytes + layer.dtype.itemsize + working)
 
 
-def _least_slice(layer: LayerShape, n_rows: int) -> int:
+def _least_slice(layer: SelectedLayer, n_rows: int) -> int:
     """Return the fewest features to read at a time: below this, smaller tiles are the better way to save memory."""
     if n_rows <= _LEAST_TILE_ROWS:
         return min(layer.n_features, layer.n_step)
     return min(layer.n_features, -(-_GOOD_SLICE // layer.n_step) * layer.n_step)
 
 
-def _widest_slice(layer: LayerShape, n_rows: int, n_value_bytes: int, room: int, n_blocks: int) -> int:
+def _widest_slice(layer: SelectedLayer, n_rows: int, n_value_bytes: int, room: int, n_blocks: int) -> int:
     """Return how many features to read at a time: all that fit, less an eighth for what reading itself takes."""
     n_steps = room * 7 // 8 // (_slice_bytes(layer, 1, n_rows, n_value_bytes, n_blocks) * layer.n_step)
     return min(layer.n_features, max(n_steps * layer.n_step, _least_slice(layer, n_rows)))
 
 
-def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bool) -> Plan:
-    n = job.n_examples
-    widths = [layer.n_features for layer in job.layers]
-    x, y = sum(widths[: job.n_x]), sum(widths[job.n_x :])
-    n_products = x * y + sum(width**2 for width in widths) if job.n_y else x**2
-    per_row = (x + y) * (2 * 8 + job.n_value_bytes + max(layer.n_saved_bytes for layer in job.layers))
-    values = (n * (x + y) * job.n_value_bytes if in_memory else 0) + _factor_bytes(job)
-    loading = n_threads * _loading_bytes(job, max(widths) if in_memory else 0)
-    loading += n_threads * _factor_work_bytes(job, in_memory=in_memory)
-    fixed = (2 + n_threads + job.n_folds) * n_products * 8 + _sums_bytes(job) + values
+def _plan_features(request: Request, memory_bytes: int, n_threads: int, *, in_memory: bool) -> Plan:
+    n = request.n_examples
+    widths = request.widths
+    x, y = sum(widths[request.x]), sum(widths[request.y])
+    n_products = x**2 if request.is_square else x * y + sum(width**2 for width in widths)
+    per_row = sum(widths) * (2 * 8 + request.n_value_bytes + max(layer.dtype.itemsize for layer in request.layers))
+    values = (n * sum(widths) * request.n_value_bytes if in_memory else 0) + costs.factor_bytes(request)
+    loading = n_threads * costs.loading_bytes(request, max(widths) if in_memory else 0)
+    loading += n_threads * costs.factor_work_bytes(request, in_memory=in_memory)
+    fixed = (2 + n_threads + request.n_folds) * n_products * 8 + costs.sums_bytes(request) + values
     n_rows = min(-(-n // _FEWEST_BLOCKS), _FEATURE_ROWS)
     while n_rows > _LEAST_TILE_ROWS and fixed + n_threads * n_rows * per_row > memory_bytes:
         n_rows //= 2
-    n_reads = 1 if in_memory else 2 + (job.n_folds > 0) + _n_factor_reads(job)
+    n_reads = 1 if in_memory else 2 + (request.n_folds > 0) + costs.n_factor_reads(request)
     return Plan(
         route="features",
         in_memory=in_memory,
@@ -351,41 +285,45 @@ def _plan_features(job: Job, memory_bytes: int, n_threads: int, *, in_memory: bo
         n_slices=tuple(widths),
         keep_distances=False,
         n_reads=n_reads,
-        bytes_read=n_reads * _saved_bytes(job),
+        bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=max(fixed + n_threads * n_rows * per_row, values + loading),
-        multiplications=_feature_multiplications(job) + _factor_multiplications(job),
+        multiplications=costs.feature_multiplications(request) + costs.factor_multiplications(request),
     )
 
 
-def _plan_batches(job: Job, n_batch: int, memory_bytes: int, n_threads: int) -> Plan:
+def _plan_batches(request: Request, n_batch: int, memory_bytes: int, n_threads: int) -> Plan:
     """Return the plan of the minibatch estimate: in memory where layers fit, else each batch is read as it comes."""
-    n, n_rows = job.n_examples, min(job.n_examples, n_batch + 3)
-    values = sum(n * layer.n_features * job.n_value_bytes for layer in job.layers)
-    widths = [layer.n_features for layer in job.layers]
-    tile = _tile_bytes(job, n_rows) + _scratch_bytes(job, n_rows) + n_rows * sum(widths) * (job.n_value_bytes + 8)
-    distances = 2 * n * n_batch * job.n_value_bytes if job.n_by_median else 0
+    n, n_rows = request.n_examples, min(request.n_examples, n_batch + 3)
+    values = sum(n * layer.n_features * request.n_value_bytes for layer in request.layers)
+    widths = request.widths
+    tile = (
+        costs.tile_bytes(request, n_rows)
+        + costs.scratch_bytes(request, n_rows)
+        + n_rows * sum(widths) * (request.n_value_bytes + 8)
+    )
+    distances = 2 * n * n_batch * request.n_value_bytes if request.n_by_median else 0
     for in_memory, threads in product((True, False), range(n_threads, 0, -1)):
-        loading = threads * _loading_bytes(job, max(widths) if in_memory else 0)
-        fixed = _sums_bytes(job) + (values if in_memory else 0)
+        loading = threads * costs.loading_bytes(request, max(widths) if in_memory else 0)
+        fixed = costs.sums_bytes(request) + (values if in_memory else 0)
         peak = fixed + max(loading, threads * (tile + distances))
         if peak <= memory_bytes:
             break
     else:
         raise _too_small(memory_bytes, peak, "a batch of every layer must fit; or give a smaller --batch")
-    n_reads = 1 if in_memory else 1 + job.n_passes + (job.n_by_median > 0)
+    n_reads = 1 if in_memory else 1 + request.run.n_passes + (request.n_by_median > 0)
     return Plan(
         route="batches",
         in_memory=in_memory,
         n_threads=threads,
         memory_bytes=memory_bytes,
         n_tile_rows=min(n, n_batch),
-        n_tiles=job.n_passes * max(1, n // n_batch),
+        n_tiles=request.run.n_passes * max(1, n // n_batch),
         n_slices=tuple(widths),
         keep_distances=False,
         n_reads=n_reads,
-        bytes_read=n_reads * _saved_bytes(job),
+        bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=peak,
-        multiplications=(job.n_passes + (job.n_by_median > 0)) * n * min(n, n_batch) * sum(widths) // 2,
+        multiplications=(request.run.n_passes + (request.n_by_median > 0)) * n * min(n, n_batch) * sum(widths) // 2,
     )
 
 

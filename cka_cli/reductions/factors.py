@@ -4,20 +4,19 @@ By QR and SVD in float64, block by block, so that a layer need not be held whole
 covariances: those lose half of the digits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from cka_cli.arrays import Float64
-from cka_cli.reductions.source import Source
-from cka_cli.system.progress import Count, parts_of, uncounted
+from cka_cli.arrays import Array, Float64
+from cka_cli.reductions.protocol import Reduction
+from cka_cli.reductions.source import Source, SourceFacts, facts_of
 
 # Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
 _BLOCK = 4
-# What decompositions take for each n_rows × n_columns², in multiplications of a product; a triangle alone takes less.
-_QR, _TRIANGLE, _SVD = 5.0, 2.0, 14.0
 # How far out a row may lie, in typical distances: components beside it are then good to about 1e-5.
 LOST_BESIDE = 1e12
 
@@ -29,15 +28,19 @@ class Factors:
     basis : U, shape (n_examples, rank), orthonormal columns orthogonal to the constant vector.
     singular_values : S, shape (rank,), descending, in the layer's scaled units.
     columns : S V', what each component is of each feature, shape (rank, n_features); None unless asked for.
-    far_ratio : how many times as far out as rows commonly lie the farthest does; 0 where none lies far out.
+    facts : what was found out about the layer when it was centred.
     """
 
-    label: str
+    facts: SourceFacts
     n_features: int
     basis: Float64
     singular_values: Float64
     columns: Float64 | None = None
-    far_ratio: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """`FILE::LAYER`."""
+        return self.facts.label
 
     @property
     def rank(self) -> int:
@@ -57,7 +60,7 @@ class Factors:
     @property
     def is_lost(self) -> bool:
         """Whether a row lies so far out that the components beside it have lost their digits."""
-        return self.far_ratio > LOST_BESIDE
+        return self.facts.far_ratio > LOST_BESIDE
 
     @property
     def effective_dimension(self) -> float:
@@ -76,19 +79,17 @@ class Factors:
         return min(self.rank, int(np.searchsorted(shares, variance * shares[-1] * (1 - 1e-12))) + 1)
 
 
-def factorise_layer(source: Source, *, with_columns: bool = False, count: Count = uncounted) -> Factors:
+def factorise_layer(source: Source, *, with_columns: bool = False) -> Factors:
     """Return the factors of a layer, read in blocks of rows or of features.
 
     source : float64, centred up to a shift. A streamed one with more features than examples gives slices of
-    `n_block_features`, or wider ones. count : called with each part of the whole that is done.
+    `n_block_features`, or wider ones.
     Rank: singular values above max(n_examples, n_features) × 2⁻⁵² × the largest count (numpy's matrix_rank).
     Cost: one QR and one SVD of the smaller side; layers with more features than examples are read once more for
     `columns`. Memory: `work_bytes`, and the factors.
     """
     n_examples, n_features = source.n_examples, source.n_features
-    work = _work(n_examples, n_features, with_columns=with_columns)
-    of_source = _of_wide if n_features > n_examples else _of_tall
-    basis, singular_values, columns = of_source(source, parts_of(1 / work, count))
+    basis, singular_values, columns = (_of_wide if n_features > n_examples else _of_tall)(source)
     tolerance = singular_values[0] * max(n_examples, n_features) * np.finfo(np.float64).eps
     rank = min(int(np.count_nonzero(singular_values > tolerance)), n_examples - 1)
     basis, singular_values = basis[:, :rank], singular_values[:rank]
@@ -98,10 +99,9 @@ def factorise_layer(source: Source, *, with_columns: bool = False, count: Count 
         columns = np.empty((rank, n_features))
         for features, block in _column_blocks(source):
             columns[:, features] = basis.T @ block
-            count(n_examples**2 * block.shape[1] / work)
     else:
         columns = columns[:rank]
-    return Factors(source.label, n_features, basis, singular_values, columns, source.far.ratio)
+    return Factors(facts_of(source), n_features, basis, singular_values, columns)
 
 
 def n_block_features(n_examples: int, n_features: int, n_step: int = 1) -> int:
@@ -119,26 +119,13 @@ def work_bytes(n_examples: int, n_features: int, n_step: int = 1) -> int:
     return 24 * n_rows * n_features + 64 * smaller**2
 
 
-def _work(n_examples: int, n_features: int, *, with_columns: bool) -> float:
-    """Return about what the steps take in all, in multiplications of a product: as they are counted below."""
-    smaller = min(n_examples, n_features)
-    svd = _SVD * smaller**3
-    if n_features > n_examples:
-        n_joined = n_features + (-(-n_features // n_block_features(n_examples, n_features)) - 1) * n_examples
-        return svd + n_examples**2 * (_TRIANGLE * n_joined + with_columns * n_features)
-    n_joined = _n_row_blocks(n_examples, n_features) * n_features
-    return svd + n_features**2 * ((_QR + 1) * n_examples + (_QR + 1) * n_joined)
-
-
-def _of_wide(source: Source, count: Count) -> tuple[Float64, Float64, None]:
+def _of_wide(source: Source) -> tuple[Float64, Float64, None]:
     """Return U and S of X = R'Q', by the triangle R of all features as rows, which blocks are added to in turn."""
     triangle = np.empty((0, source.n_examples))
     for _, block in _column_blocks(source):
         rows = np.concatenate([triangle, block.T]) if len(triangle) else block.T
         triangle = np.asarray(np.linalg.qr(rows, mode="r"))
-        count(_TRIANGLE * len(rows) * source.n_examples**2)
     left, singular_values, _ = np.linalg.svd(triangle.T, full_matrices=False)
-    count(_SVD * source.n_examples**3)
     return left, singular_values, None
 
 
@@ -152,7 +139,7 @@ def _column_blocks(source: Source) -> Iterator[tuple[slice, Float64]]:
             yield slice(features.start + start, features.start + start + block.shape[1]), block
 
 
-def _of_tall(source: Source, count: Count) -> tuple[Float64, Float64, Float64]:
+def _of_tall(source: Source) -> tuple[Float64, Float64, Float64]:
     """Return U, S and S V' of X = Q R, by a QR of each block of rows and one of all their triangles."""
     n_examples, n_features = source.n_examples, source.n_features
     basis = np.empty((n_examples, n_features))
@@ -166,16 +153,103 @@ def _of_tall(source: Source, count: Count) -> tuple[Float64, Float64, Float64]:
     for rows in blocks:
         basis[rows], triangle = np.linalg.qr(basis[rows])
         triangles.append(triangle)
-        count(_QR * (rows.stop - rows.start) * n_features**2)
     joined, triangle = np.linalg.qr(np.concatenate(triangles))
     left, singular_values, right = np.linalg.svd(triangle, full_matrices=False)
     joined = joined @ left
-    count((_QR + 1) * len(joined) * n_features**2 + _SVD * n_features**3)
     for place, rows in enumerate(blocks):
         basis[rows] = basis[rows] @ joined[place * n_features : (place + 1) * n_features]
-        count((rows.stop - rows.start) * n_features**2)
     return basis, singular_values, singular_values[:, None] * right
 
 
 def _n_row_blocks(n_examples: int, n_features: int) -> int:
     return max(1, n_examples // (_BLOCK * n_features))
+
+
+class Factorised(NamedTuple):
+    """The factors of a layer, and what is kept of its source for other reductions."""
+
+    factors: Factors
+    source: Source | None
+
+
+@dataclass(frozen=True, eq=False)
+class FactorFunction:
+    """The factors of a layer, by its place.
+
+    open : gives each layer, centred. view : gives it as factors need it, in float64. keep : what is kept of it.
+    """
+
+    open: Sequence[Callable[[], Source]]
+    view: Callable[[Source], Source]
+    keep: Callable[[Source], Source | None]
+    with_columns: bool
+
+    def __call__(self, place: int) -> Factorised:
+        """Return the factors of the layer at a place."""
+        source = self.open[place]()
+        return Factorised(factorise_layer(self.view(source), with_columns=self.with_columns), self.keep(source))
+
+
+class Factorise(Reduction[int, Factorised]):
+    """The factors of every layer. A task is a layer; costs : of each.
+
+    sources : what was kept of each source; None where it was not, or where the factors were saved by an earlier run.
+    """
+
+    name = "factors"
+    stage = "factorising"
+
+    def __init__(self, function: FactorFunction, costs: Sequence[int]):
+        self.compute, self._costs = function, costs
+        self.factors: list[Factors] = []
+        self.sources: list[Source | None] = []
+
+    def tasks(self) -> Sequence[int]:
+        """Return the place of each layer."""
+        return range(len(self._costs))
+
+    def costs(self) -> Sequence[int]:
+        """Return what was given."""
+        return self._costs
+
+    def add(self, partial: Factorised) -> None:
+        """Take the factors of the next layer."""
+        self.factors.append(partial.factors)
+        self.sources.append(partial.source)
+        self.n_added += 1
+
+    def state(self) -> dict[str, Array]:
+        """Return the factors of each layer as arrays, and what they are of as letters and numbers."""
+        state: dict[str, Array] = {}
+        for place, each in enumerate(self.factors):
+            _, *numbers = each.facts
+            state |= {
+                f"{place} label": np.frombuffer(each.label.encode(), np.uint8).astype(np.int32),
+                f"{place} facts": np.array([each.n_features, *numbers], np.float64),
+                f"{place} basis": each.basis,
+                f"{place} singular_values": each.singular_values,
+            }
+            if each.columns is not None:
+                state[f"{place} columns"] = each.columns
+        return state
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take the factors that were saved."""
+        places = sorted({int(name.split()[0]) for name in state})
+        if places != list(range(len(places))) or len(places) > len(self._costs):
+            raise ValueError("the factors do not fit")
+        self.factors = [
+            _factors_of_arrays({name.split()[1]: each for name, each in state.items() if name.split()[0] == str(place)})
+            for place in places
+        ]
+        self.sources = [None] * len(places)
+
+
+def _factors_of_arrays(arrays: Mapping[str, Array]) -> Factors:
+    n_features, is_constant, scale, far_ratio, farthest = arrays["facts"].tolist()
+    label = arrays["label"].astype(np.uint8).tobytes().decode()
+    facts = SourceFacts(label, bool(is_constant), scale, far_ratio, int(farthest))
+    basis, singular_values = arrays["basis"], arrays["singular_values"]
+    if basis.shape[1:] != singular_values.shape:
+        raise ValueError("the factors do not fit")
+    return Factors(facts, int(n_features), basis, singular_values, arrays.get("columns"))

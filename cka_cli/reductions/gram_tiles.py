@@ -1,78 +1,44 @@
 """From centred layers to Gram sums, tile by tile.
 
-The unit of work is `tile_of_all_layers`: a function of a job and one tile whose result is added, and which another
-process could work out as well: a job of layers that are read in pieces can be pickled. A layer's tile is computed once,
-for all the pairs and kernels that need it; only tiles of the upper triangle are computed.
+A layer's tile is computed once, for all the pairs and kernels that need it; only tiles of the upper triangle are
+computed. A kernel whose width is a share of the median distance waits for `medians.MedianDistances`; where memory holds
+the distances of all pairs of rows, these stay there from the one to the other.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
-from cka_cli.execution.checkpoint import Checkpoint
-from cka_cli.execution.threads import in_order
-from cka_cli.plan.costs import (
-    DISTANCES,
-    MEDIAN_OF_KEPT,
-    MEDIAN_PASSES,
-    n_entries,
-    work_of_inputs,
-    work_of_kernels,
-    work_of_sums,
-)
 from cka_cli.reductions import kernels
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums, TileSums, tile_sums
-from cka_cli.reductions.kernel_inputs import NO_TERMS, GramLayer, Tile, has_gram, sampled_distances, tile_inputs
-from cka_cli.reductions.median_distance import median_of_all_pairs, n_median_passes
+from cka_cli.reductions.kernel_inputs import NO_TERMS, GramLayer, Tile, has_gram, tile_inputs
+from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
-from cka_cli.system.progress import Count, Meter, Report, parts_of, uncounted
 
-# Stages of a checkpoint.
-_TILES, _MEDIANS = "tiles", "medians"
+_DISTANCES = frozenset({"distances"})
 
 
-@dataclass(frozen=True)
-class GramJob:
-    """The Gram sums wanted: of which layers, by which kernels, paired how, in tiles of how many rows.
+class TileTask(NamedTuple):
+    """A tile of every layer, or of the one at a place."""
 
-    x, y : the layers that stand in the rows and columns of the matrix.
-    keep_distances : whether the distances of all pairs of rows stay in memory until their median is found and used.
-    n_kept : distances of one layer that each thread may hold while their median is sought.
-    folds : which examples the jackknife leaves out together; None where no standard errors are wanted.
-    tiles_at_once : threads that work on tiles; layers_at_once : threads that work on the layers of one tile.
-    """
-
-    layers: Sequence[GramLayer]
-    kernels: Sequence[Spec]
-    x: slice
-    y: slice
-    n_rows: int
-    keep_distances: bool = False
-    tiles_at_once: int = 1
-    layers_at_once: int = 1
-    folds: Folds | None = None
-    n_kept: int = 1 << 25
-
-    @property
-    def n_examples(self) -> int:
-        """Rows of every layer."""
-        return self.layers[0].source.n_examples
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the kernels are functions of."""
-        return frozenset(kernels.KERNELS[spec.name].needs for spec in self.kernels)
+    rows: slice
+    columns: slice
+    place: int | None = None
 
 
 @dataclass(frozen=True)
 class TileResult:
-    """What one tile adds to the Gram sums of each kernel, and its squared distances where they are kept."""
+    """What a tile adds to the Gram sums of each kernel, or the tile of one layer by each kernel: (1, rows, columns).
 
-    sums: list[TileSums]
+    distances : the squared distances of each layer of the task, where they are kept.
+    """
+
+    sums: list[TileSums] = field(default_factory=list)
+    of_layer: list[Array] = field(default_factory=list)
     distances: list[Array] = field(default_factory=list)
 
 
@@ -83,136 +49,10 @@ def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
     return off + [(rows, rows) for rows in blocks]
 
 
-def gram_sums(job: GramJob, report: Report, checkpoint: Checkpoint) -> tuple[GramJob, list[GramSums]]:
-    """Return the Gram sums of every kernel of the job, and the job with the medians that its kernels needed.
-
-    report : called with the work done and all there is. The same for any number of threads: tiles are added in order.
-    checkpoint : from which the sums go on, and in which they are kept.
-    Cost: n²p multiplications per layer, whatever the number of kernels, measures and pairs; twice that when a median
-    is needed and the distances are not kept.
-    """
-    tiles = upper_tiles(job.n_examples, job.n_rows)
-    sums = [GramSums(len(job.layers), job.n_examples, job.x, job.y, job.folds) for _ in job.kernels]
-    by_median = [place for place, spec in enumerate(job.kernels) if spec.get("sigma") is not None]
-    others = [place for place in range(len(job.kernels)) if place not in by_median]
-    ledger = _Ledger(sums, checkpoint)
-    if by_median and job.keep_distances and not checkpoint.is_resumed:  # distances are not saved
-        meter = Meter(report, _work_with_kept(job, tiles, by_median, others))
-        kept = _add_tiles(job, tiles, ledger, others, meter.add)
-        job = replace(with_medians(job, tiles, kept, checkpoint, meter), keep_distances=False)
-        _add_tiles(job, tiles, ledger, by_median, meter.add, kept)
-        return _with_rounding(job, sums)
-    job = replace(job, keep_distances=False)
-    steps = ledger.in_step(by_median, others)
-    meter = Meter(report, *_work_and_done(job, tiles, steps, ledger, checkpoint))
-    if by_median:
-        job = with_medians(job, tiles, None, checkpoint, meter)
-    for places in steps:
-        _add_tiles(job, tiles, ledger, places, meter.add)
-    return _with_rounding(job, sums)
-
-
-def _work_with_kept(job: GramJob, tiles: list[Tile], by_median: list[int], others: list[int]) -> float:
-    """Return the work of a job that keeps its distances: to work them out, to find their medians, to use them."""
-    rbfs = [job.kernels[place] for place in by_median]
-    of_medians = sum(_median_work(job, layer, tiles, is_kept=True) for layer in job.layers)
-    of_sums = len(job.layers) * sum(work_of_kernels(rbfs, tile) + work_of_sums(len(rbfs), tile) for tile in tiles)
-    return sum(tile_work(_of_kernels(job, others), tile) for tile in tiles) + of_medians + of_sums
-
-
-def _work_and_done(
-    job: GramJob, tiles: list[Tile], steps: list[list[int]], ledger: "_Ledger", checkpoint: Checkpoint
-) -> tuple[float, float]:
-    """Return the work of a job that keeps no distances, and what an earlier run did of it."""
-    work = done = 0.0
-    for places in steps:
-        of_tiles = [tile_work(_of_kernels(job, places), tile) for tile in tiles]
-        work, done = work + sum(of_tiles), done + sum(of_tiles[: ledger.n_added[places[0]]])
-    if any(spec.get("sigma") is not None for spec in job.kernels):
-        of_layers = np.array([_median_work(job, layer, tiles, is_kept=False) for layer in job.layers])
-        work, done = work + of_layers.sum(), done + of_layers[~np.isnan(_known_medians(job, checkpoint))].sum()
-    return work, done
-
-
-def _of_kernels(job: GramJob, places: list[int]) -> GramJob:
-    return replace(job, kernels=[job.kernels[place] for place in places])
-
-
-def tile_work(job: GramJob, tile: Tile) -> float:
-    """Return the work of one tile of every layer, as `tile_of_all_layers` counts it."""
-    needs = job.needs | {"distances"} if job.keep_distances else job.needs
-    inputs = sum(work_of_inputs(layer, tile, needs) for layer in job.layers)
-    return inputs + len(job.layers) * (work_of_kernels(job.kernels, tile) + work_of_sums(len(job.kernels), tile))
-
-
-def _median_work(job: GramJob, layer: GramLayer, tiles: list[Tile], *, is_kept: bool) -> float:
-    """Return the work of finding the median of one layer."""
-    if layer.source.is_constant:
-        return 0.0
-    if is_kept:
-        return float(MEDIAN_OF_KEPT * sum(map(n_entries, tiles)))
-    of_passes = MEDIAN_PASSES[n_median_passes(job.n_examples, job.n_kept)]
-    inputs = len(of_passes) * sum(work_of_inputs(layer, tile, DISTANCES) for tile in tiles)
-    return inputs + sum(of_passes) * sum(map(n_entries, tiles))
-
-
-class _Ledger:
-    """The sums of every kernel, and how many tiles have been added to each of them."""
-
-    def __init__(self, sums: Sequence[GramSums], checkpoint: Checkpoint):
-        self.sums, self._checkpoint = sums, checkpoint
-        self.n_added = np.zeros(len(sums), np.int64)
-        checkpoint.restore(_TILES, self._state())
-
-    def in_step(self, first: list[int], second: list[int]) -> list[list[int]]:
-        """Return the places of all kernels, in groups to which as many tiles have been added."""
-        if not first or not second or self.n_added[first[0]] == self.n_added[second[0]]:
-            return [sorted(first + second)]
-        return [first, second]
-
-    def add(self, places: list[int], tile: list[TileSums]) -> None:
-        with self._checkpoint.adding(_TILES, self._state):
-            for place, of_tile in zip(places, tile, strict=True):
-                self.sums[place].add(of_tile)
-                self.n_added[place] += 1
-
-    def _state(self) -> dict[str, Array]:
-        states = [each.state() for each in self.sums]
-        arrays = {f"{name} {place}": values for place, state in enumerate(states) for name, values in state.items()}
-        return {"n_added": self.n_added, **arrays}
-
-
-def _with_rounding(job: GramJob, sums: list[GramSums]) -> tuple[GramJob, list[GramSums]]:
-    """Tell the sums how far rounding moved the entries, now that every width is known."""
-    for spec, total in zip(job.kernels, sums, strict=True):
-        total.product_rounding = max(float(np.finfo(layer.source.dtype).eps) for layer in job.layers)
-        total.entry_rounding = np.array(
-            [kernels.entry_rounding(layer.terms, spec, float(np.finfo(layer.source.dtype).eps)) for layer in job.layers]
-        )
-    return job, sums
-
-
-def _add_tiles(
-    job: GramJob,
-    tiles: list[Tile],
-    ledger: _Ledger,
-    places: list[int],
-    count: Count,
-    kept: list[list[Array]] | None = None,
-) -> list[list[Array]]:
-    """Add every tile that is missing to the sums of some kernels; return the distances of each where they are kept."""
-    job = _of_kernels(job, places)
-    first = int(ledger.n_added[places[0]]) if places else 0
-    results = in_order(
-        lambda place: tile_of_all_layers(job, tiles[place], kept[place] if kept else None, count),
-        range(first, len(tiles)),
-        job.tiles_at_once,
-    )
-    distances = []
-    for result in results:
-        ledger.add(places, result.sums)
-        distances.append(result.distances)
-    return distances
+def n_entries(tile: Tile) -> int:
+    """Return how many entries of a symmetric matrix a tile gives: on the diagonal, where half is enough, half."""
+    n_all = (tile[0].stop - tile[0].start) * (tile[1].stop - tile[1].start)
+    return int(n_all // 2 + 1 if tile[0] == tile[1] else n_all)
 
 
 def tile_dtype(layers: Sequence[GramLayer], spec: Spec) -> np.dtype[Any]:
@@ -222,123 +62,143 @@ def tile_dtype(layers: Sequence[GramLayer], spec: Spec) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
-def tile_of_all_layers(
-    job: GramJob, tile: Tile, kept: list[Array] | None = None, count: Count = uncounted
-) -> TileResult:
-    """Return what one tile of every layer adds to the Gram sums of each kernel.
+# By rows and columns: the squared distances of each layer in a tile.
+Kept = dict[tuple[int, int], list[Array]]
 
-    kept : the squared distances of each layer in this tile, where they are known; they are used up.
-    count : called with the work done, bit by bit.
+
+def key_of(tile: Tile) -> tuple[int, int]:
+    """Return by what the distances of a tile are kept."""
+    return tile[0].start, tile[1].start
+
+
+@dataclass(frozen=True, eq=False)
+class TileFunction:
+    """What one tile of every layer, or of one, adds to the Gram sums of each kernel.
+
+    x, y : the layers that stand in the rows and columns of the matrix.
+    keeps_distances : whether the result holds the squared distances. kept : those that are known already.
     """
-    rows, columns = tile
-    shape = (len(job.layers), rows.stop - rows.start, columns.stop - columns.start)
-    tiles = [np.empty(shape, tile_dtype(job.layers, spec)) for spec in job.kernels]
 
-    def fill(place: int) -> Array | None:
-        layer, out = job.layers[place], None
-        if kept is not None:
-            inputs: dict[str, Array] = {"distances": kept[place]}
-            kept[place] = np.empty(0)
-            row_terms = column_terms = NO_TERMS
+    layers: Sequence[GramLayer]
+    kernels: Sequence[Spec]
+    x: slice
+    y: slice
+    folds: Folds | None = None
+    keeps_distances: bool = False
+    kept: Kept = field(default_factory=dict)
+
+    def __call__(self, task: TileTask) -> TileResult:
+        """Return what a tile adds."""
+        rows, columns, place = task
+        places = range(len(self.layers)) if place is None else [place]
+        shape = (len(places), rows.stop - rows.start, columns.stop - columns.start)
+        tiles = [np.empty(shape, tile_dtype(self.layers, spec)) for spec in self.kernels]
+        distances = [
+            self._fill(tiles, number, each, (rows, columns)) for number, each in enumerate(places)
+        ] if self.kernels or self.keeps_distances else []  # fmt: skip
+        found = [each for each in distances if each is not None]
+        if place is not None:
+            return TileResult(of_layer=tiles, distances=found)
+        return TileResult([tile_sums(each, rows, columns, self.x, self.y, self.folds) for each in tiles], [], found)
+
+    def _fill(self, tiles: list[Array], number: int, place: int, tile: Tile) -> Array | None:
+        """Put the tile of one layer by each kernel where it belongs; return its distances where they are kept."""
+        layer, out, known = self.layers[place], None, self.kept.get(key_of(tile))
+        row_terms = column_terms = NO_TERMS
+        needs = frozenset(kernels.KERNELS[spec.name].needs for spec in self.kernels)
+        if known is not None and needs == _DISTANCES:
+            inputs: dict[str, Array] = {"distances": known[place].copy()}
         else:
-            needs = job.needs | {"distances"} if job.keep_distances else job.needs
-            out = tiles[0][place] if len(tiles) == 1 and not job.keep_distances else None
-            of_inputs = parts_of(work_of_inputs(layer, tile, needs), count)
-            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs, out, of_inputs)
-        for number, spec in enumerate(job.kernels):
+            needs = needs | _DISTANCES if self.keeps_distances else needs
+            out = tiles[0][number] if len(tiles) == 1 and not self.keeps_distances else None
+            inputs, row_terms, column_terms = tile_inputs(layer, tile, needs, out)
+        for kernel, (spec, of_kernel) in enumerate(zip(self.kernels, tiles, strict=True)):
             if not has_gram(layer, spec):
-                tiles[number][place] = 0
+                of_kernel[number] = 0
                 continue
             need = kernels.KERNELS[spec.name].needs
-            last = all(kernels.KERNELS[later.name].needs != need for later in job.kernels[number + 1 :])
-            values = inputs[need] if last and not job.keep_distances else inputs[need].copy()
+            is_last = all(kernels.KERNELS[later.name].needs != need for later in self.kernels[kernel + 1 :])
+            values = inputs[need] if is_last and not self.keeps_distances else inputs[need].copy()
             result = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
             if result is not out:
-                tiles[number][place] = result
-        count(work_of_kernels(job.kernels, tile))
-        return inputs["distances"] if job.keep_distances else None
-
-    distances = list(in_order(fill, range(len(job.layers)), job.layers_at_once))
-    sums = [tile_sums(values, rows, columns, job.x, job.y, job.folds) for values in tiles]
-    count(len(job.layers) * work_of_sums(len(job.kernels), tile))
-    return TileResult(sums, [each for each in distances if each is not None])
+                of_kernel[number] = result
+        return inputs["distances"] if self.keeps_distances else None
 
 
-def with_medians(
-    job: GramJob,
-    tiles: list[Tile],
-    kept: list[list[Array]] | None,
-    checkpoint: Checkpoint,
-    meter: Meter,
-) -> GramJob:
-    """Return the job with the exact median squared distance of every layer.
+class GramTiles(Reduction[TileTask, TileResult]):
+    """The Gram sums of every kernel, tile by tile.
 
-    kept : the squared distances of each tile and layer, where they are at hand; else they are worked out anew.
+    n_rows : of a tile. by_layer : whether a task is the tile of one layer, where there are too few tiles, or too
+        little memory, to work on several.
+    kept : where distances that are kept are put, or have been put by a reduction before: used up here then.
+    Cost: n²p multiplications per layer, whatever the number of kernels, measures and pairs.
     """
-    known = _known_medians(job, checkpoint)
 
-    def with_median(place: int) -> GramLayer:
-        layer = job.layers[place]
-        if layer.source.is_constant:
-            return layer
-        if not np.isnan(known[place]):
-            return _of_median(layer, float(known[place]))
-        counted = meter.share(_median_work(job, layer, tiles, is_kept=kept is not None))
-        if kept is None:
-            chunks = _passes(job, layer, tiles, counted.add)
-            # The distances of m rows are not independent: their quantiles stray by about 1/√m, not 1/m.
-            sample, stray = sampled_distances(layer), 0.2
-        else:
-            chunks = lambda: (_each_pair_once(of_tile[place], tile) for of_tile, tile in zip(kept, tiles, strict=True))  # noqa: E731
-            sample = np.concatenate([chunk[::97] for chunk in chunks()])
-            sample, stray = sample[np.isfinite(sample)], 0.01
-        median = median_of_all_pairs(chunks, sample, job.n_examples, share=stray, max_kept=job.n_kept // 2)
-        counted.end()
-        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * layer.terms.mean_distance:
-            median = 0.0  # equal rows, told apart by rounding alone
-        return _of_median(layer, median)
+    def __init__(
+        self, function: TileFunction, n_rows: int, *, by_layer: bool, name: str = "tiles", stage: str = "comparing"
+    ):
+        self.name, self.stage, self.compute, self._by_layer = name, stage, function, by_layer
+        self.is_kept = bool(function.kernels)
+        self._tiles = upper_tiles(function.layers[0].source.n_examples, n_rows)
+        n_layers, n_examples = len(function.layers), function.layers[0].source.n_examples
+        self.sums = [GramSums(n_layers, n_examples, function.x, function.y, function.folds) for _ in function.kernels]
+        self.kept: Kept = {}
+        self._waiting: list[Array] = []
+        self._n_waiting = 0
 
-    n_threads = max(job.tiles_at_once, job.layers_at_once)
-    layers: list[GramLayer] = []
-    found = known.copy()
-    for place, layer in enumerate(in_order(with_median, range(len(job.layers)), n_threads)):
-        layers.append(layer)
-        with checkpoint.adding(_MEDIANS, lambda: {"medians": found}, at_once=len(layers) == len(job.layers)):
-            found[place] = layer.terms.typical_distance
-    return replace(job, layers=layers)
+    def tasks(self) -> list[TileTask]:
+        """Return the tiles, or those of each layer in turn."""
+        places = range(len(self.compute.layers)) if self._by_layer else [None]
+        return [TileTask(*tile, place) for tile in self._tiles for place in places]
+
+    def costs(self) -> list[int]:
+        """Return the entries of each tile, times the features of the layers."""
+        widths = [layer.source.n_features for layer in self.compute.layers]
+        of_tasks = widths if self._by_layer else [sum(widths)]
+        return [n_entries(tile) * width for tile in self._tiles for width in of_tasks]
+
+    def add(self, partial: TileResult) -> None:
+        """Add a tile; of the tiles of single layers, when the last has come."""
+        if not self._by_layer:
+            tile = self._tiles[self.n_added]
+            self._add(tile, partial.sums, partial.distances)
+            self.n_added += 1
+            return
+        tile, n_layers = self._tiles[self.n_added // len(self.compute.layers)], len(self.compute.layers)
+        if not self._n_waiting:
+            self._waiting = [np.empty((n_layers, *each.shape[1:]), each.dtype) for each in partial.of_layer]
+        for stack, each in zip(self._waiting, partial.of_layer, strict=True):
+            stack[self._n_waiting] = each[0]
+        if partial.distances:
+            self.kept.setdefault(key_of(tile), []).extend(partial.distances)
+        self._n_waiting += 1
+        if self._n_waiting == n_layers:
+            x, y, folds = self.compute.x, self.compute.y, self.compute.folds
+            self._add(tile, [tile_sums(each, *tile, x, y, folds) for each in self._waiting], [])
+            self.n_added += n_layers
+            self._waiting, self._n_waiting = [], 0
+
+    def _add(self, tile: Tile, sums: Sequence[TileSums], distances: list[Array]) -> None:
+        for total, each in zip(self.sums, sums, strict=True):
+            total.add(each)
+        if distances:
+            self.kept[key_of(tile)] = distances
+        self.compute.kept.pop(key_of(tile), None)
+
+    def state(self) -> dict[str, Array]:
+        """Return the sums of every kernel."""
+        states = [each.state() for each in self.sums]
+        return {f"{name} {place}": values for place, state in enumerate(states) for name, values in state.items()}
 
 
-def _known_medians(job: GramJob, checkpoint: Checkpoint) -> Float64:
-    """Return the medians that an earlier run found, shape (n_layers,), NaN where it found none."""
-    known = np.full(len(job.layers), np.nan)
-    checkpoint.restore(_MEDIANS, {"medians": known})
-    return known
-
-
-def _of_median(layer: GramLayer, median: float) -> GramLayer:
-    return replace(layer, terms=replace(layer.terms, typical_distance=median))
-
-
-def _passes(job: GramJob, layer: GramLayer, tiles: list[Tile], count: Count) -> Callable[[], Iterator[Array]]:
-    """Return what gives the distances of a layer's pairs of rows, tile by tile, worked out anew at each call."""
-    works = iter(MEDIAN_PASSES[n_median_passes(job.n_examples, job.n_kept)])
-
-    def distances() -> Iterator[Array]:
-        per_entry = next(works, 0)
-        for tile in tiles:
-            of_inputs = parts_of(work_of_inputs(layer, tile, DISTANCES), count)
-            inputs, _, _ = tile_inputs(layer, tile, DISTANCES, count=of_inputs)
-            yield _each_pair_once(inputs["distances"], tile)
-            count(per_entry * n_entries(tile))
-
-    return distances
-
-
-def _each_pair_once(distances: Array, tile: Tile) -> Array:
-    """Return a tile's squared distances in a row; on the diagonal, infinity for all but the pairs i < j."""
-    if tile[0] == tile[1]:
-        distances = np.where(np.tri(len(distances), dtype=bool), distances.dtype.type(np.inf), distances)
-    return distances.ravel()
+def set_rounding(sums: Mapping[Spec, GramSums], layers: Sequence[GramLayer]) -> None:
+    """Tell the sums of each kernel how far rounding moved the entries, once every width is known."""
+    epsilons = [float(np.finfo(layer.source.dtype).eps) for layer in layers]
+    for spec, total in sums.items():
+        total.product_rounding = max(epsilons)
+        total.entry_rounding = np.array(
+            [kernels.entry_rounding(each.terms, spec, epsilon) for each, epsilon in zip(layers, epsilons, strict=True)]
+        )
 
 
 def gram_scales(layers: Sequence[GramLayer], spec: Spec) -> Float64:

@@ -12,7 +12,6 @@ from cka_cli.reductions.kernels import LayerTerms, RowTerms
 from cka_cli.reductions.source import CentredLayer, SavedSource, ScaledLayer, Source
 from cka_cli.reductions.unit_rows import UnitRows, unit_rows
 from cka_cli.specs import Spec
-from cka_cli.system.progress import Count, uncounted
 
 Rows = slice | Indices
 Tile = tuple[slice, slice]
@@ -126,13 +125,13 @@ def has_gram(layer: GramLayer, spec: Spec) -> bool:
 
 
 def tile_inputs(
-    layer: GramLayer, tile: Tile, needs: frozenset[str], out: Array | None = None, count: Count = uncounted
+    layer: GramLayer, tile: Tile, needs: frozenset[str], out: Array | None = None
 ) -> tuple[dict[str, Array], RowTerms, RowTerms]:
     """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
 
     needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`,
         and `unit`: products of rows of length 1.
-    out : where products may be put, if it has their dtype. count : called with each part of the whole that is done.
+    out : where products may be put, if it has their dtype.
     """
     rows, columns = tile
     source = layer.source
@@ -155,7 +154,6 @@ def tile_inputs(
             row_sums.add(row_values, source.mean[features])
             if rows != columns:
                 column_sums.add(column_values, source.mean[features])
-        count((features.stop - features.start) / source.n_features)
     row_terms = layer.row_terms.rows(rows.start, rows.stop) if layer.row_terms else row_sums.result()
     column_terms = row_terms
     if rows != columns:

@@ -6,23 +6,20 @@ an average of each batch's CKA, another thing, is not.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.execution.checkpoint import Checkpoint
-from cka_cli.execution.threads import in_order
-from cka_cli.plan.costs import DISTANCES, MEDIAN_OF_BATCH, n_entries, work_of_inputs
 from cka_cli.reductions.folds import N_FOLDS
 from cka_cli.reductions.gram_sums import GramSums
-from cka_cli.reductions.gram_tiles import GramJob, tile_of_all_layers, tile_work
-from cka_cli.reductions.kernel_inputs import GramLayer, Tile, gathered, tile_inputs
-from cka_cli.reductions.median_distance import median_of_batches
-from cka_cli.system.progress import Count, Meter, Report
+from cka_cli.reductions.gram_tiles import TileFunction, TileTask
+from cka_cli.reductions.kernel_inputs import GramLayer, gathered
+from cka_cli.reductions.protocol import Reduction
+from cka_cli.specs import Spec
 
 LEAST_BATCH = 4
-_STAGE = "batches"  # of a checkpoint
 
 
 class _Sum:
@@ -109,84 +106,79 @@ def batches_of(orders: Sequence[Indices], n_batch: int) -> list[Indices]:
     return batches
 
 
-def batch_sums(
-    job: GramJob,
-    orders: Sequence[Indices],
-    n_batch: int,
-    n_threads: int,
-    report: Report,
-    checkpoint: Checkpoint,
-) -> tuple[GramJob, list[BatchSums]]:
-    """Return the batch sums of every kernel of the job, and the job with the medians that its kernels needed.
+class Batch(NamedTuple):
+    """A task: the examples of a batch, in which pass and in which group of its batches it is."""
 
-    report : called with the work done and all there is.
-    A width that is a share of the median distance takes the median over the pairs within the batches of the first pass.
-    Cost: n_batch/n_examples of the exact value's multiplications for each pass.
-    """
-    batches = [rows for order in orders for rows in batches_of([order], n_batch)]
-    n_in_pass = len(batches) // len(orders)
-    n_groups = min(N_FOLDS, n_in_pass)
-    shape = (len(range(len(job.layers))[job.x]), len(range(len(job.layers))[job.y]))
-    all_sums = [[[_Sum(len(job.layers), shape) for _ in range(n_groups)] for _ in orders] for _ in job.kernels]
-    state = {
-        f"{kernel} {number} {group} {name}": values
-        for kernel, of_kernel in enumerate(all_sums)
-        for number, of_pass in enumerate(of_kernel)
-        for group, sums in enumerate(of_pass)
-        for name, values in sums.arrays().items()
-    }
-    state["n_added"] = np.zeros(1, np.int64)
-    checkpoint.restore(_STAGE, state)
-    n_before, by_median = int(state["n_added"][0]), any(spec.get("sigma") is not None for spec in job.kernels)
-    first = batches_of(orders[:1], n_batch) if by_median else []
-    of_medians = sum(_median_work(layer, rows) for layer in job.layers for rows in first)
-    of_batches = [tile_work(job, _tile_of(rows)) for rows in batches]
-    meter = Meter(report, of_medians + sum(of_batches), sum(of_batches[:n_before]))
-    if by_median:
-        job = replace(
-            job, layers=list(in_order(lambda layer: _with_median(layer, first, meter.add), job.layers, n_threads))
-        )
-    results = in_order(lambda rows: _sums_of(job, rows, meter.add), batches[n_before:], n_threads)
-    for place, of_kernels in enumerate(results, start=n_before):
-        number, in_pass = divmod(place, n_in_pass)
-        with checkpoint.adding(_STAGE, lambda: state):
-            for of_kernel, sums_of_batch in zip(all_sums, of_kernels, strict=True):
-                of_kernel[number][in_pass * n_groups // n_in_pass].add(sums_of_batch)
-            state["n_added"] += 1
-    return job, [BatchSums(of_kernel, job.x, job.y) for of_kernel in all_sums]
+    number: int
+    group: int
+    rows: Indices
 
 
-def _tile_of(rows: Indices) -> Tile:
-    """Return the one tile of a batch, whose rows have been put side by side."""
-    return slice(0, len(rows)), slice(0, len(rows))
+@dataclass(frozen=True, eq=False)
+class BatchFunction:
+    """The Gram sums of each kernel over the examples of one batch."""
+
+    layers: Sequence[GramLayer]
+    kernels: Sequence[Spec]
+    x: slice
+    y: slice
+
+    def __call__(self, batch: Batch) -> tuple[Batch, list[GramSums]]:
+        """Return the batch and its sums."""
+        layers = [gathered(layer, batch.rows) for layer in self.layers]
+        everything = slice(0, len(batch.rows))
+        tile = TileFunction(layers, self.kernels, self.x, self.y)(TileTask(everything, everything))
+        result = [GramSums(len(layers), len(batch.rows), self.x, self.y) for _ in tile.sums]
+        for sums, of_kernel in zip(result, tile.sums, strict=True):
+            sums.add(of_kernel)
+        return batch, result
 
 
-def _median_work(layer: GramLayer, rows: Indices) -> float:
-    """Return the work of the distances of one layer in one batch, and of finding their median."""
-    if layer.source.is_constant:
-        return 0.0
-    tile = _tile_of(rows)
-    return work_of_inputs(layer, tile, DISTANCES) + MEDIAN_OF_BATCH * n_entries(tile)
+class Minibatch(Reduction[Batch, tuple[Batch, list[GramSums]]]):
+    """The batch sums of every kernel. Cost: n_batch/n_examples of the exact value's multiplications for each pass."""
 
+    name = "batches"
+    stage = "comparing"
 
-def _sums_of(job: GramJob, rows: Indices, count: Count) -> list[GramSums]:
-    of_batch = replace(job, layers=[gathered(layer, rows) for layer in job.layers], n_rows=len(rows))
-    tile = tile_of_all_layers(of_batch, _tile_of(rows), count=count)
-    result = []
-    for of_kernel in tile.sums:
-        sums = GramSums(len(job.layers), len(rows), job.x, job.y)
-        sums.add(of_kernel)
-        result.append(sums)
-    return result
+    def __init__(self, function: BatchFunction, orders: Sequence[Indices], n_batch: int):
+        self.compute = function
+        in_passes = [batches_of([order], n_batch) for order in orders]
+        n_in_pass = len(in_passes[0])
+        n_groups = min(N_FOLDS, n_in_pass)
+        self._batches = [
+            Batch(number, place * n_groups // n_in_pass, rows)
+            for number, batches in enumerate(in_passes)
+            for place, rows in enumerate(batches)
+        ]
+        layers = range(len(function.layers))
+        shape = (len(layers[function.x]), len(layers[function.y]))
+        self._sums = [[[_Sum(len(layers), shape) for _ in range(n_groups)] for _ in orders] for _ in function.kernels]
 
+    def tasks(self) -> list[Batch]:
+        """Return the batches of all passes."""
+        return self._batches
 
-def _with_median(layer: GramLayer, batches: Sequence[Indices], count: Count) -> GramLayer:
-    if layer.source.is_constant:
-        return layer
-    distances = []
-    for rows in batches:
-        inputs, _, _ = tile_inputs(gathered(layer, rows), _tile_of(rows), DISTANCES)
-        distances.append(inputs["distances"][~np.tri(len(rows), dtype=bool)])
-        count(_median_work(layer, rows))
-    median = median_of_batches(np.concatenate(distances), layer.source.n_examples)
-    return replace(layer, terms=replace(layer.terms, typical_distance=median))
+    def costs(self) -> list[int]:
+        """Return the entries of each batch."""
+        return [len(batch.rows) ** 2 for batch in self._batches]
+
+    def add(self, partial: tuple[Batch, list[GramSums]]) -> None:
+        """Add the sums of a batch to those of its group."""
+        batch, of_kernels = partial
+        for of_kernel, sums in zip(self._sums, of_kernels, strict=True):
+            of_kernel[batch.number][batch.group].add(sums)
+        self.n_added += 1
+
+    def state(self) -> dict[str, Array]:
+        """Return all sums."""
+        return {
+            f"{kernel} {number} {group} {name}": values
+            for kernel, of_kernel in enumerate(self._sums)
+            for number, of_pass in enumerate(of_kernel)
+            for group, sums in enumerate(of_pass)
+            for name, values in sums.arrays().items()
+        }
+
+    def sums(self) -> list[BatchSums]:
+        """Return the sums of each kernel."""
+        return [BatchSums(of_kernel, self.compute.x, self.compute.y) for of_kernel in self._sums]

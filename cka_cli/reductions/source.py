@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -52,6 +52,24 @@ class Source(Protocol):
 
     def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
         """Give the features of rows that do not follow each other, slice by slice."""
+
+
+class SourceFacts(NamedTuple):
+    """What is found out about a layer when it is centred, and must be told: as in `Source`, and the farthest row.
+
+    far_ratio : how many times as far out as rows commonly lie the farthest does; 0 where none lies far out.
+    """
+
+    label: str
+    is_constant: bool
+    scale: float
+    far_ratio: float
+    farthest: int
+
+
+def facts_of(source: Source) -> SourceFacts:
+    """Return what was found out about a layer."""
+    return SourceFacts(source.label, source.is_constant, source.scale, source.far.ratio, source.far.farthest)
 
 
 @runtime_checkable

@@ -4,8 +4,9 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import BinaryIO
 
 from cka_cli.errors import DataError, UsageError
 
@@ -84,7 +85,7 @@ def write_output(path: str, data: bytes, *, force: bool, option: str = "--output
                 _written.append(path)
                 device.write(data)
             return
-        _replace(os.path.realpath(path), data, force=force)
+        _replace(os.path.realpath(path), lambda stream: stream.write(data), force=force)
         _written.append(path)
     except FileExistsError as error:
         raise DataError(_taken(path, option)) from error
@@ -108,15 +109,15 @@ def _write_stdout(data: bytes) -> None:
         raise DataError(f"standard output: cannot be written ({why}); give --output PATH") from error
 
 
-def replace_file(path: str, data: bytes, *, beside: str) -> None:
-    """Put data in the place of a file, whole or not at all; a symbolic link stays a link. Raises OSError.
+def replace_file(path: str, write: Callable[[BinaryIO], object], *, beside: str) -> None:
+    """Put what is written in the place of a file, whole or not at all; a symbolic link stays a link. Raises OSError.
 
     beside : the name under which the file is written first, in the same folder.
     """
-    _replace(os.path.realpath(path), data, force=True, beside=beside)
+    _replace(os.path.realpath(path), write, force=True, beside=beside)
 
 
-def _replace(target: str, data: bytes, *, force: bool, beside: str = "") -> None:
+def _replace(target: str, write: Callable[[BinaryIO], object], *, force: bool, beside: str = "") -> None:
     if beside:  # a name of our own: what stands there was left by a killed process of the same number
         with suppress(FileNotFoundError):
             os.unlink(beside)
@@ -126,7 +127,7 @@ def _replace(target: str, data: bytes, *, force: bool, beside: str = "") -> None
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with open(descriptor, "wb") as stream:
-            stream.write(data)
+            write(stream)
             stream.flush()
             os.fsync(descriptor)
         if force and os.path.exists(target):

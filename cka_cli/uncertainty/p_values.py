@@ -6,23 +6,20 @@ a search over many pairs can be judged too.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import numpy as np
 
-from cka_cli.arrays import Float64, Indices
+from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.errors import DataError
-from cka_cli.execution.checkpoint import Checkpoint
-from cka_cli.execution.threads import in_order
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.hsic import centred_gram, cka, u_centred_gram
 from cka_cli.reductions.kernel_inputs import GramLayer, gram_matrix
+from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
 from cka_cli.system.memory import shown_memory
-from cka_cli.system.progress import Count, Meter, Progress, uncounted
 from cka_cli.uncertainty.pearson_iii import pearson_iii_p_value
 from cka_cli.uncertainty.permutations import (
     MatrixInvariants,
@@ -46,14 +43,6 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Counted:
-    """p-values of every pair by counted permutations, alone and as the largest of all pairs."""
-
-    p_value: Float64
-    p_value_of_max: Float64
-
-
-@dataclass(frozen=True)
 class ByLaw:
     """p-values of every pair by the Pearson III law.
 
@@ -65,21 +54,28 @@ class ByLaw:
     heavy: set[int]
 
 
-def p_values_by_law(
-    layers: Sequence[GramLayer], spec: Spec, sums: GramSums, *, is_unbiased: bool, n_threads: int
-) -> ByLaw:
-    """Return the p-value of CKA, and of HSIC, of every pair, shape (n_x_layers, n_y_layers); NaN where it has none."""
-    n, (x, y) = sums.n_examples, (sums.x, sums.y)
-    rows = np.arange(n)
-    if n > _N_FEW_ROWS:
-        rows = np.sort(np.random.default_rng(_SAMPLE_SEED).choice(n, _N_SAMPLE_ROWS, replace=False))
+def sampled_rows(n_examples: int) -> Indices:
+    """Return the rows from which the skewness is worked out."""
+    if n_examples <= _N_FEW_ROWS:
+        return np.arange(n_examples)
+    return np.sort(np.random.default_rng(_SAMPLE_SEED).choice(n_examples, _N_SAMPLE_ROWS, replace=False))
+
+
+def invariants_of_layer(rows: Indices, spec: Spec, layer: GramLayer, *, is_unbiased: bool) -> MatrixInvariants:
+    """Return what permutation moments need of some rows of a layer."""
     centre = u_centred_gram if is_unbiased else centred_gram
-    of_rows = stack(
-        list(in_order(lambda layer: invariants_of(centre(gram_matrix(layer, rows, spec))), layers, n_threads))
-    )
+    return invariants_of(centre(gram_matrix(layer, rows, spec)))
+
+
+def p_values_by_law(sums: GramSums, of_rows: Sequence[MatrixInvariants], *, is_unbiased: bool) -> ByLaw:
+    """Return the p-value of CKA, and of HSIC, of every pair, shape (n_x_layers, n_y_layers); NaN where it has none.
+
+    of_rows : of each layer, what `invariants_of_layer` gives of the rows of `sampled_rows`.
+    """
+    n, (x, y) = sums.n_examples, (sums.x, sums.y)
     cross, norms = sums.unbiased() if is_unbiased else sums.biased()
     values = cka(cross, norms[x], norms[y])
-    of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(of_rows)
+    of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(stack(of_rows))
     moments = permutation_moments(_part(of_all, x), _part(of_all, y))
     p_value = np.asarray(np.maximum(pearson_iii_p_value(values, *moments), least_p_value(n)))
     return ByLaw(p_value, _heavy_layers(sums))
@@ -148,65 +144,81 @@ def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes
     return needed
 
 
-def counted_p_values(
-    layers: Sequence[GramLayer],
-    spec: Spec,
-    pairings: Iterator[Indices],
-    n_permutations: int,
-    x: slice,
-    y: slice,
-    *,
-    is_unbiased: bool,
-    n_threads: int,
-    progress: Progress,
-    checkpoint: Checkpoint,
-) -> Counted:
-    """Return p-values by counting the permutations that give as much CKA, or HSIC, or more.
+@dataclass(frozen=True)
+class CentredGram:
+    """The centred Gram matrix of a layer at Frobenius norm 1, float64; NaN where it is 0 or not finite."""
 
-    Holds the Gram matrices of all layers. Cost: n² multiplications for each pair and permutation.
-    """
-    n = layers[0].source.n_examples
-    centre = u_centred_gram if is_unbiased else centred_gram
-    everything = np.arange(n)
-    meter = Meter(partial(progress, "preparing permutations"), 2 * len(layers))
+    spec: Spec
+    is_unbiased: bool
 
-    def centred(layer: GramLayer) -> Float64:
-        gram = gram_matrix(layer, everything, spec)
-        meter.add(1)
-        gram = _of_unit_norm(centre(gram))
-        meter.add(1)
-        return gram
+    def __call__(self, layer: GramLayer) -> Float64:
+        """Return the matrix of a layer."""
+        centre = u_centred_gram if self.is_unbiased else centred_gram
+        return _of_unit_norm(centre(gram_matrix(layer, np.arange(layer.source.n_examples), self.spec)))
 
-    grams = list(in_order(centred, layers, n_threads))
-    rows, columns = np.triu_indices(n, 1)
-    x_above = np.stack([gram[rows, columns] for gram in grams[x]])
-    x_diagonals, y_diagonals = (np.stack([np.diagonal(gram) for gram in grams[side]]) for side in (x, y))
 
-    def similarities(order: Indices, count: Count = uncounted) -> Float64:
-        places = order[rows] * n + order[columns]
-        above = np.empty((len(grams[y]), len(places)))
-        for of_layer, gram in zip(above, grams[y], strict=True):
+class PermutedFunction:
+    """CKA of all pairs once the examples of the layers of Y are in another order, shape (n_x_layers, n_y_layers)."""
+
+    def __init__(self, grams: Sequence[Float64], x: slice, y: slice):
+        self._n = len(grams[0])
+        self._rows, self._columns = np.triu_indices(self._n, 1)
+        self._y_grams = grams[y]
+        self._x_above = np.stack([gram[self._rows, self._columns] for gram in grams[x]])
+        self._x_diagonals, self._y_diagonals = (
+            np.stack([np.diagonal(gram) for gram in grams[side]]) for side in (x, y)
+        )
+
+    def __call__(self, order: Indices) -> Float64:
+        """Return the values of all pairs."""
+        places = order[self._rows] * self._n + order[self._columns]
+        above = np.empty((len(self._y_grams), len(places)))
+        for of_layer, gram in zip(above, self._y_grams, strict=True):
             of_layer[...] = gram.take(places)
-            count(1)
-        result = 2 * x_above @ above.T + x_diagonals @ y_diagonals[:, order].T
-        count(1)
-        return np.asarray(result)
+        return np.asarray(2 * self._x_above @ above.T + self._x_diagonals @ self._y_diagonals[:, order].T)
 
-    observed = similarities(everything) - _TIE
-    n_at_least, n_max, n_done = np.zeros(observed.shape), np.zeros(observed.shape), np.zeros(1, np.int64)
-    stage, state = f"permutations {spec} {is_unbiased}", {"alone": n_at_least, "max": n_max, "n_done": n_done}
-    checkpoint.restore(stage, state)
-    n_steps = len(grams[y]) + 1
-    meter = Meter(partial(progress, "permuting"), n_steps * n_permutations, n_steps * int(n_done[0]))
-    left = islice(pairings, int(n_done[0]), n_permutations)
-    for result in in_order(lambda order: similarities(order, meter.add), left, n_threads):
-        with checkpoint.adding(stage, lambda: state):
-            n_at_least += result >= observed
-            n_max += np.nanmax(result, initial=-np.inf) >= observed
-            n_done += 1
-    is_missing = np.isnan(observed)
-    p_value, of_max = (counted_p_value(count, n_permutations) for count in (n_at_least, n_max))
-    return Counted(np.where(is_missing, np.nan, p_value), np.where(is_missing, np.nan, of_max))
+
+class PermutationCounts(Reduction[Indices, Float64]):
+    """How many permutations of the examples give as much CKA, or HSIC, or more. A task is a permutation.
+
+    grams : of `CentredGram`, of all layers. pairings : gives permutations, the same at each call.
+    Cost: n² multiplications for each pair and permutation.
+    """
+
+    stage = "permuting"
+
+    def __init__(
+        self, name: str, grams: Sequence[Float64], x: slice, y: slice, pairings: Callable[[], Iterator[Indices]],
+        n_permutations: int,
+    ):  # fmt: skip
+        self.name, self.compute = name, PermutedFunction(grams, x, y)
+        self._pairings, self._n_permutations = pairings, n_permutations
+        self._observed = self.compute(np.arange(len(grams[0]))) - _TIE
+        self._n_at_least, self._n_max = np.zeros(self._observed.shape), np.zeros(self._observed.shape)
+
+    def tasks(self) -> Iterator[Indices]:
+        """Give the permutations."""
+        return islice(self._pairings(), self._n_permutations)
+
+    def costs(self) -> Sequence[int]:
+        """Return the same for all."""
+        return [1] * self._n_permutations
+
+    def add(self, partial: Float64) -> None:
+        """Count a permutation: for each pair alone, and the largest of all pairs."""
+        self._n_at_least += partial >= self._observed
+        self._n_max += np.nanmax(partial, initial=-np.inf) >= self._observed
+        self.n_added += 1
+
+    def state(self) -> dict[str, Array]:
+        """Return the counts."""
+        return {"alone": self._n_at_least, "max": self._n_max}
+
+    def p_values(self) -> tuple[Float64, Float64]:
+        """Return the p-values of every pair, alone and as the largest of all pairs; NaN where a pair has no value."""
+        counted = (counted_p_value(each, self._n_permutations) for each in (self._n_at_least, self._n_max))
+        alone, of_max = (np.where(np.isnan(self._observed), np.nan, each) for each in counted)
+        return alone, of_max
 
 
 def _of_unit_norm(gram: Float64) -> Float64:

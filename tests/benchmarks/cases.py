@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from activations import Activations
-from kinds import Against, Case, Command, Growth, Other, StartUp, TimeLeft, WithinMemory
+from kinds import Against, Case, Command, GoingOn, Growth, Other, StartUp, WithinMemory
 
 _MIB = 1 << 20
 _COMPARE = ("compare", "{x}", "{y}")
@@ -133,31 +133,20 @@ _START_UP = (
     ),
 )  # fmt: skip
 
-_TIME_LEFT = (
-    TimeLeft(
-        "time-left-tiles", "tiles in memory, whose distances are kept",
-        Activations(4, 12000, 1024), ("-k", "rbf", "-k", "polynomial"), 0.2,
-    ),
-    TimeLeft(
-        "time-left-features", "products of features with features",
-        Activations(4, 12000, 1024), (), 0.2,
-    ),
-    TimeLeft(
-        "time-left-pieces", "layers in pieces, and medians in two passes",
-        Activations(4, 16000, 256), ("-k", "rbf", "--memory", "64MiB"), 0.2,
-    ),
-    TimeLeft(
-        "time-left-wide", "one tile of layers that do not fit",
-        Activations(3, 2000, 65536), ("--memory", "512MiB"), 0.2,
-    ),
-    TimeLeft(
-        "time-left-batches", "batches, and medians within those of the first pass",
-        Activations(4, 16000, 256), ("-k", "rbf", "-k", "sigmoid", "--batch", "4000", "--passes", "4"), 0.2,
-    ),
-    TimeLeft(
-        "time-left-factors", "factors, and measures of pairs",
-        Activations(8, 5000, 512), ("-m", "cca-r2", "-m", "pwcca"), 0.2,
-    ),
+_THREADS = (("--threads", "1"), ("--threads", "2"))
+_PASSES = ("-k", "rbf", "-k", "sigmoid", "--batch", "2000", "--passes", "4")
+_GOING_ON = tuple(
+    GoingOn(f"going-on-{name}-{threads[-1]}", about, activations, (*options, *threads))
+    for name, about, activations, options in (
+        ("tiles", "tiles of Gram matrices", Activations(4, 12000, 1024), ("-k", "polynomial")),
+        ("medians", "with a width by the median", Activations(4, 12000, 1024), ("-k", "rbf", "-k", "polynomial")),
+        ("pieces", "layers read in pieces", Activations(4, 8000, 2048), ("-k", "polynomial", "--memory", "256MiB")),
+        ("features", "products of features", Activations(4, 40000, 1024), ()),
+        ("batches", "the minibatch estimate", Activations(4, 16000, 1024), _PASSES),
+        ("factors", "factors, and measures of pairs", Activations(8, 5000, 512), ("-m", "cca-r2", "-m", "pwcca")),
+        ("permutations", "counted permutations", Activations(2, 1500, 512), ("--stats", "--permutations", "600")),
+    )
+    for threads in _THREADS
 )  # fmt: skip
 
-CASES: tuple[Case, ...] = (*_BARE, *_OTHERS, *_MEMORY, *_GROWTH, *_TIME_LEFT, *_START_UP)
+CASES: tuple[Case, ...] = (*_BARE, *_OTHERS, *_MEMORY, *_GROWTH, *_GOING_ON, *_START_UP)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import cka_cli.execution.run
+import cka_cli.api.compare
 from cka_cli.execution.checkpoint import Checkpoint
 from tests.cli.command import child_environment, run_here
 
@@ -18,22 +18,22 @@ from tests.cli.command import child_environment, run_here
 PROGRAM = """
 import contextlib, os, sys, time
 from dataclasses import replace
-import cka_cli.execution.checkpoint as c, cka_cli.execution.run as comparison
+import cka_cli.execution.checkpoint as c, cka_cli.api.compare as comparison
 number, stop, is_inside, is_stuck, n_done = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "inside", False, 0
 make_plan, adding = comparison.make_plan, c.Checkpoint.adding
 comparison.make_plan = lambda *job: replace(make_plan(*job), n_tile_rows=20)
 
 @contextlib.contextmanager
-def adding_until(self, *arguments, **options):
+def adding_until(self, reduction):
     global n_done
-    with adding(self, *arguments, **options):
-        n_done += 1
-        if is_inside and n_done == stop:
+    with adding(self, reduction):
+        n_done += reduction.is_kept
+        if is_inside and n_done == stop and reduction.is_kept:
             os.kill(os.getpid(), number)
             while is_stuck or not self._is_ending:
                 time.sleep(0.001)
         yield
-    if n_done == stop and not is_inside:
+    if n_done == stop and not is_inside and reduction.is_kept:
         os.kill(os.getpid(), number)
         time.sleep(600)
 
@@ -68,16 +68,16 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def counted(monkeypatch):
     """How often something was added, in this process, in as small tiles as in the child."""
-    make_plan, adding, steps = cka_cli.execution.run.make_plan, Checkpoint.adding, []
+    make_plan, adding, steps = cka_cli.api.compare.make_plan, Checkpoint.adding, []
 
     @contextlib.contextmanager
-    def counting(self, name, *arguments, **options):
-        steps.append(name)
-        with adding(self, name, *arguments, **options):
+    def counting(self, reduction):
+        steps.extend([reduction.name] * reduction.is_kept)
+        with adding(self, reduction):
             yield
 
     monkeypatch.setattr(Checkpoint, "adding", counting)
-    monkeypatch.setattr(cka_cli.execution.run, "make_plan", lambda *job: replace(make_plan(*job), n_tile_rows=20))
+    monkeypatch.setattr(cka_cli.api.compare, "make_plan", lambda *job: replace(make_plan(*job), n_tile_rows=20))
     return steps
 
 
@@ -114,8 +114,7 @@ def test_an_interrupted_run_goes_on_where_it_was(here, capsysbinary, counted, jo
     assert {path.name for path in here.iterdir()} == {"x.npz", "y.npz", "run.ckpt"}
     counted.clear()
     assert result(capsysbinary, job, here) == unbroken
-    again = [step for step in counted if step != "medians"]  # which are looked up, and not sought again
-    assert again == [step for step in steps[stop:] if step != "medians"]
+    assert counted == steps[stop:]
 
 
 @pytest.mark.parametrize("job", ["tiles", "features of folds", "batches", "pairs", "permutations"])
@@ -156,7 +155,7 @@ def test_a_disk_that_takes_nothing_is_told_of(here):
 
 def test_before_anything_is_done_there_is_nothing_to_keep(here):
     load = "lambda *a, **k: os.kill(os.getpid(), number) or time.sleep(600)"
-    patch = f"\nimport cka_cli.execution.engine as e\ne.load_centred = {load}"
+    patch = f"\nimport cka_cli.execution.execute as e\ne.load_centred = {load}"
     one_thread = ("--threads", "1")  # which sends one signal
     assert interrupted("tiles", signal.SIGINT, 0, patch=patch, arguments=one_thread) == (130, NOTHING)
     assert interrupted("tiles", signal.SIGINT, 3) == (130, KEPT)

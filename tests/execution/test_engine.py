@@ -1,8 +1,5 @@
 """However the work is divided, the values are the same."""
 
-import pickle
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
@@ -17,13 +14,9 @@ from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import select_layers
 from cka_cli.plan.options import RunOptions
 from cka_cli.plan.planner import Plan
-from cka_cli.reductions.feature_products import block_products
-from cka_cli.reductions.gram_tiles import GramJob, tile_of_all_layers
-from cka_cli.reductions.kernel_inputs import prepare
-from cka_cli.specs import parse_kernel
-from cka_cli.system.progress import uncounted
+from cka_cli.reductions.feature_products import BlockFunction
 from tests import oracle
-from tests.asked import asked
+from tests.asked import asked, compared
 
 FACTOR_MEASURES = list(oracle.FACTOR_MEASURES)
 ALL_KERNELS = ["linear", "rbf:sigma=0.5", "rbf:gamma=0.02", "polynomial", "sigmoid", "cosine", "laplacian"]
@@ -52,16 +45,9 @@ def save_layers(path, n_examples, widths, seed, dtype, storage):
     return str(path)
 
 
-def values_under(task_plan, x, ys, **options):
+def values_under(plan_of, x, ys, **options):
     """Return the values of a comparison carried out under another plan than the one that would be made."""
-    import cka_cli.execution.run
-
-    original = cka_cli.execution.run.make_plan
-    try:
-        cka_cli.execution.run.make_plan = lambda job, memory_bytes, n_threads: task_plan(job)
-        return [matrix.values for matrix in compare(x, ys, **asked(**options)).matrices]
-    finally:
-        cka_cli.execution.run.make_plan = original
+    return [matrix.values for matrix in compared(x, ys, plan_of=plan_of, **options).matrices]
 
 
 def plan_of(job, *, route="gram", in_memory=True, n_rows=1000, n_slice=10**9, keep=False, threads=1):
@@ -258,36 +244,11 @@ def test_narrow_layers_take_the_feature_route_and_wide_ones_tiles(tmp_path):
     assert plan_comparison(wide).route == "gram"
 
 
-@pytest.mark.parametrize("storage", ["plain", "gzip", "npz", "stored"])
-def test_the_unit_of_work_can_be_done_by_another_process(tmp_path, storage):
-    x = save_layers(tmp_path / "x", 60, [5, 40], 0, "float32", storage)
-    (file,) = select_layers([x], ReadOptions())
-    layers = [survey(layer, np.dtype(np.float32), 16, lambda n_bytes: None) for layer in file.layers]
-    job = GramJob(
-        [prepare(layer, frozenset({"distances"})) for layer in layers],
-        [parse_kernel("linear"), parse_kernel("rbf:gamma=0.1")], slice(0, 2), slice(0, 2), 25,
-    )  # fmt: skip
-    tile = (slice(0, 25), slice(25, 50))
-    here = tile_of_all_layers(job, tile)
-    command = "import pickle, sys; function, *arguments = pickle.load(sys.stdin.buffer)\n"
-    command += "sys.stdout.buffer.write(pickle.dumps(function(*arguments)))"
-    child = subprocess.run(
-        [sys.executable, "-c", command],
-        input=pickle.dumps((tile_of_all_layers, job, tile)),
-        capture_output=True,
-        check=True,
-    )
-    there = pickle.loads(child.stdout)
-    for one, other in zip(here.sums, there.sums, strict=True):
-        assert np.array_equal(one.cross, other.cross)
-        assert np.array_equal(one.row_sums, other.row_sums)
-
-
 def test_positions_sampled_for_a_width_are_few(tmp_path):
     values = np.random.default_rng(0).standard_normal((300, 3, 20, 20)).astype("f4")
     np.save(tmp_path / "x.npy", values)
     (file,) = select_layers([str(tmp_path / "x.npy")], ReadOptions(pool="positions"))
-    layer = survey(file.layers[0], np.dtype(np.float32), 3, lambda n_bytes: None)
+    layer = survey(file.layers[0], np.dtype(np.float32), 3)
     ((_, rows),) = layer.slices_of(np.array([0, 399, 400, 119_999]))
     expected = np.moveaxis(values, 1, -1).reshape(-1, 3)[[0, 399, 400, 119_999]]
     np.testing.assert_allclose(rows / layer.scale + layer.mean / layer.scale, expected, atol=1e-5)
@@ -309,7 +270,7 @@ def test_a_layer_is_worked_in_where_it_was_read_and_the_file_stays_as_it_is(tmp_
     layer = select_layers([path], ReadOptions())[0].layers[0]
     saved = layer.read(0, 400, slice(0, 700)).copy()
     tracemalloc.start()
-    centred = load_centred(layer, np.dtype(np.float32), lambda n_bytes: None)
+    centred = load_centred(layer, np.dtype(np.float32))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < (1.5 if storage == "plain" else 3.5) * saved.nbytes
@@ -320,11 +281,9 @@ def test_a_layer_is_worked_in_where_it_was_read_and_the_file_stays_as_it_is(tmp_
 @pytest.mark.parametrize("with_itself", [True, False])
 def test_features_are_multiplied_a_run_at_a_time(tmp_path, with_itself):
     path = save_layers(tmp_path / "a.h5", 40, [700, 3, 600], 0, np.float64, "plain")
-    layers = [
-        load_centred(layer, np.dtype(np.float64), uncounted) for layer in select_layers([path], ReadOptions())[0].layers
-    ]
+    layers = [load_centred(layer, np.dtype(np.float64)) for layer in select_layers([path], ReadOptions())[0].layers]
     x, y = (slice(0, 3), slice(0, 3)) if with_itself else (slice(0, 2), slice(2, 3))
-    products = block_products(layers, x, y, slice(5, 25))
+    products = BlockFunction(layers, x, y)((0, slice(5, 25)))
     all_values = [layer.values[5:25] for layer in layers]
     x_values, y_values = np.concatenate(all_values[x], axis=1), np.concatenate(all_values[y], axis=1)
     np.testing.assert_allclose(products.cross, x_values.T @ y_values, atol=1e-12)

@@ -1,19 +1,16 @@
 """Files in which every example stands more than once, as a recorder leaves them that ran twice, are told of."""
 
-from dataclasses import replace
-
 import h5py
 import numpy as np
 import pytest
 
-import cka_cli.execution.run
 from cka_cli.api.compare import compare, compare_each, silent
 from cka_cli.api.explain import explain
 from cka_cli.api.inspect import inspect
 from cka_cli.files import Layer, open_file
 from cka_cli.layers.repeated import find_repeats
 from cka_cli.layers.rows import ReadOptions
-from tests.asked import asked
+from tests.asked import asked, changed, compared
 from tests.cli.command import run_here
 
 
@@ -141,16 +138,12 @@ def test_a_few_rows_of_the_smallest_layer_are_read_where_nothing_repeats():
     assert sum(n_rows for _, n_rows in reads) <= 8
 
 
-def test_compare_match_explain_and_inspect_say_so(tmp_path, monkeypatch):
+def test_compare_match_explain_and_inspect_say_so(tmp_path):
     path, other = saved(tmp_path / "a.npz", again(network(60), 2)), saved(tmp_path / "b.npz", network(120, seed=1))
     advice = "60 examples, which debiased values and p-values count as 120; give --examples 0:60"
     note = f"{path}: rows 60 to 119 are rows 0 to 59 again: {advice}"
-    make_plan = cka_cli.execution.run.make_plan
     for in_memory in (True, False):
-        with monkeypatch.context() as patch:
-            plan = lambda *job, in_memory=in_memory: replace(make_plan(*job), in_memory=in_memory)  # noqa: E731
-            patch.setattr(cka_cli.execution.run, "make_plan", plan)
-            comparison = compare(path, other)
+        comparison = compared(path, other, plan_of=changed(in_memory=in_memory))
         assert comparison.warnings == (note,)
         assert comparison.notes[0] == note
         assert comparison.notes.count(note) == 1

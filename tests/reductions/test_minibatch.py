@@ -1,19 +1,16 @@
 """The minibatch estimate: averages first, then one ratio."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-import cka_cli.execution.run
 import cka_cli.reductions.minibatch
-from cka_cli.api.compare import compare, plan_comparison
+from cka_cli.api.compare import compare
 from cka_cli.errors import UsageError
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.minibatch import batches_of, shuffled_orders
 from tests import oracle
-from tests.asked import asked
+from tests.asked import asked, changed, compared
 
 BOTH = ["cka", "cka-debiased", "hsic", "hsic-unbiased"]
 
@@ -79,14 +76,13 @@ def test_averages_are_taken_before_the_ratio(tmp_path):
     assert value == pytest.approx(mean(x, y) / np.sqrt(mean(x, x) * mean(y, y)), rel=1e-10)
 
 
-def test_the_estimate_is_near_the_exact_value_and_does_not_depend_on_memory(tmp_path, monkeypatch):
+def test_the_estimate_is_near_the_exact_value_and_does_not_depend_on_memory(tmp_path):
     _, _, x, y = save(tmp_path, 2000, 60)
     exact = compare(x, y, measures=["cka-debiased"], kernels=["rbf"]).matrices[0].values[0, 0]
     options = {"measures": ["cka-debiased"], "kernels": ["rbf"], "n_batch": 100}
     in_memory = compare(x, y, **asked(**options)).matrices[0].values[0, 0]
-    plan = replace(plan_comparison(x, y, **asked(**options)), in_memory=False, n_slices=(17, 8), n_threads=2)
-    monkeypatch.setattr(cka_cli.execution.run, "make_plan", lambda job, memory_bytes, n_threads: plan)
-    assert compare(x, y, **asked(**options)).matrices[0].values[0, 0] == pytest.approx(in_memory, abs=1e-11)
+    in_pieces = compared(x, y, plan_of=changed(in_memory=False, n_slices=(17, 8), n_threads=2), **options)
+    assert in_pieces.matrices[0].values[0, 0] == pytest.approx(in_memory, abs=1e-11)
     assert in_memory == pytest.approx(exact, abs=0.02)
 
 

@@ -245,7 +245,7 @@ def test_of_several_runs_that_write_one_file_at_once_one_wins_whole(tmp_path, fo
 def test_what_a_killed_process_of_the_same_number_left_is_written_anew(tmp_path):
     beside = tmp_path / ".run.ckpt.1.part"  # in a container every run may have the number 1
     beside.write_bytes(b"half")
-    replace_file(str(tmp_path / "run.ckpt"), b"new", beside=str(beside))
+    replace_file(str(tmp_path / "run.ckpt"), lambda stream: stream.write(b"new"), beside=str(beside))
     assert state(tmp_path).keys() == {"run.ckpt"}
     assert (tmp_path / "run.ckpt").read_bytes() == b"new"
 

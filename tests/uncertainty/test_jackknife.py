@@ -1,21 +1,19 @@
 """Standard errors: the jackknife's formula, and the same value by every route."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cka_cli.execution.run
 from cka_cli.api.compare import compare, compare_each
 from cka_cli.errors import DataError, UsageError
 from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.folds import Folds, folds_of_rows, order_by_fold
 from cka_cli.uncertainty.jackknife import jackknife_std_error
 from tests import oracle
-from tests.asked import asked
+from tests.asked import asked, changed, compared
 
 MEASURES = ["cka", "cka-debiased", "hsic", "hsic-unbiased"]
 
@@ -102,16 +100,9 @@ def test_rows_of_a_fold_stand_together_within_each_window():
     [("linear", "features"), *((name, "gram") for name in ("linear", "rbf:sigma=0.5", "polynomial", "cosine"))],
 )
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_every_route_gives_the_standard_error_of_whole_gram_matrices(monkeypatch, saved, kernel, route, in_memory):
-    make_plan = cka_cli.execution.run.make_plan
-    monkeypatch.setattr(
-        cka_cli.execution.run,
-        "make_plan",
-        lambda *job: replace(
-            make_plan(*job), route=route, in_memory=in_memory, n_tile_rows=30, n_slices=(2, 1, 3), n_threads=2
-        ),
-    )
-    comparison = compare(*saved, measures=MEASURES, kernels=[kernel], run=RunOptions(stats=True))
+def test_every_route_gives_the_standard_error_of_whole_gram_matrices(saved, kernel, route, in_memory):
+    plan_of = changed(route=route, in_memory=in_memory, n_tile_rows=30, n_slices=(2, 1, 3), n_threads=2)
+    comparison = compared(*saved, measures=MEASURES, kernels=[kernel], stats=True, plan_of=plan_of)
     with np.load(saved[0]) as x_file, np.load(saved[1]) as y_file:
         x, y = x_file["b"], y_file["a"]
     for measure, matrix in zip(MEASURES, comparison.matrices, strict=True):

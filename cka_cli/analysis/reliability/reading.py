@@ -14,7 +14,6 @@ from cka_cli.layers.selection import SelectedLayer
 from cka_cli.reductions.hsic import centred_gram, u_centred_gram
 from cka_cli.reductions.kernel_inputs import all_distances
 from cka_cli.reductions.source import Source
-from cka_cli.system.progress import uncounted
 
 # A layer larger than this, as float64, is read twice, in slices: once for its mean and once for its products.
 _MOST_LAYER_BYTES = 1 << 28
@@ -80,10 +79,10 @@ def read_layer(layer: SelectedLayer) -> LayerGrams:
 def _source(layer: SelectedLayer) -> Source:
     double = np.dtype(np.float64)
     if layer.n_examples * layer.n_features * double.itemsize <= _MOST_LAYER_BYTES:
-        return load_centred(layer, double, uncounted)
+        return load_centred(layer, double)
     n_slice = max(1, _SLICE_BYTES // (double.itemsize * layer.n_examples))
     n_slice = max(1, n_slice // layer.n_step) * layer.n_step
-    return survey(layer, double, n_slice, uncounted)
+    return survey(layer, double, n_slice)
 
 
 def _slices(source: Source) -> Iterator[Array]:
