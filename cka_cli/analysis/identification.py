@@ -12,7 +12,7 @@ from math import factorial
 import numpy as np
 
 from cka_cli.arrays import Float64, Indices
-from cka_cli.results.matrix import TIE, is_largest
+from cka_cli.results.matrix import TIE, is_largest, title_of
 
 SIGNIFICANT = 0.05
 N_PERMUTATIONS = 1999
@@ -44,6 +44,11 @@ class Identification:
     difference: float
     difference_std_error: float | None
     differs: bool | None
+
+    @property
+    def title(self) -> str:
+        """`measure, kernel`, as `Matrix.title`."""
+        return title_of(self.measure, self.kernel)
 
     @property
     def chance(self) -> float:

@@ -6,6 +6,8 @@ import numpy as np
 
 from cka_cli.analysis.components import ComponentPairs, GroupPairs, Spectrum, group_pairs
 from cka_cli.arrays import Booleans
+from cka_cli.errors import counted
+from cka_cli.text import decimals, percent
 
 _MOST_PAIRS = 10  # of which a sentence can speak
 
@@ -67,17 +69,13 @@ def _several_pairs(pairs: ComponentPairs, groups: GroupPairs, it: str, n_x: int,
     n_pairs = groups.shares.size
     is_merged = len(pairs.x.groups) < pairs.x.rank or len(pairs.y.groups) < pairs.y.rank
     what = "components" + " (equal variances taken together)" * is_merged
-    components = f"without the {_counted(n_x)} of X and the {n_y} of Y in them "
+    components = f"without the {counted(n_x, 'component')} of X and the {n_y} of Y"
     if groups.n_half == n_chosen:
-        return f"the {n_chosen} largest of {n_pairs} pairs of {what} make {share} of {it}; {components}"
+        return f"the {n_chosen} largest of {n_pairs} pairs of {what} make {share} of {it}; {components} in them "
     return (
         f"many pairs of {what} make {it}: the {n_chosen} largest make {share}, and half of it takes "
-        f"{groups.n_half} of {n_pairs}; without the {_counted(n_x)} of X and the {n_y} of Y in these {n_chosen} "
+        f"{groups.n_half} of {n_pairs}; {components} in these {n_chosen} "
     )
-
-
-def _counted(n: int) -> str:
-    return f"{n} component" + "s" * (n > 1)
 
 
 def _n_components(parts: list[slice]) -> int:
@@ -100,22 +98,3 @@ def _places(side: Spectrum, parts: list[slice]) -> Booleans:
     for part in parts:
         places[part] = True
     return places
-
-
-def percent(share: float) -> str:
-    """Return a share in whole percent, never rounded up to a half, to all, or down to nothing."""
-    value = 100 * share
-    if value < 0.5:
-        return "less than 1 %"
-    if value < 100 * (1 - 1e-9) and round(value) in (50, 100) and value < round(value):
-        return f"{math.floor(10 * value) / 10:.1f} %"
-    return f"{value:.0f} %"
-
-
-def decimals(value: float) -> str:
-    """Return three decimals, a power of ten for what they would not show, or 0 for what rounding leaves of it; nan."""
-    if math.isnan(value):
-        return "nan"
-    if value >= 5e-4:
-        return f"{value:.3f}"
-    return f"{value:.1e}" if value > 1e-20 else "0"

@@ -23,7 +23,7 @@ from cka_cli.analysis.reliability.result import Diagnosis
 from cka_cli.analysis.reliability.rules import FINE, Finding, judge
 from cka_cli.api.compare import silent
 from cka_cli.arrays import Float64
-from cka_cli.errors import DataError, counted
+from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint
 from cka_cli.execution.executors import Threads
 from cka_cli.execution.loop import Loop
@@ -33,6 +33,7 @@ from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.system.memory import default_memory_bytes
 from cka_cli.system.progress import Progress
+from cka_cli.text import listed
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.
 MOST_EXAMPLES = 3000
@@ -126,8 +127,9 @@ def _paired(files: list[SelectedFile], notes: list[str], *, all_pairs: bool) -> 
     if in_both:
         alone = [name for name in x_names if name not in y_names]
         if alone:
-            shown = ", ".join(alone[:4]) + (f" and {counted(len(alone) - 4, 'more layer')}" if len(alone) > 4 else "")
-            notes.append(f"{shown}: no layer of this name in {files[1].file.path}; --all-pairs takes every pair")
+            notes.append(
+                f"{listed(alone)}: no layer of this name in {files[1].file.path}; --all-pairs takes every pair"
+            )
         return [(x_names.index(name), n_x + y_names.index(name)) for name in in_both]
     if n_x != n_y:
         raise DataError(

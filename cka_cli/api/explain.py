@@ -9,7 +9,7 @@ from cka_cli.analysis.components import ComponentPairs, Explanation, Spectrum, p
 from cka_cli.analysis.summary import sentence_of
 from cka_cli.api.compare import silent
 from cka_cli.arrays import Float64
-from cka_cli.errors import DataError, UsageError, counted
+from cka_cli.errors import DataError, UsageError
 from cka_cli.execution.checkpoint import Checkpoint
 from cka_cli.execution.executors import Threads
 from cka_cli.execution.loop import Loop
@@ -27,10 +27,11 @@ from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
 from cka_cli.system.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.system.progress import Progress
+from cka_cli.text import first_few, listed
 
 _MIB = 1 << 20
 _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
-_MOST_NAMES, _MOST_RUNS = 12, 4
+_MOST_NAMES = 12
 
 
 @flags_ignored
@@ -68,8 +69,10 @@ def _check_one_layer(address: str) -> None:
     path, pattern = split_address(address)
     names = [layer.name for layer in open_file(path).layers if pattern is None or matches(layer.name, pattern)]
     if len(names) > 1 and pattern not in names:
-        shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
-        raise UsageError(f"{address}: is {len(names)} layers ({shown}); give one of them, as {path}::{names[0]}")
+        raise UsageError(
+            f"{address}: is {len(names)} layers ({first_few(names, _MOST_NAMES)}); "
+            f"give one of them, as {path}::{names[0]}"
+        )
 
 
 def _layer_of(address: str, file: SelectedFile) -> SelectedLayer:
@@ -156,8 +159,7 @@ def _notes_of(pairs: ComponentPairs) -> list[str]:
     sides = _sides(pairs)
     for side in sides:
         if side.equal:
-            runs = ", ".join(f"{first} to {last}" for first, last in side.equal[:_MOST_RUNS])
-            runs += f" and {counted(len(side.equal) - _MOST_RUNS, 'more run')}" if len(side.equal) > _MOST_RUNS else ""
+            runs = listed([f"{first} to {last}" for first, last in side.equal], "run")
             notes.append(
                 f"{side.label}: components {runs} have equal variance, so each alone is arbitrary and only their sums "
                 "mean anything"

@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 
 from cka_cli.arrays import Booleans
-from cka_cli.errors import DataError, nearest
+from cka_cli.errors import DataError, counted, nearest
 from cka_cli.files import Layer, open_file
 from cka_cli.files.layer import refusal
 from cka_cli.floating_point import flags_ignored
@@ -18,6 +18,7 @@ from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.reductions.source import compute_dtype
 from cka_cli.results.inspection import Inspected
 from cka_cli.system.progress import Progress, each_told
+from cka_cli.text import first_few
 
 
 @flags_ignored
@@ -35,8 +36,9 @@ def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) 
         if not names:
             raise DataError(f"{path}: holds no arrays ({file.format}); was the run that wrote it ended early?")
         if pattern is not None and not any(matches(name, pattern) for name in names):
-            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-            raise DataError(f"{path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})")
+            raise DataError(
+                f"{path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {first_few(names, 6)})"
+            )
         wanted = {name for name in names if pattern is None or matches(name, pattern)}
         found += [(layer, True) for layer in file.layers if layer.name in wanted]
         found += [(vector, False) for vector in file.vectors if vector.name in wanted]
@@ -88,7 +90,7 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
     if n_constant == n_features:
         troubles.append("constant")
     elif n_constant:
-        troubles.append(f"{n_constant} constant feature{'s' * (n_constant > 1)}")
+        troubles.append(f"{counted(n_constant, 'constant feature')}")
     if far:
         troubles.append(far)
     if repeats is not None:

@@ -257,7 +257,7 @@ def _notes_of_chance(comparison: Comparison, identifications: Sequence[Identific
     if not first.can_be_told_from_chance:
         return [f"{first.n_files} networks of {first.n_layers} layers are too few to tell an accuracy from chance"]
     chance = f"chance ({100 * first.chance:.1f} %)"
-    at_chance = [_title(each) for each in identifications if each.is_at_chance]
+    at_chance = [each.title for each in identifications if each.is_at_chance]
     notes = []
     if at_chance:
         notes.append(f"{'; '.join(at_chance)}: the accuracy cannot be told from {chance}")
@@ -274,7 +274,3 @@ def _notes_of_chance(comparison: Comparison, identifications: Sequence[Identific
                 "is it untrained, or are its rows in another order?"
             )
     return notes
-
-
-def _title(identification: Identification) -> str:
-    return ", ".join(filter(None, (identification.measure, identification.kernel)))

@@ -7,12 +7,12 @@ import numpy as np
 
 from cka_cli.arrays import Float64
 from cka_cli.execution.found import Found
-from cka_cli.layers.notes import listed
 from cka_cli.measures.registry import MEASURES
 from cka_cli.plan.request import Request
 from cka_cli.reductions.factors import LOST_BESIDE
 from cka_cli.reductions.folds import N_FOLDS
 from cka_cli.reductions.kernels import KERNELS
+from cka_cli.text import listed
 from cka_cli.uncertainty.jackknife import interval_factor
 
 # How far out, in typical distances, a row costs components nine digits.

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, counted
 from cka_cli.files.hdf5_chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
 from cka_cli.files.hdf5_filters import missing_filter
 from cka_cli.files.hdf5_superblock import check_end
@@ -71,7 +71,7 @@ def _notes_of_axes(arrays: list[Layer]) -> tuple[str, ...]:
     if not reversed_:
         return ()
     first, n_more = reversed_[0], len(reversed_) - 1
-    more = f", and so in {n_more} more array{'s' * (n_more > 1)}" if n_more else ""
+    more = f", and so in {counted(n_more, 'more array')}" if n_more else ""
     return (
         f"{first.label}: its first axis in MATLAB, of {first.shape[0]}, is taken for the examples{more}; "
         "where they are on another, save permute() of it",

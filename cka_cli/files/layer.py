@@ -11,6 +11,7 @@ from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 from cka_cli.files.netcdf import Meaning
 from cka_cli.files.source_file import ChangedError
+from cka_cli.text import cut, first_few
 
 # (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
 ReadRows = Callable[[int, int, slice], Array]
@@ -124,8 +125,7 @@ class ActivationFile:
 def reason(error: BaseException) -> str:
     """Return the first line of what an exception says, without the words that h5py puts around it."""
     said = getattr(error, "strerror", None) or str(error)  # without the path, which the error begins with
-    text = (said.strip() or type(error).__name__).splitlines()[0]
-    text = text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
+    text = cut((said.strip() or type(error).__name__).splitlines()[0], _MOST_REASON)
     wrapped = re.fullmatch(r"(?:\[Errno \d+\] )?(?:Unable to|Can't) [\w ]+ \((.+)\)", text)
     return one_line(wrapped[1] if wrapped else text)
 
@@ -133,8 +133,8 @@ def reason(error: BaseException) -> str:
 def refusal(dtype: np.dtype[Any]) -> str | None:
     """Return why an array of this dtype cannot be a layer, or None when it can."""
     if dtype.names is not None:
-        shown = ", ".join(dtype.names[:3]) + (", ..." if len(dtype.names) > 3 else "")
-        return f"a table (fields {shown}); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"
+        fields = first_few(dtype.names, 3)
+        return f"a table (fields {fields}); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"
     if dtype.hasobject:
         return "object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"
     if dtype.kind in "biuf":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cka_cli.arrays import Array, Booleans
+from cka_cli.text import first_few
 
 FILL, MISSING, SCALE, OFFSET, UNSIGNED = "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"
 # What netCDF fills a variable with that has no `_FillValue`, by dtype: where nobody has written.
@@ -48,8 +49,7 @@ class Meaning:
     @property
     def lost_text(self) -> str:
         """The numbers that stand for lost values, as `_FillValue 1e+20`."""
-        shown = ", ".join(f"{name} {value!s}" for name, value in self.lost[:_MOST_SHOWN])
-        return shown + (", ..." if len(self.lost) > _MOST_SHOWN else "")
+        return first_few([f"{name} {value!s}" for name, value in self.lost], _MOST_SHOWN)
 
     @property
     def storage_text(self) -> str:

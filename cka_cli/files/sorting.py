@@ -8,6 +8,7 @@ from cka_cli.errors import DataError
 from cka_cli.files.hdf5_superblock import SIGNATURE
 from cka_cli.files.layer import ActivationFile, Layer, reason, refusal, sort_arrays
 from cka_cli.files.npy_header import MAGIC, NoLayerError
+from cka_cli.text import first_few
 
 # How files begin, and how their names end, that hold arrays; and how they end once packed.
 _HEADS = (MAGIC, SIGNATURE, b"PK\x03\x04")
@@ -50,7 +51,7 @@ def note_of_others(rule: str, arrays: Sequence[str], plain: Sequence[str], advic
 
 def shown(names: Sequence[str]) -> str:
     """Return the first few of some names."""
-    return ", ".join(names[:_MOST_SHOWN]) + (", ..." if len(names) > _MOST_SHOWN else "")
+    return first_few(names, _MOST_SHOWN)
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from cka_cli.errors import counted
 from cka_cli.layers.repeated import find_repeats
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile
+from cka_cli.text import listed
 
 
 def warnings_of_repeats(files: Sequence[SelectedFile], read: ReadOptions) -> list[str]:
@@ -39,9 +39,3 @@ def notes_of_channels(files: Sequence[SelectedFile]) -> list[str]:
                 f"if it is not, give --channels last{alone}"
             )
     return list(dict.fromkeys(notes))
-
-
-def listed(names: Sequence[str], what: str = "layer") -> str:
-    """Return the first few of these names, each once, and how many more there are."""
-    unique = list(dict.fromkeys(names))
-    return ", ".join(unique[:4]) + (f" and {counted(len(unique) - 4, f'more {what}')}" if len(unique) > 4 else "")

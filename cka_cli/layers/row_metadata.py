@@ -8,6 +8,7 @@ import numpy as np
 from cka_cli.arrays import Indices
 from cka_cli.errors import DataError, nearest
 from cka_cli.files.layer import ActivationFile, Layer
+from cka_cli.text import first_few
 
 _MOST_IDS_NAMED = 3
 
@@ -53,7 +54,7 @@ def _check_there(
     """Raise DataError that says which of the ids of another file are not among those of a file, and how many."""
     missing = [value for value in wanted if value not in found]
     if missing:
-        shown = ", ".join(map(repr, missing[:_MOST_IDS_NAMED])) + (", ..." if len(missing) > _MOST_IDS_NAMED else "")
+        shown = first_few(list(map(repr, missing)), _MOST_IDS_NAMED)
         raise DataError(
             f"{file.path}::{name}: {len(missing)} of {len(wanted)} ids of {other.path} "
             f"{'is' if len(missing) == 1 else 'are'} missing ({shown}); {advice}"

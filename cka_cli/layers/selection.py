@@ -14,6 +14,7 @@ from cka_cli.files.registry import open_file
 from cka_cli.layers.addresses import check_channels, check_exclude, matches, matches_in, split_address, without_excluded
 from cka_cli.layers.row_metadata import read_vector
 from cka_cli.layers.rows import ReadOptions, Rows, rows_of_files
+from cka_cli.text import first_few
 
 # Rows in between that are read and thrown away rather than read around.
 _MAX_GAP = 16
@@ -282,7 +283,7 @@ def _no_such_layer(file: ActivationFile, pattern: str) -> str:
         if matches(name, pattern):
             return f"{file.path}::{name}: cannot be a layer: {why}"
     names = [layer.name for layer in file.layers]
-    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "no layers"
+    shown = first_few(names, 6) or "no layers"
     if file.vectors:
         shown += f"; with one axis {', '.join(vector.name for vector in file.vectors[:6])}"
     return f"{file.path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})"

@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cka_cli.analysis.components import ComponentPairs, Explanation
-from cka_cli.analysis.summary import decimals, percent
 from cka_cli.arrays import Float64
 from cka_cli.pictures.canvas import DEFAULT_DPI, check_format, figure_bytes, new_figure, settings
 from cka_cli.pictures.words import file_labels, literal, shorten_names, width_in
+from cka_cli.text import decimals, percent
 
 # In inches: the page, the longest and the shortest side of a matrix of components, where the panels begin.
 _WIDTH, _HEIGHT = 7.0, 3.1

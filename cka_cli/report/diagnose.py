@@ -56,15 +56,13 @@ def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int
     everything : what is fine too, and every line of a group, not only the worst. width : characters to a line, of
     which no more than 100 are used.
     """
-    from rich.console import Console
     from rich.text import Text
+
+    from cka_cli.report.terminal import make_console
 
     width = max(_NARROWEST, min(width, WIDEST))
     text = io.StringIO()
-    console = Console(
-        file=text, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
-        color_system="standard" if colour else None, legacy_windows=False,
-    )  # fmt: skip
+    console = make_console(text, width=width, colour=colour)
     for line in _heading(diagnosis, width):
         console.print(Text(line))
     counts = Text("  ")
@@ -101,7 +99,7 @@ def _limit(group: Sequence[Finding]) -> str:
     thresholds = {finding.threshold for finding in group}
     if len(thresholds) > 1 or None in thresholds:
         return ""
-    return f"  ({_side(group[0])}{_number(thresholds.pop() or 0.0)})"
+    return f"  ({_side(group[0])}{thresholds.pop() or 0.0:.3g})"
 
 
 def _side(finding: Finding) -> str:
@@ -116,7 +114,7 @@ def _lines(group: Sequence[Finding], diagnosis: Diagnosis, width: int, *, everyt
 
     shown = list(group) if everything or len(group) <= _MOST_LINES + 1 else _worst(group)
     places = _places(shown, diagnosis, width // 3)
-    numbers = [_number(finding.number) for finding in shown]
+    numbers = [f"{finding.number:.3g}" for finding in shown]
     place_width, number_width = max(map(cell_len, places)), max(map(len, numbers))
     for finding, place, number in zip(shown, places, numbers, strict=True):
         head = f"    {place}{' ' * (place_width - cell_len(place))}  {number:>{number_width}}  "
@@ -162,11 +160,6 @@ def _places(findings: Sequence[Finding], diagnosis: Diagnosis, longest: int) -> 
         return f"{named(finding.x, room, with_side=with_side)} × {named(finding.y, room, with_side=with_side)}"
 
     return list(map(placed, findings))
-
-
-def _number(value: float) -> str:
-    """Return three digits that count."""
-    return f"{value:.3g}"
 
 
 def _clipped(text: str, width: int) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from cka_cli.analysis.components import ComponentPairs, Explanation, Removal, Spectrum, block_sums
-from cka_cli.analysis.summary import decimals
 from cka_cli.arrays import Float64
-from cka_cli.errors import one_line
+from cka_cli.errors import counted, one_line
 from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
+from cka_cli.text import decimals, fixed
 
 CSV_HEADER = (
     "x_file", "x_layer", "y_file", "y_layer", "x_component", "y_component", "x_variance_share", "y_variance_share",
@@ -156,16 +156,12 @@ def format_table(explanation: Explanation, n_components: int) -> str:
 
 def _heading(pairs: ComponentPairs) -> Iterator[str]:
     for name, side in (("X", pairs.x), ("Y", pairs.y)):
-        counts = f"{_counted(side.n_features, 'feature')}, {_counted(side.rank, 'component')}"
+        counts = f"{counted(side.n_features, 'feature')}, {counted(side.rank, 'component')}"
         yield f"{name}  {one_line(side.label)}  {counts}"
     yield (
         f"linear CKA {decimals(pairs.cka)}, CCA R² {decimals(pairs.cca_r2)}, {pairs.n_examples} examples "
         f"(rows in random order: CKA {decimals(pairs.chance)})"
     )
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" + "s" * (n > 1)
 
 
 def _component_lines(pairs: ComponentPairs, own: str, other: str, n_components: int) -> list[str]:
@@ -229,7 +225,7 @@ def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return _NOTHING if math.isnan(share) else f"{max(0.0, 100 * share):.1f} %"  # rounding may leave -0
+    return _NOTHING if math.isnan(share) else f"{fixed(100 * share, 1)} %"
 
 
 def _decimals(value: float) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 from cka_cli.errors import one_line
 from cka_cli.report.writing import Cell, csv_text, utf8
 from cka_cli.results.inspection import Inspected
+from cka_cli.text import size_text
 
 _MAX_NAME = 120
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def format_inspection(arrays: Sequence[Inspected], report_format: str) -> str:
@@ -76,17 +76,7 @@ def _row(array: Inspected, name: str) -> tuple[str, ...]:
         " × ".join(str(length) for length in array.shape or ()),
         one_line(array.dtype),
         "" if array.n_features is None or array.kind != "layer" else str(array.n_features),
-        "" if array.n_bytes is None else format_bytes(array.n_bytes),
+        "" if array.n_bytes is None else size_text(array.n_bytes),
         one_line(array.storage),
         one_line(trouble),
     )
-
-
-def format_bytes(n_bytes: int) -> str:
-    """Return a size in binary units, such as `1.5 MiB`."""
-    size = float(n_bytes)
-    for unit in _UNITS[:-1]:
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} {_UNITS[-1]}"

@@ -7,6 +7,7 @@ import numpy as np
 
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
+from cka_cli.text import cut
 
 # What programs write above a column of names.
 _CORNERS = ("layer", "layers", "name", "index", "unnamed: 0")
@@ -87,9 +88,7 @@ def _are_values(cells: Sequence[float | None], n_lines: int) -> bool:
 
 
 def _unclear(cells: Sequence[str], where: str, name: str) -> DataError:
-    found = ", ".join(cells)
-    found = found if len(found) <= _MOST_FOUND else found[:_MOST_FOUND] + "..."
     return DataError(
-        f"{name}: its first {where} may be names or numbers (found {found}); "
+        f"{name}: its first {where} may be names or numbers (found {cut(', '.join(cells), _MOST_FOUND)}); "
         "give names to all rows and columns, with 'layer' in the corner"
     )

@@ -13,8 +13,9 @@ from cka_cli.analysis.correspondence import Correspondence
 from cka_cli.analysis.depth import DepthStudy
 from cka_cli.analysis.identification import Identification
 from cka_cli.errors import one_line
-from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, make_console, number_text, short_names
+from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, make_console, short_names
 from cka_cli.results.matrix import Matrix
+from cka_cli.text import fixed, number_text
 
 _BOLD, _DIM, _PLAIN = Style(bold=True), Style(dim=True), Style()
 # Lines of partners that follow the accuracies unasked: what a person still reads.
@@ -107,7 +108,7 @@ def _accuracies(identifications: Sequence[Identification]) -> list[Table | Text]
     for each in identifications:
         style = _DIM if each.is_at_chance else _PLAIN if each.differs else _BOLD
         remark = "chance" if each.is_at_chance else "best" if each.is_best else "=" if each.differs is False else ""
-        cells = [_title(each), _percent(each.accuracy)]
+        cells = [each.title, _percent(each.accuracy)]
         cells += [_percent(each.std_error)] * has_errors
         cells += ["" if each.is_best else _percent(each.difference)] * has_others
         cells += ["" if each.is_best else _percent(each.difference_std_error)] * (has_errors and has_others)
@@ -120,14 +121,7 @@ def _accuracies(identifications: Sequence[Identification]) -> list[Table | Text]
 
 
 def _percent(share: float | None) -> str:
-    if share is None:
-        return ""
-    text = f"{100 * share:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")
-
-
-def _title(each: Identification) -> str:
-    return ", ".join(filter(None, (each.measure, each.kernel)))
+    return "" if share is None else fixed(100 * share, 1, minus="−")
 
 
 def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | Text]:

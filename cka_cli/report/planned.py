@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from cka_cli.errors import one_line
 from cka_cli.plan.planner import Plan
-from cka_cli.report.inspect import format_bytes
+from cka_cli.text import size_text
 
 _ROUTES = {
     "batches": "the minibatch estimate: batches of shuffled examples",
@@ -39,8 +39,8 @@ def _lines(plan: Plan) -> str:
         ("features at a time", width),
         ("distances", "kept in memory until their median is known" if plan.keep_distances else "not kept"),
         ("threads", str(plan.n_threads)),
-        ("bytes read", format_bytes(plan.bytes_read)),
+        ("bytes read", size_text(plan.bytes_read)),
         ("multiplications", f"{plan.multiplications:.2e}"),
-        ("memory at most", f"{format_bytes(plan.peak_bytes)} of the {format_bytes(plan.memory_bytes)} allowed"),
+        ("memory at most", f"{size_text(plan.peak_bytes)} of the {size_text(plan.memory_bytes)} allowed"),
     ]
     return "".join(f"{name:19} {value}\n" for name, value in lines)

@@ -15,6 +15,7 @@ from cka_cli.report.labels import has_names
 from cka_cli.report.others import other_csv, other_table
 from cka_cli.report.writing import TIDY_HEADER, from_text
 from cka_cli.results.matrix import TIE, Matrix, is_bounded
+from cka_cli.text import cut
 
 # A report of ten million cells; a picture of more has several to each of its dots.
 MOST_BYTES = 1 << 30
@@ -158,7 +159,7 @@ def _pair(pair: tuple[str, str]) -> str:
 
 def _shown(text: str) -> str:
     """Return a text of the file as an error may show it: of a length that can be read."""
-    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
+    return cut(text, _MOST_SHOWN)
 
 
 def _tidy_matrix(group: tuple[str, ...], cells: dict[tuple[str, str], float], name: str) -> Matrix:

@@ -16,6 +16,7 @@ from rich.text import Text
 from cka_cli.errors import one_line
 from cka_cli.results.matrix import Comparison, Matrix
 from cka_cli.shortening import shorten_names
+from cka_cli.text import number_text
 
 # Colours of the magma map at even steps, dark to light (its lightest fifth, hard to tell from white, left out).
 _RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135))  # fmt: skip  # noqa: E501
@@ -166,16 +167,6 @@ def short_names(names: Sequence[str], longest: int) -> dict[str, str]:
     shortened = shorten_names(list(dict.fromkeys(seen.values())), longest, cell_len, keep_ends=True)
     of_seen = dict(zip(dict.fromkeys(seen.values()), shortened, strict=True))
     return {name: of_seen[line] for name, line in seen.items()}
-
-
-def number_text(value: float, *, is_bounded: bool) -> str:
-    """Return three decimals, `nan`, or a power of ten for what three decimals would not show."""
-    if np.isnan(value):
-        return "nan"
-    if value == 0 or ((is_bounded or abs(value) >= 1e-2) and abs(value) < 1e3):
-        text = f"{value:.3f}"
-        return "0.000" if text == "-0.000" else text
-    return f"{value:.2e}"
 
 
 def _line(name: str, cells: list[tuple[str, Style, int]]) -> Text:

@@ -53,7 +53,7 @@ class Matrix:
     @property
     def title(self) -> str:
         """`measure, kernel`, as a colour bar or a panel names it."""
-        return f"{self.measure}, {self.kernel}" if self.kernel else self.measure
+        return title_of(self.measure, self.kernel)
 
     @property
     def is_bounded(self) -> bool:
@@ -66,6 +66,11 @@ class Matrix:
         for row in self.values:
             best.append(None if np.all(np.isnan(row)) else int(np.nanargmax(row)))
         return best
+
+
+def title_of(measure: str, kernel: str) -> str:
+    """Return `measure, kernel`, or the measure alone where it has none."""
+    return f"{measure}, {kernel}" if kernel else measure
 
 
 def is_bounded(measure: str) -> bool:

@@ -12,12 +12,12 @@ from rich.cells import cell_len
 
 from cka_cli.errors import DataError, UsageError
 from cka_cli.report import Provenance, format_json, format_tidy, format_wide, read_matrices
-from cka_cli.report.inspect import format_bytes
 from cka_cli.report.measures import format_catalogue
 from cka_cli.report.terminal import format_table
 from cka_cli.report.writing import as_text, from_text
 from cka_cli.results.matrix import Comparison, FileFacts, LayerFacts, Matrix
 from cka_cli.specs import KERNELS, MEASURES
+from cka_cli.text import size_text
 from cka_cli.version import __version__
 
 X_NAMES = ("conv,1", 'conv"2"', "new\nline", "[/x]", "größe", " blank ")
@@ -372,7 +372,7 @@ def test_a_name_of_thousands_of_letters_takes_no_time():
     [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (5 << 50, "5120.0 TiB")],
 )  # fmt: skip
 def test_bytes_for_a_person(n_bytes, shown):
-    assert format_bytes(n_bytes) == shown
+    assert size_text(n_bytes) == shown
 
 
 def test_catalogue_holds_every_measure_and_kernel_in_each_format():

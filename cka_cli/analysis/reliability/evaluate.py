@@ -7,6 +7,7 @@ from cka_cli.analysis.reliability.influence import LeftOut
 from cka_cli.analysis.reliability.quantities import LabelNumbers, LayerNumbers, PairNumbers
 from cka_cli.analysis.reliability.rules import CHECKS, Finding, judge
 from cka_cli.errors import counted
+from cka_cli.text import fixed, listed
 
 # Below this z a value is no similarity of which rows or components could have shares.
 _LEAST_Z = 6.0
@@ -35,9 +36,8 @@ class RowNames:
         """Return `rows 3, 17, 40`: in the order given, the first 12."""
         if len(places) == 1:
             return self.name(places[0])
-        shown = [self.name(place).removeprefix("row ") for place in places[:_MOST_ROWS_NAMED]]
-        more = f" and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
-        return f"rows {', '.join(shown)}{more}"
+        names = [self.name(place).removeprefix("row ") for place in places]
+        return f"rows {listed(names, '', _MOST_ROWS_NAMED)}"
 
 
 def judge_layer(layer: LayerNumbers, rows: RowNames) -> list[Finding]:
@@ -72,7 +72,7 @@ def judge_layer(layer: LayerNumbers, rows: RowNames) -> list[Finding]:
         if len(layer.labels) == 2:  # either of two labels is all that there is to tell
             continue
         look, distrust = _apart_thresholds(label)
-        words = f"label {label.name}; {_decimals(label.if_even)} if all were equally apart"
+        words = f"label {label.name}; {fixed(label.if_even)} if all were equally apart"
         found.append(judge("label-of-layer", label.apart, words, address, look=look, distrust=distrust))
     return found
 
@@ -97,16 +97,16 @@ def judge_pair(pair: PairNumbers, x: LayerNumbers, y: LayerNumbers, rows: RowNam
     value = pair.debiased
     found = [
         judged("same-layer", 1 - pair.biased, ""),
-        judged("above-chance", pair.z, f"debiased {_decimals(value)}, biased {_decimals(pair.biased)}"),
-        judged("chance-level", pair.chance, f"biased {_decimals(pair.biased)}, debiased {_decimals(value)}"),
-        judged("biased-debiased", pair.biased - value, f"biased {_decimals(pair.biased)}, debiased {_decimals(value)}"),
+        judged("above-chance", pair.z, f"debiased {fixed(value)}, biased {fixed(pair.biased)}"),
+        judged("chance-level", pair.chance, f"biased {fixed(pair.biased)}, debiased {fixed(value)}"),
+        judged("biased-debiased", pair.biased - value, f"biased {fixed(pair.biased)}, debiased {fixed(value)}"),
     ]
     if pair.z >= _LEAST_Z:
         found += _carried(pair, rows, judged)
     for check, after in (("clipped", pair.clipped), ("normalised", pair.normalised), ("ranked", pair.ranked)):
         found.append(judged(check, after - value, _from_to(value, after)))
     for sigma, biased, debiased in pair.rbf:
-        words = f"sigma {sigma}: biased {_decimals(biased)}, debiased {_decimals(debiased)}"
+        words = f"sigma {sigma}: biased {fixed(biased)}, debiased {fixed(debiased)}"
         found.append(judged("rbf-diagonal", biased - debiased, words))
     for check, left_out in (("without-row", pair.left_out), ("without-rows", pair.most_changed)):
         if check == "without-row" or left_out.rows != pair.left_out.rows:  # else it is said already
@@ -118,7 +118,7 @@ def judge_pair(pair: PairNumbers, x: LayerNumbers, y: LayerNumbers, rows: RowNam
             judged("without-label", after - before, f"{_from_to(before, after)} without label {label}{already}")
         )
     for one, other in zip(x.labels, y.labels, strict=True) if len(x.labels) > 2 else ():
-        words = f"label {one.name}: {_decimals(one.apart)} and {_decimals(other.apart)}"
+        words = f"label {one.name}: {fixed(one.apart)} and {fixed(other.apart)}"
         look, distrust = _apart_thresholds(one)
         found.append(
             judged("label-apart", float((one.apart * other.apart) ** 0.5), words, look=look, distrust=distrust)
@@ -160,8 +160,4 @@ def _apart_thresholds(label: LabelNumbers) -> tuple[float, float]:
 
 
 def _from_to(before: float, after: float) -> str:
-    return f"{_decimals(before)} to {_decimals(after)}"
-
-
-def _decimals(value: float) -> str:
-    return f"{value:.3f}".replace("-0.000", "0.000")
+    return f"{fixed(before)} to {fixed(after)}"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cka_cli.pictures.heatmap.style import HeatmapStyle
 from cka_cli.results.matrix import Matrix
+from cka_cli.text import fixed
 
 _ROUNDING = 1e-6  # of a range: -1e-17 is a zero, not a negative similarity
 _LARGEST = 1e300  # differences and ratios of what stays below it are finite
@@ -56,16 +57,11 @@ class ColourScale:
             )
 
         decimals = next((n for n in range(12) if is_exact(n)), 12)
-        return positions, [_signed(f"{tick:.{decimals}f}") for tick in positions]
+        return positions, [fixed(tick, decimals, minus="−") for tick in positions]
 
     def number(self, value: float) -> str:
         """Return a scaled value as a cell shows it: always two decimals, so that 1.00 and 0.99 are as wide."""
-        return _signed(f"{value:.2f}")
-
-
-def _signed(text: str) -> str:
-    """Return a number with a minus sign instead of a hyphen, and none before a zero."""
-    return text.replace("-", "−") if text.startswith("-") and text.strip("-0.") else text.lstrip("-")
+        return fixed(value, 2, minus="−")
 
 
 def colour_scales(matrices: Sequence[Matrix], style: HeatmapStyle) -> list[ColourScale]:
