@@ -25,11 +25,10 @@ from cka_cli.plan.request import check_enough_examples
 from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer, work_bytes
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
-from cka_cli.system.memory import default_memory_bytes, n_cores, shown_memory
 from cka_cli.system.progress import Progress
-from cka_cli.text import first_few, listed
+from cka_cli.system.memory import default_memory_bytes, n_cores
+from cka_cli.text import MIB, first_few, listed, memory_text
 
-_MIB = 1 << 20
 _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
 _MOST_NAMES = 12
 
@@ -84,8 +83,8 @@ def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
     needed = least_bytes([(layer.n_examples, layer.n_features) for layer in layers])
     if needed > memory_bytes:
         raise DataError(
-            f"--memory {shown_memory(memory_bytes)}: too little to decompose {layers[0].label} and {layers[1].label}, "
-            f"which are held whole; give at least --memory {-(-needed // _MIB)}MiB, or fewer examples (--sample) or "
+            f"--memory {memory_text(memory_bytes)}: too little to decompose {layers[0].label} and {layers[1].label}, "
+            f"which are held whole; give at least --memory {-(-needed // MIB)}MiB, or fewer examples (--sample) or "
             "--pool mean"
         )
 

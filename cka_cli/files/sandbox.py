@@ -16,8 +16,8 @@ from pathlib import Path
 from threading import Lock
 
 from cka_cli.files.layer import reason
+from cka_cli.text import MIB
 
-_MIB = 1 << 20
 _forking = Lock()
 
 
@@ -99,7 +99,7 @@ def _do_and_end(work: Callable[[], dict[str, str]], writing: int, cpu_seconds: i
         try:
             answer = {"done": work()}
         except MemoryError:
-            answer = {"error": {"text": f"what it says of itself takes more than {memory_bytes // _MIB} MiB"}}
+            answer = {"error": {"text": f"what it says of itself takes more than {memory_bytes // MIB} MiB"}}
         except Exception as error:
             answer = {"error": {"text": reason(error)}}
         with open(writing, "w") as pipe:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Hashable
 from io import FileIO
 from threading import Lock
 
+from cka_cli.text import MIB
+
 # What is unpacked in memory, each time anew, when it is smaller than this.
 IN_MEMORY_BYTES = 1 << 24
 _MOST_FILES = 64
-_MIB = 1 << 20
 
 _kept: OrderedDict[Hashable, "Unpacked"] = OrderedDict()
 _lock = Lock()
@@ -66,6 +67,6 @@ def _make_room(folder: str, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise OSError(
-            f"it can only be unpacked as a whole, to {n_bytes // _MIB + 1} MiB in {folder}, which has {free // _MIB} "
+            f"it can only be unpacked as a whole, to {n_bytes // MIB + 1} MiB in {folder}, which has {free // MIB} "
             "MiB free: set TMPDIR to a folder that has more, or save it in small chunks and row order",
         )

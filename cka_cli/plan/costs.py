@@ -3,12 +3,12 @@
 from cka_cli.plan.request import Request
 from cka_cli.reductions.factors import n_block_features, work_bytes
 from cka_cli.reductions.median_distance import n_median_passes, n_near_median
+from cka_cli.text import MIB
 
 # Distances that a thread may hold while a median is sought.
 _MOST_KEPT, _LEAST_KEPT = 1 << 26, 1 << 16
 # Bytes that are read in one go.
 READ_BYTES = 1 << 25
-_MIB = 1 << 20
 
 
 def gram_multiplications(request: Request) -> int:
@@ -50,7 +50,7 @@ def sums_bytes(request: Request) -> int:
     n_pairs = request.n_x * request.n_y
     of_rows = (2 + request.n_folds) * 8 * request.n_examples * len(widths) * max(1, len(request.gram_kernels))
     of_pairs = (256 + 8 * request.n_folds) * n_pairs * max(1, len(request.gram_kernels))
-    return of_rows + of_pairs + 2 * 8 * sum(widths) + 32 * max(widths) + 4 * _MIB
+    return of_rows + of_pairs + 2 * 8 * sum(widths) + 32 * max(widths) + 4 * MIB
 
 
 def factor_bytes(request: Request) -> int:

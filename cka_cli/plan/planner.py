@@ -13,7 +13,8 @@ from cka_cli.layers.selection import SelectedLayer
 from cka_cli.plan import costs
 from cka_cli.plan.request import Request
 from cka_cli.reductions.factors import n_block_features
-from cka_cli.system.memory import default_memory_bytes, shown_memory
+from cka_cli.system.memory import default_memory_bytes
+from cka_cli.text import MIB, memory_text
 
 # Rows of a tile that is computed from values in memory: products run at full speed, and a few tiles per core are left.
 _TILE_ROWS = 512
@@ -24,7 +25,6 @@ _MOST_THREADS = 256
 _GOOD_SLICE = 1024
 # Rows of a block on the feature route: a product runs at full speed, and blocks stay small beside their product.
 _FEATURE_ROWS = 2048
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -328,8 +328,8 @@ def _plan_batches(request: Request, n_batch: int, memory_bytes: int, n_threads: 
 
 
 def _too_small(memory_bytes: int, least: int, why: str) -> DataError:
-    least_mib = -(-least // _MIB) + 1
+    least_mib = -(-least // MIB) + 1
     return DataError(
-        f"--memory {shown_memory(memory_bytes)}: too little for this job ({why}); give at least "
+        f"--memory {memory_text(memory_bytes)}: too little for this job ({why}); give at least "
         f"--memory {least_mib}MiB, or fewer layers (--layers), fewer examples (--sample) or --pool mean"
     )

@@ -53,13 +53,6 @@ def _group_available() -> int | None:
     return None
 
 
-def shown_memory(n_bytes: int) -> str:
-    """Return a limit as `--memory` takes it: `512MiB`, or `1KiB` where it is less than one MiB."""
-    if n_bytes < 1 << 20:
-        return f"{n_bytes / (1 << 10):.4g}KiB"
-    return f"{n_bytes / (1 << 20):.{4 if n_bytes < 1000 << 20 else 10}g}MiB"
-
-
 def give_back_freed_memory() -> None:
     """Make the C library return large arrays to the system once they are freed, where it is glibc.
 

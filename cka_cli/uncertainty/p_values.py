@@ -19,7 +19,7 @@ from cka_cli.reductions.hsic import centred_gram, cka, u_centred_gram
 from cka_cli.reductions.kernel_inputs import GramLayer, gram_matrix
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
-from cka_cli.system.memory import shown_memory
+from cka_cli.text import MIB, memory_text
 from cka_cli.uncertainty.pearson_iii import pearson_iii_p_value
 from cka_cli.uncertainty.permutations import (
     MatrixInvariants,
@@ -39,7 +39,6 @@ _SAMPLE_SEED = 20080801
 _TIE = 1e-9
 # The geometric mean of two layers' outlier ratios above which the law was 2 to 20 times off at p = 0.002.
 _HEAVY = 0.1
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,8 @@ def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes
     needed = 8 * n_examples**2 * (2 * n_layers + (1 + n_y_layers) * n_threads)
     if needed > memory_bytes:
         raise DataError(
-            f"--memory {shown_memory(memory_bytes)}: too little to count permutations (the Gram matrices of all layers "
-            f"stay in memory); give at least --memory {-(-needed // _MIB) + 1}MiB, fewer examples (--sample), or no "
+            f"--memory {memory_text(memory_bytes)}: too little to count permutations (the Gram matrices of all layers "
+            f"stay in memory); give at least --memory {-(-needed // MIB) + 1}MiB, fewer examples (--sample), or no "
             "--permutations"
         )
     return needed
