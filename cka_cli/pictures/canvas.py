@@ -3,7 +3,7 @@
 Never pyplot: no global state, and a user's matplotlibrc changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -122,9 +122,13 @@ def check_format(file_format: str) -> None:
         raise UsageError(f"picture: unknown format ('{one_line(file_format)}'){hint}")
 
 
-def figure_bytes(figure: Figure, file_format: str, dpi: int = DEFAULT_DPI) -> bytes:
-    """Return a figure as a PNG, SVG or PDF file; the same figure gives the same bytes."""
-    out = BytesIO()
+def figure_bytes(draw: Callable[[], Figure], file_format: str) -> bytes:
+    """Return a figure as a PNG, SVG or PDF file; the same input gives the same bytes.
+
+    Raises UsageError for a format that cannot be written, before anything is drawn.
+    """
+    check_format(file_format)
+    figure, out = draw(), BytesIO()
     with settings():
-        figure.savefig(out, format=file_format, dpi=dpi, metadata=_METADATA[file_format])
+        figure.savefig(out, format=file_format, dpi=figure.dpi, metadata=_METADATA[file_format])
     return out.getvalue()

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,8 +10,18 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from cka_cli.analysis.depth import DepthStudy
-from cka_cli.errors import DataError, UsageError
-from cka_cli.pictures.canvas import DEFAULT_DPI, check_format, figure_bytes, new_figure, settings
+from cka_cli.errors import DataError
+from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.kit import (
+    LINE_PT,
+    Box,
+    add_axes,
+    check_number,
+    colour_map,
+    draw_cells,
+    round_numbers,
+    write,
+)
 from cka_cli.pictures.words import file_labels, literal, shorten, shorten_names, spread, widest_in
 
 # Inches along one row of the figure, and up.
@@ -23,8 +32,8 @@ _LONGEST_NAME_IN = 1.6
 _NAME_IN_WORDS_IN = 0.9  # two of them beside the words that say what they are
 _MOST_NAMES = 16
 MOST_STUDIES = 40  # 143 inches, below the 30,000 pixels that viewers still open
-_LINE_PT = 0.6
-_LAST, _BEFORE, _DIMENSION, _NO_VALUE = "#b5367a", "#2c6fa6", "0.2", "0.75"
+_TICKS = {"length": 2.5, "pad": 2, "labelsize": _NAME_PT}
+_LAST, _BEFORE, _DIMENSION = "#b5367a", "#2c6fa6", "0.2"
 _SHADE = "0.9"
 
 
@@ -52,48 +61,30 @@ def draw_depth(studies: Sequence[DepthStudy]) -> Figure:
         for number, study in enumerate(reversed(studies)):
             bottom = number * row_in + _BELOW_IN
             curves_left = left + _MAP_IN + _GAP_IN
-            _draw_map(_axes(figure, left, bottom, _MAP_IN), study)
-            _draw_curves(_axes(figure, curves_left, bottom, _CURVES_IN), study)
-            _draw_bar(_axes(figure, curves_left, bottom - _BAR_IN, _CURVES_IN, _BAR_IN), study)
+            curves = Box(curves_left, bottom, _CURVES_IN, _MAP_IN)
+            _draw_map(add_axes(figure, Box(left, bottom, _MAP_IN, _MAP_IN), **_TICKS), study)
+            _draw_curves(add_axes(figure, curves, **_TICKS), study)
+            _draw_bar(add_axes(figure, Box(curves_left, bottom - _BAR_IN, _CURVES_IN, _BAR_IN), **_TICKS), study)
             if has_dimension:
-                right = _axes(figure, curves_left + _CURVES_IN + _GAP_IN, bottom, _CURVES_IN)
+                right = add_axes(figure, curves._replace(left=curves.right + _GAP_IN), **_TICKS)
                 _draw_dimensions(right, study, most_dimensions)
             for line, words in enumerate(_words_below(study), start=1):
                 below = bottom - 0.03 - 0.14 * line
-                _write(figure, left, below, shorten(words, _MAP_IN, _NAME_PT), fontsize=_NAME_PT)
+                write(figure, left, below, shorten(words, _MAP_IN, _NAME_PT), fontsize=_NAME_PT)
             heading = ": ".join(filter(None, (labels[study.matrix.x_file], literal(study.matrix.title))))
-            _write(
-                figure, left, bottom + _MAP_IN + 0.06, shorten(heading, _MAP_IN, _HEADING_PT), fontsize=_HEADING_PT
-            )  # fmt: skip
+            heading = shorten(heading, _MAP_IN, _HEADING_PT)
+            write(figure, left, bottom + _MAP_IN + 0.06, heading, fontsize=_HEADING_PT)
     return figure
 
 
 def check_studies(n_studies: int) -> None:
     """Raise UsageError for more studies than one picture takes: ask before they are made."""
-    if n_studies > MOST_STUDIES:
-        raise UsageError(
-            f"picture: {n_studies} studies of depth are too many (at most {MOST_STUDIES}); "
-            "draw fewer files, measures or kernels at a time"
-        )
+    check_number(n_studies, "studies of depth", MOST_STUDIES)
 
 
 def depth_bytes(studies: Sequence[DepthStudy], file_format: str) -> bytes:
     """Return the picture of `draw_depth` as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    check_format(file_format)
-    return figure_bytes(draw_depth(studies), file_format, DEFAULT_DPI)
-
-
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float = _MAP_IN) -> Axes:
-    whole_width, whole_height = figure.get_size_inches()
-    axes = figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
-    for spine in axes.spines.values():
-        spine.set_linewidth(_LINE_PT)
-    axes.tick_params(length=2.5, width=_LINE_PT, labelsize=_NAME_PT, pad=2)
-    return axes
-
-
-def _write(figure: Figure, left: float, bottom: float, text: str, **looks: Any) -> None:
-    figure.text(left, bottom, text, transform=figure.dpi_scale_trans, parse_math=False, **looks)
+    return figure_bytes(lambda: draw_depth(studies), file_format)
 
 
 def _ends(study: DepthStudy) -> tuple[float, float]:
@@ -106,12 +97,7 @@ def _ends(study: DepthStudy) -> tuple[float, float]:
 
 
 def _draw_map(axes: Axes, study: DepthStudy) -> None:
-    low, high = _ends(study)
-    colours = matplotlib.colormaps["magma"].with_extremes(bad=_NO_VALUE)
-    axes.imshow(
-        np.ma.masked_invalid(study.matrix.values),
-        cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", interpolation="nearest",
-    )  # fmt: skip
+    draw_cells(axes, study.matrix.values, colour_map("magma"), _ends(study))
     n_layers = len(study.layers)
     shown = spread(n_layers, -(-n_layers // _MOST_NAMES))
     names = shorten_names([literal(layer.layer) for layer in study.layers], _LONGEST_NAME_IN, _NAME_PT)
@@ -151,7 +137,7 @@ def _draw_curves(axes: Axes, study: DepthStudy) -> None:
     axes.set_xlim(*_ends(study))
     axes.set_xticks([])
     if study.threshold is not None:
-        axes.axvline(study.threshold, color="black", linewidth=_LINE_PT, linestyle=(0, (3, 2)), gid="threshold")
+        axes.axvline(study.threshold, color="black", linewidth=LINE_PT, linestyle=(0, (3, 2)), gid="threshold")
     words: dict[str, Any] = {"fontsize": _LABEL_PT, "transform": axes.transAxes, "va": "bottom"}
     axes.text(0, 1.06, "similarity to the last layer", color=_LAST, **words)
     axes.text(0, 1.015, "and to the layer below", color=_BEFORE, **words)
@@ -160,13 +146,7 @@ def _draw_curves(axes: Axes, study: DepthStudy) -> None:
 def _draw_bar(axes: Axes, study: DepthStudy) -> None:
     """Draw the colours of the map along the axis of similarity."""
     low, high = _ends(study)
-    axes.imshow(
-        np.linspace(low, high, 256)[None],
-        cmap="magma",
-        aspect="auto",
-        extent=(low, high, 0, 1),
-        interpolation="nearest",
-    )
+    draw_cells(axes, np.linspace(low, high, 256)[None], colour_map("magma"), (low, high), extent=(low, high, 0, 1))
     axes.set_yticks([])
     axes.set_xlabel(literal(study.matrix.measure), fontsize=_LABEL_PT, labelpad=2, parse_math=False)
 
@@ -179,8 +159,8 @@ def _draw_dimensions(axes: Axes, study: DepthStudy, most: float) -> None:
     axes.set_xscale("log")
     highest = 1.25 * max(most, 4.0)
     axes.set_xlim(0.9, highest)
-    ticks = [power * step for power in (1, 10, 100, 1000, 10000) for step in (1, 2, 5) if power * step <= highest]
-    axes.set_xticks(ticks if len(ticks) <= 6 else [tick for tick in ticks if str(tick)[0] == "1"])
+    ticks = round_numbers(highest)
+    axes.set_xticks(ticks if len(ticks) <= 6 else round_numbers(highest, (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.text(0, 1.015, "effective dimension", fontsize=_LABEL_PT, transform=axes.transAxes, va="bottom")

@@ -15,14 +15,14 @@ from cka_cli.analysis.reliability.quantities import PairNumbers
 from cka_cli.analysis.reliability.result import Diagnosis
 from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, VERDICTS
 from cka_cli.errors import DataError
-from cka_cli.pictures.canvas import check_format, figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.kit import LINE_PT, Box, add_axes, write
 from cka_cli.pictures.words import file_labels, literal, shorten, shorten_names, spread, widest_in, wrap
 
 # In inches: a panel, what stands left of it, above it and below it.
 _SIDE, _LEFT, _ABOVE, _MOST_BELOW, _NUMBERS_BELOW = 1.8, 0.5, 0.42, 1.0, 0.42
 _HEAD, _EDGE = 0.28, 0.06
-_TITLE_PT, _TEXT_PT, _LINE_PT = 8.0, 6.5, 0.6
-_NAME_PT = 6.0
+_TITLE_PT, _TEXT_PT, _NAME_PT = 8.0, 6.5, 6.0
 _COLUMNS = 3
 _VERDICT_COLOURS = {DISTRUST: "#b2182b", LOOK: "#b35806", FINE: "#4d7c4d"}
 _GREY, _INK = "0.55", "0.1"
@@ -31,7 +31,7 @@ _OF_ROWS = ("row-of-layer", "rows-of-layer", "rows-carry")
 
 
 @dataclass(frozen=True)
-class Panel:
+class CheckPanel:
     """One panel: what is drawn in it, and the checks it stands for."""
 
     title: str
@@ -42,8 +42,7 @@ class Panel:
 
 def diagnosis_bytes(diagnosis: Diagnosis, file_format: str, *, everything: bool = False) -> bytes:
     """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    check_format(file_format)
-    return figure_bytes(draw_diagnosis(diagnosis, everything=everything), file_format)
+    return figure_bytes(lambda: draw_diagnosis(diagnosis, everything=everything), file_format)
 
 
 def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:
@@ -59,7 +58,7 @@ def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:
         if everything or place == 0 or _verdict(panel, diagnosis) != FINE
     ]  # fmt: skip
     with settings():
-        matplotlib.rcParams.update({"font.size": _TEXT_PT, "axes.linewidth": _LINE_PT, "lines.linewidth": 0.9})
+        matplotlib.rcParams.update({"font.size": _TEXT_PT, "lines.linewidth": 0.9})
         below = [_below(diagnosis) if panel.has_names else _NUMBERS_BELOW for panel in shown]
         rows = [below[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
         heights = [_ABOVE + _SIDE + max(row) for row in rows]
@@ -69,13 +68,10 @@ def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:
         for place, panel in enumerate(shown):
             row, column = divmod(place, _COLUMNS)
             bottom = height - _HEAD - sum(heights[:row]) - _ABOVE - _SIDE
-            left = column * (_LEFT + _SIDE) + _LEFT
-            axes = figure.add_axes((left / width, bottom / height, _SIDE / width, _SIDE / height))
-            _draw_panel(axes, panel, diagnosis)
-        figure.text(
-            _EDGE / width, 1 - _EDGE / height, _heading(diagnosis, width - 2 * _EDGE), fontsize=_TITLE_PT, va="top",
-            parse_math=False,
-        )  # fmt: skip
+            box = Box(column * (_LEFT + _SIDE) + _LEFT, bottom, _SIDE, _SIDE)
+            _draw_panel(add_axes(figure, box, length=2.2, pad=2, labelsize=_TEXT_PT), panel, diagnosis)
+        heading = _heading(diagnosis, width - 2 * _EDGE)
+        write(figure, _EDGE, height - _EDGE, heading, fontsize=_TITLE_PT, va="top")
     return figure
 
 
@@ -85,16 +81,14 @@ def _heading(diagnosis: Diagnosis, room_in: float) -> str:
     return shorten(f"{files}, {diagnosis.n_examples} examples", room_in, _TITLE_PT)
 
 
-def _verdict(panel: Panel, diagnosis: Diagnosis) -> str:
+def _verdict(panel: CheckPanel, diagnosis: Diagnosis) -> str:
     """Return the worst verdict of what a panel stands for."""
     found = {finding.verdict for finding in diagnosis.findings if finding.check in panel.checks}
     return next((verdict for verdict in VERDICTS if verdict in found), FINE)
 
 
-def _draw_panel(axes: Axes, panel: Panel, diagnosis: Diagnosis) -> None:
-    axes.tick_params(length=2.2, width=_LINE_PT, pad=2, labelsize=_TEXT_PT)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+def _draw_panel(axes: Axes, panel: CheckPanel, diagnosis: Diagnosis) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
     panel.draw(axes, diagnosis)
     verdict = _verdict(panel, diagnosis)
     above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
@@ -112,7 +106,7 @@ def _legend(axes: Axes, handles: Sequence[Line2D]) -> None:
     )  # fmt: skip
 
 
-def _mark(label: str, **style: Any) -> Line2D:
+def _key(label: str, **style: Any) -> Line2D:
     return Line2D([], [], label=label, **({"linestyle": "none"} | style))
 
 
@@ -146,7 +140,7 @@ def _depth_key(pairs: Sequence[PairNumbers]) -> list[Line2D]:
         return []
     colours = _colours(len(pairs))
     names = shorten_names([literal(pair.x.layer) for pair in pairs], 0.5, _TEXT_PT, keep_ends=True)
-    return [_mark(names[place], color=colours[place], linestyle="-") for place in (0, -1)]
+    return [_key(names[place], color=colours[place], linestyle="-") for place in (0, -1)]
 
 
 def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:
@@ -154,7 +148,7 @@ def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:
     axes.set_ylim(lowest - 0.03, 1.03)
     axes.set_ylabel(label, labelpad=2)
     if lowest < 0:
-        axes.axhline(0, color=_GREY, linewidth=_LINE_PT, zorder=0)
+        axes.axhline(0, color=_GREY, linewidth=LINE_PT, zorder=0)
 
 
 def _draw_chance(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -173,7 +167,7 @@ def _draw_chance(axes: Axes, diagnosis: Diagnosis) -> None:
     for _, values, style in styles:
         axes.plot(at, values, linestyle="none", **style)
     _value_axis(axes, biased + debiased, "CKA")
-    _legend(axes, [_mark(name, **style) for name, _, style in styles])
+    _legend(axes, [_key(name, **style) for name, _, style in styles])
 
 
 def _draw_components(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -208,7 +202,7 @@ def _draw_rows(axes: Axes, diagnosis: Diagnosis) -> None:
         words = [f"{worst.number:.0%} carried by", *wrap(literal(worst.found), 1.1, _TEXT_PT, 4)]
         axes.text(0.99, 0.03, "\n".join(words), transform=axes.transAxes, ha="right", parse_math=False)
     axes.set_ylabel("share of the similarity, %", labelpad=2)
-    _legend(axes, [*_depth_key(pairs), _mark("all alike", color=_GREY, linestyle=(0, (1, 1.5)))])
+    _legend(axes, [*_depth_key(pairs), _key("all alike", color=_GREY, linestyle=(0, (1, 1.5)))])
 
 
 def _has_shares(pair: PairNumbers, diagnosis: Diagnosis) -> bool:
@@ -242,10 +236,10 @@ def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
             }
             axes.annotate(text, (place, value), (-4 if is_right else 4, 0), **where)
     _value_axis(axes, every, "debiased CKA")
-    keys = [_mark("all", marker="_", color=_INK, markersize=6),
-            _mark("few rows out", marker="v", color=_VERDICT_COLOURS[LOOK], markersize=3.2)]  # fmt: skip
+    keys = [_key("all", marker="_", color=_INK, markersize=6),
+            _key("few rows out", marker="v", color=_VERDICT_COLOURS[LOOK], markersize=3.2)]  # fmt: skip
     if far:
-        keys.append(_mark("a label out", marker="o", color=_GREY, markersize=2))
+        keys.append(_key("a label out", marker="o", color=_GREY, markersize=2))
     _legend(axes, keys)
 
 
@@ -264,7 +258,7 @@ def _draw_scales(axes: Axes, diagnosis: Diagnosis) -> None:
         every += values
         axes.plot(at, values, linestyle="none", **style)
     _value_axis(axes, every, "debiased CKA")
-    _legend(axes, [_mark(label, **style) for label, _, style in styles])
+    _legend(axes, [_key(label, **style) for label, _, style in styles])
 
 
 def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -280,16 +274,16 @@ def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.minorticks_off()
     axes.set_xlabel("width of the rbf kernel, medians", labelpad=2)
     _value_axis(axes, every, "CKA")
-    _legend(axes, [*_depth_key(pairs), _mark("biased", color=_INK, linestyle=(0, (2, 1)))])
+    _legend(axes, [*_depth_key(pairs), _key("biased", color=_INK, linestyle=(0, (2, 1)))])
 
 
 _PANELS = (
-    Panel("chance", _draw_chance,
+    CheckPanel("chance", _draw_chance,
           ("above-chance", "chance-level", "biased-debiased", "features-per-example", "effective-dimension"), True),
-    Panel("components", _draw_components, ("first-component", "without-components"), False),
-    Panel("rows", _draw_rows, (*_OF_ROWS, "effective-rows"), False),
-    Panel("rows left out", _draw_left_out,
+    CheckPanel("components", _draw_components, ("first-component", "without-components"), False),
+    CheckPanel("rows", _draw_rows, (*_OF_ROWS, "effective-rows"), False),
+    CheckPanel("rows left out", _draw_left_out,
           ("without-row", "without-rows", "without-label", "label-of-layer", "label-apart"), True),
-    Panel("rescaled", _draw_scales, ("clipped", "normalised", "ranked"), True),
-    Panel("kernel width", _draw_widths, ("rbf-diagonal",), False),
+    CheckPanel("rescaled", _draw_scales, ("clipped", "normalised", "ranked"), True),
+    CheckPanel("kernel width", _draw_widths, ("rbf-diagonal",), False),
 )  # fmt: skip

@@ -1,19 +1,17 @@
 """Which components make a similarity, in three panels: their alignments, what each pair contributes, and the sums."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cka_cli.analysis.components import ComponentPairs, Explanation
 from cka_cli.arrays import Float64
-from cka_cli.pictures.canvas import DEFAULT_DPI, check_format, figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.kit import Box, add_axes, colour_map, draw_bar, draw_cells, round_numbers, write
 from cka_cli.pictures.words import file_labels, literal, shorten_names, width_in
 from cka_cli.text import decimals, percent
 
@@ -29,27 +27,17 @@ _EDGE = 0.05
 _NAME_BELOW, _NAME_BESIDE = 0.29, 0.35  # from a matrix to the middle of its layer's name
 _LONGEST_NAME = 2.1
 _ABOVE = 0.06  # from a panel to the words above it
-_TEXT_PT, _TICK_PT, _LINE_PT = 8.0, 7.0, 0.6
+_TEXT_PT, _TICK_PT = 8.0, 7.0
 _TEXT_LINE, _SAMPLE, _SAMPLE_GAP = 0.15, 0.2, 0.06
 _TICK_IN, _TICK_GAP_IN, _TICK_APART = 0.03, 0.03, 0.02
-_ALIGNMENT_MAP, _SHARE_MAP, _NO_VALUE_GREY = "magma", "viridis", "0.75"
+_ALIGNMENT_MAP, _SHARE_MAP = "magma", "viridis"
 _SPECTRUM_GREY, _CKA_COLOUR, _CCA_COLOUR = "0.4", "#3b0f70", "#e0662c"
 _LOG_FROM, _SPARSE_FROM = 20, 150  # components on the axis of the curves
 
 
-class Box(NamedTuple):
-    """A rectangle, in inches from the lower left corner of the figure."""
-
-    left: float
-    bottom: float
-    width: float
-    height: float
-
-
 def explained_bytes(explanation: Explanation, n_components: int, file_format: str) -> bytes:
     """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    check_format(file_format)
-    return figure_bytes(draw_explained(explanation, n_components), file_format)
+    return figure_bytes(lambda: draw_explained(explanation, n_components), file_format)
 
 
 def draw_explained(explanation: Explanation, n_components: int = 10) -> Figure:
@@ -80,34 +68,28 @@ def draw_explained(explanation: Explanation, n_components: int = 10) -> Figure:
     return figure
 
 
-def _axes(figure: Figure, box: Box) -> Axes:
-    axes = figure.add_axes((box.left / _WIDTH, box.bottom / _HEIGHT, box.width / _WIDTH, box.height / _HEIGHT))
-    for spine in axes.spines.values():
-        spine.set_linewidth(_LINE_PT)
-    axes.tick_params(length=72 * _TICK_IN, width=_LINE_PT, pad=72 * _TICK_GAP_IN, labelsize=_TICK_PT)
-    return axes
-
-
-def _write(figure: Figure, left: float, bottom: float, text: str, size_pt: float = _TEXT_PT, **style: Any) -> None:
-    """Write text as it is, `$` and all, at a place in inches."""
-    style |= {"transform": figure.dpi_scale_trans, "fontsize": size_pt, "parse_math": False, "linespacing": 1.15}
-    figure.text(left, bottom, text, **style)
-
-
 def _draw_matrix(figure: Figure, box: Box, values: Float64, colours: str, most: float) -> None:
     axes = _axes(figure, box)
-    is_fine = box.width * DEFAULT_DPI < values.shape[1] or box.height * DEFAULT_DPI < values.shape[0]
-    axes.imshow(
-        np.ma.masked_invalid(values),
-        cmap=matplotlib.colormaps[colours].with_extremes(bad=_NO_VALUE_GREY),
-        norm=Normalize(0, most),
-        origin="lower",
-        aspect="auto",
-        interpolation="antialiased" if is_fine else "nearest",  # cells below a pixel are averaged, none dropped
-    )
+    draw_cells(axes, values, colour_map(colours), (0, most))
     rows, columns = _ticks(values.shape[0], box.height), _ticks(values.shape[1], box.width)
     axes.set_yticks([number - 1 for number in rows], [str(number) for number in rows])
     axes.set_xticks([number - 1 for number in columns], [str(number) for number in columns])
+
+
+def _draw_bar(figure: Figure, left: float, colours: str, most: float, label: str) -> None:
+    round_values = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, most)
+    ticks = [float(tick) for tick in round_values if 0 <= tick <= most * (1 + 1e-9)]
+    axes = _axes(figure, Box(left, _BAR_BOTTOM, _SIDE, _BAR))
+    texts = [f"{tick:g}" for tick in ticks]
+    draw_bar(axes, colour_map(colours), (0, most), ticks, texts, label, label_pt=_TEXT_PT, label_gap_pt=2)
+
+
+def _axes(figure: Figure, box: Box) -> Axes:
+    return add_axes(figure, box, length=72 * _TICK_IN, pad=72 * _TICK_GAP_IN, labelsize=_TICK_PT)
+
+
+def _write(figure: Figure, left: float, bottom: float, text: str, size_pt: float = _TEXT_PT, **style: Any) -> None:
+    write(figure, left, bottom, text, fontsize=size_pt, linespacing=1.15, **style)
 
 
 def _ticks(n: int, length_in: float) -> list[int]:
@@ -115,15 +97,15 @@ def _ticks(n: int, length_in: float) -> list[int]:
     room = max(1, int(length_in / (width_in(str(n), _TICK_PT) + _TICK_APART)))
     if n <= room:
         return list(range(1, n + 1))
-    step = next(step for power in range(12) for digit in (1, 2, 5) if n / (step := digit * 10**power) <= room / 2)
+    step = next(step for step in round_numbers(10 * n) if n / step <= room / 2)
     return [1, *range(step, n + 1, step)]
 
 
 def _draw_spectra(figure: Figure, box: Box, x_shares: Float64, y_shares: Float64) -> None:
     """Draw the variance of each component at its row or column, on one scale for both layers."""
     most = float(max(x_shares[0], y_shares[0]))
-    top = Box(box.left, box.bottom + box.height + _SPECTRUM_GAP, box.width, _SPECTRUM)
-    beside = Box(box.left + box.width + _SPECTRUM_GAP, box.bottom, _SPECTRUM, box.height)
+    top = Box(box.left, box.top + _SPECTRUM_GAP, box.width, _SPECTRUM)
+    beside = Box(box.right + _SPECTRUM_GAP, box.bottom, _SPECTRUM, box.height)
     end = f"{most:.0f}" if most >= 1 else f"{most:.1g}"
     for place, shares, is_beside in ((top, y_shares, False), (beside, x_shares, True)):
         axes = _axes(figure, place)
@@ -136,23 +118,8 @@ def _draw_spectra(figure: Figure, box: Box, x_shares: Float64, y_shares: Float64
         across.set_ticks([most], [end])
         (axes.set_ylim if is_beside else axes.set_xlim)(-0.5, len(shares) - 0.5)
         (axes.set_xlim if is_beside else axes.set_ylim)(0, 1.05 * most)
-        for spine in ("top", "right"):
-            axes.spines[spine].set_visible(False)
+        axes.spines[["top", "right"]].set_visible(False)
     _write(figure, beside.left, top.bottom, "variance\nof each, %", _TICK_PT, va="bottom")
-
-
-def _draw_bar(figure: Figure, left: float, colours: str, most: float, label: str) -> None:
-    axes = _axes(figure, Box(left, _BAR_BOTTOM, _SIDE, _BAR))
-    mappable = ScalarMappable(Normalize(0, most), matplotlib.colormaps[colours])
-    ticks = [
-        tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, most) if 0 <= tick <= most * (1 + 1e-9)
-    ]
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", ticks=ticks)
-    bar.outline.set(linewidth=_LINE_PT)
-    axes.collections[0].set_rasterized(True)  # 256 vector strips show hairlines between them in many viewers
-    axes.minorticks_off()
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xlabel(label, fontsize=_TEXT_PT, labelpad=2, parse_math=False)
 
 
 def _draw_names(figure: Figure, box: Box, pairs: ComponentPairs, *, has_rows: bool) -> None:
@@ -173,7 +140,7 @@ def _draw_names(figure: Figure, box: Box, pairs: ComponentPairs, *, has_rows: bo
 def _draw_values(figure: Figure, box: Box, pairs: ComponentPairs, share: float) -> None:
     values = f"CKA {decimals(pairs.cka)}, {pairs.n_examples} examples"
     shown = "\nno pair contributes" if pairs.is_zero else f"\nthese pairs make {percent(share)}"
-    _write(figure, box.left, box.bottom + box.height + _ABOVE, values + shown, va="bottom")
+    _write(figure, box.left, box.top + _ABOVE, values + shown, va="bottom")
 
 
 def _draw_curves(figure: Figure, box: Box, pairs: ComponentPairs) -> None:
@@ -187,8 +154,7 @@ def _draw_curves(figure: Figure, box: Box, pairs: ComponentPairs) -> None:
     if len(cka) > _LOG_FROM:
         axes.set_xscale("log")
         axes.minorticks_off()
-        digits = (1, 2, 5) if len(cka) <= _SPARSE_FROM else (1,)
-        ticks = [tick for power in range(12) for digit in digits if (tick := digit * 10**power) <= len(cka)]
+        ticks = round_numbers(len(cka), (1, 2, 5) if len(cka) <= _SPARSE_FROM else (1,))
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.set_xlim(1, len(cka))
     else:
@@ -196,10 +162,9 @@ def _draw_curves(figure: Figure, box: Box, pairs: ComponentPairs) -> None:
         axes.set_xticks(_ticks(len(cka), box.width))
     axes.set_xlabel("first components of both", fontsize=_TEXT_PT, labelpad=3)
     axes.set_ylabel("share they make, %", fontsize=_TEXT_PT, labelpad=2)
-    for spine in ("top", "right"):
-        axes.spines[spine].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     of_cca = "share of CCA R²" + (" (nan)" if pairs.is_cca_lost else " (1 by force)" if pairs.is_saturated else "")
-    above = box.bottom + box.height + _ABOVE
+    above = box.top + _ABOVE
     for bottom, line, text in zip((above + _TEXT_LINE, above), axes.lines, ("share of CKA", of_cca), strict=True):
         sample = Line2D(
             [box.left, box.left + _SAMPLE], [bottom + _TEXT_LINE / 2] * 2, transform=figure.dpi_scale_trans,

@@ -3,27 +3,24 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, ScaledTranslation, TransformedBbox
 
 from cka_cli.floating_point import flags_ignored
-from cka_cli.pictures.canvas import check_format, figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
 from cka_cli.pictures.heatmap import layout
-from cka_cli.pictures.heatmap.layout import Box, Names, Place, Sheet, arrange
+from cka_cli.pictures.heatmap.layout import Names, Place, Sheet, arrange
 from cka_cli.pictures.heatmap.panels import NO_VALUE, ON_PATH, Panel, compose
 from cka_cli.pictures.heatmap.style import HeatmapStyle, check_style
+from cka_cli.pictures.kit import LINE_PT, NO_VALUE_GREY, Box, add_axes, colour_map, draw_bar, draw_cells, write
 from cka_cli.pictures.words import height_in, shorten, shorten_names, spread, widest_in
 from cka_cli.results.matrix import Matrix, is_largest
 
-_NO_VALUE_GREY = "0.75"
-_LINE_PT = 0.6
 _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
 _FRAME_PT = (0.5, 1.5)  # thinnest, thickest
 
@@ -52,7 +49,7 @@ def draw_heatmap(
     with settings():
         sheet = arrange(compose(matrices, style, captions, paths))
         figure = new_figure(sheet.width, sheet.height, style.dpi)
-        colours = matplotlib.colormaps[style.cmap].with_extremes(bad=_NO_VALUE_GREY)
+        colours = colour_map(style.cmap)
         for place in sheet.places:
             _draw_panel(figure, place, style, colours, frame_best=sheet.has_numbers)
             if place.panel.has_bar:
@@ -79,34 +76,19 @@ def heatmap_bytes(
     paths: Sequence[tuple[int | None, ...]] = (),
 ) -> bytes:
     """Return the picture of `draw_heatmap` as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    check_format(file_format)
-    return figure_bytes(draw_heatmap(matrices, style, captions=captions, paths=paths), file_format, style.dpi)
+    return figure_bytes(lambda: draw_heatmap(matrices, style, captions=captions, paths=paths), file_format)
 
 
-def _axes(figure: Figure, box: Box) -> Axes:
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((box.left / width, box.bottom / height, box.width / width, box.height / height))
-    for spine in axes.spines.values():
-        spine.set_linewidth(_LINE_PT)
-    axes.tick_params(length=layout.TICK_IN * 72, width=_LINE_PT, pad=layout.TEXT_GAP_IN * 72)
-    return axes
+def _axes(figure: Figure, box: Box, **ticks: Any) -> Axes:
+    return add_axes(figure, box, length=layout.TICK_IN * 72, pad=layout.TEXT_GAP_IN * 72, **ticks)
 
 
 def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colormap, *, frame_best: bool) -> None:
     panel = place.panel
     axes = _axes(figure, place.axes)
-    norm = Normalize(panel.scale.low, panel.scale.high)
-    values = np.clip(panel.scale.scaled(panel.matrix.values), panel.scale.low, panel.scale.high)
-    image = axes.imshow(
-        np.ma.masked_invalid(values),
-        cmap=colours,
-        norm=norm,
-        origin="upper" if style.flip else "lower",
-        aspect="auto",  # the box has the shape of the matrix already
-        # Cells of whole pixels, embedded at that resolution: no viewer has anything to blur. Smaller than a pixel,
-        # cells are averaged rather than dropped.
-        interpolation="nearest" if place.axes.width * style.dpi >= values.shape[1] else "antialiased",
-    )
+    ends = panel.scale.low, panel.scale.high
+    values = np.clip(panel.scale.scaled(panel.matrix.values), *ends)
+    image = draw_cells(axes, values, colours, ends, flip=style.flip)
     # A box that rounding makes wider than whole pixels is stretched over one more by matplotlib before 3.11.
     image.set_clip_box(TransformedBbox(Bbox.from_extents(0, 0, 1 - 1e-12, 1 - 1e-12), axes.transAxes))
     _draw_names(axes, place)
@@ -123,7 +105,7 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
         )
     if panel.path:
         _draw_path(axes, place)
-    inks = _inks(colours(norm(np.ma.masked_invalid(values))))
+    inks = _inks(np.asarray(colours(image.norm(np.ma.masked_invalid(values)))))
     if place.number_pt:
         _draw_numbers(axes, place, inks)
     if style.mark_best and frame_best:
@@ -170,7 +152,7 @@ def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"], direct
         edge = (box.bottom if side == "x" else box.left) - layout.TICK_IN
         away = [edge, edge - layout.FAN_IN]
         ends = (along, away) if side == "x" else (away, along)
-        figure.add_artist(Line2D(*ends, transform=figure.dpi_scale_trans, color="black", linewidth=_LINE_PT, gid="fan"))
+        figure.add_artist(Line2D(*ends, transform=figure.dpi_scale_trans, color="black", linewidth=LINE_PT, gid="fan"))
 
 
 def _inks(cell_colours: np.ndarray) -> np.ndarray:
@@ -181,21 +163,14 @@ def _inks(cell_colours: np.ndarray) -> np.ndarray:
 
 
 def _draw_numbers(axes: Axes, place: Place, inks: np.ndarray) -> None:
+    looks: dict[str, Any] = {"fontsize": place.number_pt, "parse_math": False}
     for row, numbers in enumerate(place.panel.numbers):
         for column, number in enumerate(numbers):
-            axes.text(
-                column,
-                row,
-                number,
-                color=str(inks[row, column]),
-                fontsize=place.number_pt,
-                ha="center",
-                va="center_baseline",
-                parse_math=False,
-            )
+            ink = str(inks[row, column])
+            axes.text(column, row, number, color=ink, ha="center", va="center_baseline", **looks)
 
 
-def _mark(diameter_pt: float) -> dict[str, Any]:
+def _dot(diameter_pt: float) -> dict[str, Any]:
     """White inside, black around: seen on dark and on light cells."""
     return {
         "marker": "o",
@@ -232,14 +207,8 @@ def _draw_marks(axes: Axes, place: Place) -> None:
     best = _best(place)
     cell_pt = _cell_pt(place)
     diameter_pt = min(max(0.22 * cell_pt, _MARK_PT[0]), _MARK_PT[1])
-    axes.plot(
-        [column for _, column in best],
-        [row for row, _ in best],
-        scalex=False,
-        scaley=False,
-        gid="best",
-        **_mark(diameter_pt),
-    )
+    rows, columns = [row for row, _ in best], [column for _, column in best]
+    axes.plot(columns, rows, scalex=False, scaley=False, gid="best", **_dot(diameter_pt))
 
 
 def _path_line(cell_pt: float) -> list[dict[str, Any]]:
@@ -262,48 +231,24 @@ def _draw_bar(
     figure: Figure, panel: Panel, box: Box, label: tuple[str, ...], colours: Colormap, *, lies: bool = False
 ) -> None:
     """Draw a colour bar; one that lies has its first and last number within its ends."""
-    axes = _axes(figure, box)
     scale = panel.scale
-    mappable = ScalarMappable(Normalize(scale.low, scale.high), colours)
+    axes = _axes(figure, box, labelsize=layout.TICK_PT)
     positions, texts = layout.bar_ticks(scale, box.width if lies else box.height, lies=lies)
-    bar = figure.colorbar(
-        mappable,
-        cax=axes,
-        orientation="horizontal" if lies else "vertical",
-        extend=scale.extend,
-        extendfrac=0.04,
-        ticks=positions,
-    )
-    bar.outline.set(linewidth=_LINE_PT)
-    axes.collections[0].set_rasterized(True)  # 256 vector strips show hairlines between them in many viewers
-    axes.minorticks_off()
-    words: dict[str, Any] = {
-        "fontsize": layout.BAR_PT, "labelpad": layout.TEXT_GAP_IN * 72, "parse_math": False
-    }  # fmt: skip
+    draw_bar(
+        axes, colours, (scale.low, scale.high), positions, texts, "\n".join(label), label_pt=layout.BAR_PT,
+        label_gap_pt=layout.TEXT_GAP_IN * 72, lies=lies, extend=scale.extend,
+    )  # fmt: skip
     if lies:
-        axes.set_xticks(positions, texts, fontsize=layout.TICK_PT)
         first, *_, last = axes.get_xticklabels()
         first.set_horizontalalignment("left")
         last.set_horizontalalignment("right")
-        axes.set_xlabel("\n".join(label), **words)
-    else:
-        axes.set_yticks(positions, texts, fontsize=layout.TICK_PT)
-        axes.set_ylabel("\n".join(label), **words)
 
 
 def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
     inches = figure.dpi_scale_trans
     content = sheet.content
-    figure.text(
-        content.left + content.width / 2,
-        content.bottom + content.height,
-        "\n".join(sheet.title),
-        fontsize=layout.TITLE_PT,
-        ha="center",
-        va="top",
-        transform=inches,
-        parse_math=False,
-    )
+    middle, title = content.left + content.width / 2, "\n".join(sheet.title)
+    write(figure, middle, content.top, title, fontsize=layout.TITLE_PT, ha="center", va="top")
     line = height_in(1, layout.NOTE_PT)
     left, middle = sheet.notes_left, content.bottom + line * (0.5 if sheet.notes_in_one_line else 1.5)
     for note in sheet.picture.notes:
@@ -311,7 +256,7 @@ def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
         mark_in = 0.65 * layout.NOTE_MARK_IN
         if note == NO_VALUE:
             corner = (mark_left, middle - mark_in / 2)
-            square: dict[str, Any] = {"facecolor": _NO_VALUE_GREY, "edgecolor": "black", "linewidth": _LINE_PT}
+            square: dict[str, Any] = {"facecolor": NO_VALUE_GREY, "edgecolor": "black", "linewidth": LINE_PT}
             figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, **square))
         elif note == ON_PATH:
             for looks in _path_line(_MARK_PT[1] / 0.22):
@@ -323,9 +268,9 @@ def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
             figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, joinstyle="miter", **frame))
         else:
             at = ([mark_left + mark_in / 2], [middle])
-            figure.add_artist(Line2D(*at, transform=inches, **_mark(_MARK_PT[1])))
+            figure.add_artist(Line2D(*at, transform=inches, **_dot(_MARK_PT[1])))
         text_left = left + layout.NOTE_MARK_IN
-        figure.text(text_left, middle, note, fontsize=layout.NOTE_PT, va="center_baseline", transform=inches)
+        write(figure, text_left, middle, note, fontsize=layout.NOTE_PT, va="center_baseline")
         if sheet.notes_in_one_line:
             left = text_left + widest_in([note], layout.NOTE_PT) + layout.NOTE_GAP_IN
         else:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from typing import NamedTuple
 
 from cka_cli.errors import UsageError
 from cka_cli.pictures.heatmap.panels import Panel, Picture
 from cka_cli.pictures.heatmap.scale import ColourScale
 from cka_cli.pictures.heatmap.sizes import NAME_PT, good_side, longest_side, number_pt, side_for_names
 from cka_cli.pictures.heatmap.style import MAX_PIXELS
+from cka_cli.pictures.kit import Box
 from cka_cli.pictures.words import height_in, spread, widest_in, wrap
 
 FILE_PT, HEADING_PT, BAR_PT, TICK_PT, NOTE_PT, TITLE_PT = 8.0, 9.0, 8.0, 7.0, 7.0, 11.0
@@ -23,15 +23,6 @@ _SMALLEST_PANEL_IN = 0.3  # 1 x 1 beside 200 x 200 is not drawn to scale
 _SMALLEST_BOX_IN = 1.0  # a strip of 1 x 200 cells still has room for its colour bar and heading
 FAN_IN = 0.12  # between a tick and its name where names stand further apart than cells
 _LARGEST_IN, _LARGEST_WITH_NUMBERS_IN = 10.0, 16.0
-
-
-class Box(NamedTuple):
-    """A rectangle, in inches from the lower left corner of the figure."""
-
-    left: float
-    bottom: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True)

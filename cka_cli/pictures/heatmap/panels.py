@@ -7,9 +7,10 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from cka_cli.errors import DataError, UsageError
+from cka_cli.errors import DataError
 from cka_cli.pictures.heatmap.scale import ColourScale, colour_scales
 from cka_cli.pictures.heatmap.style import HeatmapStyle
+from cka_cli.pictures.kit import check_number
 from cka_cli.pictures.words import file_labels, literal
 from cka_cli.results.matrix import Matrix
 
@@ -100,11 +101,7 @@ class Picture:
 
 def check_panels(n_panels: int) -> None:
     """Raise UsageError for more panels than one picture takes: ask before the matrices are worked out."""
-    if n_panels > MOST_PANELS:
-        raise UsageError(
-            f"picture: {n_panels} panels are too many (at most {MOST_PANELS}); "
-            "draw fewer files, measures or kernels at a time"
-        )
+    check_number(n_panels, "panels", MOST_PANELS)
 
 
 def compose(
