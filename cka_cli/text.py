@@ -1,7 +1,7 @@
 """Numbers, sizes and lists as a person reads them: in reports, in notes, in errors and in pictures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from cka_cli.errors import counted
 
@@ -70,6 +70,20 @@ def listed(names: Sequence[str], what: str = "layer", most: int = 4) -> str:
     n_more = len(unique) - most
     more = counted(n_more, f"more {what}") if what else f"{n_more} more"
     return ", ".join(unique[:most]) + (f" and {more}" if n_more > 0 else "")
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (), width: Callable[[str], int] = len) -> list[str]:
+    """Return lines of cells two blanks apart, each column as wide as its widest cell, its cells at its right.
+
+    left : the columns whose cells begin at its left, as words do. width : of a text, in blanks.
+    """
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        blanks = [" " * (widest - width(cell)) for cell, widest in zip(row, widths, strict=True)]
+        cells = (cell + blanks[place] if place in left else blanks[place] + cell for place, cell in enumerate(row))
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def cut(text: str, most: int) -> str:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cka_cli.text import cut, decimals, first_few, fixed, listed, memory_text, number_text, percent, size_text
+from cka_cli.text import aligned, cut, decimals, first_few, fixed, listed, memory_text, number_text, percent, size_text
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,13 @@ def test_lists_say_that_there_are_more():
     assert listed(list("abcd"), "row", 2) == "a, b and 2 more rows"
     assert listed(list("abcd"), "", 3) == "a, b, c and 1 more"
     assert [cut(text, 3) for text in ("abc", "abcd")] == ["abc", "abc..."]
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+    assert aligned([("layer", "value"), ("a", "1.5"), ("longer", "")], left=(0,)) == [
+        "layer   value", "a         1.5", "longer",
+    ]  # fmt: skip
+    wide = aligned(
+        [("層", "1"), ("abc", "22")], left=(0,), width=lambda text: sum(1 + (letter > "z") for letter in text)
+    )
+    assert wide == ["層    1", "abc  22"]

@@ -23,6 +23,7 @@ from cka_cli.pictures.kit import (
     write,
 )
 from cka_cli.pictures.words import file_labels, literal, shorten, shorten_names, spread, widest_in
+from cka_cli.results.matrix import colour_ends
 
 # Inches along one row of the figure, and up.
 _EDGE_IN, _MAP_IN, _CURVES_IN, _GAP_IN = 0.1, 2.7, 1.55, 0.16
@@ -89,10 +90,7 @@ def depth_bytes(studies: Sequence[DepthStudy], file_format: str) -> bytes:
 
 def _ends(study: DepthStudy) -> tuple[float, float]:
     """Return the values at the ends of the colours and of the axis of similarity."""
-    finite = study.matrix.values[np.isfinite(study.matrix.values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    if study.matrix.is_bounded:
-        return min(low, 0.0), 1.0
+    low, high = colour_ends(study.matrix.values, is_bounded=study.matrix.is_bounded) or (0.0, 1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 

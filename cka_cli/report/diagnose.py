@@ -1,6 +1,5 @@
 """What `cka diagnose` found, as CSV, JSON, or a table for a person."""
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from textwrap import wrap
@@ -8,8 +7,9 @@ from textwrap import wrap
 from cka_cli.analysis.reliability.quantities import Address
 from cka_cli.analysis.reliability.result import Diagnosis
 from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, VERDICTS, Finding
-from cka_cli.errors import one_line
+from cka_cli.errors import counted, one_line
 from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
+from cka_cli.text import aligned
 
 HEADER = ("x_file", "x_layer", "y_file", "y_layer", "check", "verdict", "number", "threshold", "found", "advice")
 WIDEST = 100
@@ -58,35 +58,30 @@ def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int
     """
     from rich.text import Text
 
-    from cka_cli.report.terminal import make_console
+    from cka_cli.report.terminal import make_console, printed, without_padding
 
     width = max(_NARROWEST, min(width, WIDEST))
-    text = io.StringIO()
-    console = make_console(text, width=width, colour=colour)
-    for line in _heading(diagnosis, width):
-        console.print(Text(line))
+    parts = list(map(Text, _heading(diagnosis, width)))
     counts = Text("  ")
     for verdict, count in diagnosis.counts.items():
         counts.append(f"{count} {verdict}", style=_COLOURS[verdict] if count else "dim").append("   ")
-    console.print(counts)
+    parts.append(counts)
     for verdict in VERDICTS if everything else VERDICTS[:-1]:
         for check in CHECKS:
             group = [each for each in diagnosis.findings if (each.verdict, each.check) == (verdict, check)]
             if not group:
                 continue
             head = Text("\n").append(verdict, style=_COLOURS[verdict]).append("  ").append(check, style="bold")
-            console.print(head.append(_limit(group), style="dim"))
-            console.print(Text(_clipped(f"  {CHECKS[check].title}", width)))
+            parts += [head.append(_limit(group), style="dim"), Text(_clipped(f"  {CHECKS[check].title}", width))]
             if verdict != FINE:
-                console.print(Text(_clipped(f"  → {group[0].advice}", width)))
-            for line in _lines(group, diagnosis, width, everything=everything):
-                console.print(Text(line, no_wrap=True))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+                parts.append(Text(_clipped(f"  → {group[0].advice}", width)))
+            lines = _lines(group, diagnosis, width, everything=everything)
+            parts += [Text(line, no_wrap=True) for line in lines]
+    return without_padding(printed(make_console(width=width, colour=colour), parts))
 
 
 def _heading(diagnosis: Diagnosis, width: int) -> Iterable[str]:
-    n_pairs = len(diagnosis.pairs)
-    pairs = f"{n_pairs} pair{'s' * (n_pairs != 1)} of layers, {diagnosis.n_examples} examples"
+    pairs = f"{counted(len(diagnosis.pairs), 'pair')} of layers, {diagnosis.n_examples} examples"
     pairs += f", classes by '{one_line(diagnosis.labels)}'" if diagnosis.labels else ""
     yield _clipped(f"X {one_line(diagnosis.x_file)}", width)
     if diagnosis.y_file:
@@ -115,9 +110,9 @@ def _lines(group: Sequence[Finding], diagnosis: Diagnosis, width: int, *, everyt
     shown = list(group) if everything or len(group) <= _MOST_LINES + 1 else _worst(group)
     places = _places(shown, diagnosis, width // 3)
     numbers = [f"{finding.number:.3g}" for finding in shown]
-    place_width, number_width = max(map(cell_len, places)), max(map(len, numbers))
-    for finding, place, number in zip(shown, places, numbers, strict=True):
-        head = f"    {place}{' ' * (place_width - cell_len(place))}  {number:>{number_width}}  "
+    heads = aligned(list(zip(places, numbers, strict=True)), left=(0,), width=cell_len)
+    for finding, place_and_number in zip(shown, heads, strict=True):
+        head = f"    {place_and_number}  "
         lines = wrap(one_line(finding.found), width - cell_len(head)) or [""]
         yield (head + lines[0]).rstrip()
         yield from (" " * cell_len(head) + line for line in lines[1:])

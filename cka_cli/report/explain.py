@@ -12,7 +12,7 @@ from cka_cli.analysis.components import ComponentPairs, Explanation, Removal, Sp
 from cka_cli.arrays import Float64
 from cka_cli.errors import counted, one_line
 from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
-from cka_cli.text import decimals, fixed
+from cka_cli.text import aligned, decimals, fixed
 
 CSV_HEADER = (
     "x_file", "x_layer", "y_file", "y_layer", "x_component", "y_component", "x_variance_share", "y_variance_share",
@@ -183,7 +183,7 @@ def _component_lines(pairs: ComponentPairs, own: str, other: str, n_components: 
         )
         of_cka, of_cca = (_NOTHING if math.isnan(share) else _percent(1) for share in (last.cka_share, last.cca_share))
         rows.append((f"{REST}, {pairs.x.rank - n}", variance, "", "", cka, of_cka, cca, of_cca))
-    return _aligned(header, rows)
+    return aligned([header, *rows])
 
 
 def _pair_lines(pairs: ComponentPairs, n_pairs: int) -> list[str]:
@@ -196,7 +196,7 @@ def _pair_lines(pairs: ComponentPairs, n_pairs: int) -> list[str]:
         )
         for row, column, cells in _largest_pairs(pairs, n_pairs)
     ]  # fmt: skip
-    return ["pairs of components that contribute most to CKA", *_aligned(header, rows)]
+    return ["pairs of components that contribute most to CKA", *aligned([header, *rows])]
 
 
 def _removal_lines(removals: Sequence[Removal]) -> list[str]:
@@ -209,19 +209,11 @@ def _removal_lines(removals: Sequence[Removal]) -> list[str]:
     lines = [
         "similarity without the first components of each layer, and CKA of each layer",
         "with its own first components alone and with the rest of it",
-        *_aligned(header, rows),
+        *aligned([header, *rows]),
     ]
     if not all(each.is_unique for each in removals):
         lines.append("~ cuts between components of equal variance, where the cut is arbitrary")
     return lines
-
-
-def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
-    ]
 
 
 def _percent(share: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from cka_cli.errors import one_line
 from cka_cli.report.writing import Cell, csv_text, utf8
 from cka_cli.results.inspection import Inspected
-from cka_cli.text import size_text
+from cka_cli.text import aligned, size_text
 
 _MAX_NAME = 120
 
@@ -57,13 +57,7 @@ def _table(arrays: Sequence[Inspected]) -> str:
         short = short_names([array.name for array in its_arrays], _MAX_NAME)
         rows = [_row(array, short[array.name]) for array in its_arrays]
         rows.insert(0, ("layer", "shape", "dtype", "features", "in memory", "stored", "trouble"))
-        widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
-        for row in rows:
-            cells = [
-                " " * (width - cell_len(cell)) + cell if place in (3, 4) else cell + " " * (width - cell_len(cell))
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  " + "  ".join(cells).rstrip())
+        lines += [f"  {line}" for line in aligned(rows, left=(0, 1, 2, 5, 6), width=cell_len)]
     return "\n".join(lines) + "\n"
 
 

@@ -29,17 +29,27 @@ def format_accuracies(identifications: Sequence[Identification]) -> str:
 
     What needs three networks is empty where there are fewer.
     """
-    return csv_text(ACCURACY_HEADER, (_cells(_accuracy(each)) for each in identifications))
+    return csv_text(ACCURACY_HEADER, (_cells(_accuracy(each).values()) for each in identifications))
 
 
 def format_partners(correspondences: Sequence[Correspondence]) -> str:
     """Return one line for each layer of X, file of Y, measure and kernel; empty where a layer has no such partner."""
-    return csv_text(PARTNERS_HEADER, map(_cells, _partner_records(correspondences)))
+    rows = (
+        (each.x_file, partner.layer, each.y_file, each.measure, each.kernel, each.n_examples,
+         *(getattr(partner, name) for name in PARTNERS_HEADER[6:]))
+        for each in correspondences for partner in each.partners
+    )  # fmt: skip
+    return csv_text(PARTNERS_HEADER, map(_cells, rows))
 
 
 def format_depths(studies: Sequence[DepthStudy]) -> str:
     """Return one line for each layer, measure and kernel; `to_previous` of the first layer is empty."""
-    return csv_text(DEPTH_HEADER, (_cells(record) for each in studies for record in _depth_records(each)))
+    rows = (
+        (matrix.x_file, layer.layer, matrix.measure, matrix.kernel, matrix.n_examples,
+         *(getattr(layer, name) for name in DEPTH_HEADER[5:]))
+        for each in studies for matrix in [each.matrix] for layer in each.layers
+    )  # fmt: skip
+    return csv_text(DEPTH_HEADER, map(_cells, rows))
 
 
 def format_matching_json(
@@ -67,9 +77,7 @@ def format_matching_json(
     )
 
 
-def format_depth_json(
-    comparison: Comparison, studies: Sequence[DepthStudy], provenance: Provenance
-) -> str:  # fmt: skip
+def format_depth_json(comparison: Comparison, studies: Sequence[DepthStudy], provenance: Provenance) -> str:
     """Return everything: each layer of each study, the first layer that adds nothing, and the matrices."""
     return _document(
         comparison,
@@ -109,51 +117,14 @@ def _pair_object(each: Correspondence) -> dict[str, Any]:
     return {name: getattr(each, name) for name in names} | {"partners": partners}
 
 
-def _partner_records(correspondences: Sequence[Correspondence]) -> Iterable[dict[str, Any]]:
-    for each in correspondences:
-        for partner in each.partners:
-            yield {
-                "x_file": each.x_file,
-                "x_layer": partner.layer,
-                "y_file": each.y_file,
-                "measure": each.measure,
-                "kernel": each.kernel,
-                "n_examples": each.n_examples,
-                **{name: getattr(partner, name) for name in PARTNERS_HEADER[6:]},
-            }
-
-
-def _depth_records(each: DepthStudy) -> Iterable[dict[str, Any]]:
-    matrix = each.matrix
-    for layer in each.layers:
-        yield {
-            "file": matrix.x_file,
-            "layer": layer.layer,
-            "measure": matrix.measure,
-            "kernel": matrix.kernel,
-            "n_examples": matrix.n_examples,
-            "to_previous": layer.to_previous,
-            "to_last": layer.to_last,
-            "effective_dimension": layer.effective_dimension,
-            "is_like_last": layer.is_like_last,
-            "is_in_stretch": layer.is_in_stretch,
-        }
-
-
 def _span(each: DepthStudy, places: range) -> dict[str, Any]:
-    return {
-        "first": each.layers[places[0]].layer,
-        "last": each.layers[places[-1]].layer,
-        "n_layers": len(places),
-    }  # fmt: skip
+    first, last = (each.layers[place].layer for place in (places[0], places[-1]))
+    return {"first": first, "last": last, "n_layers": len(places)}
 
 
-def _cells(record: dict[str, Any]) -> list[Cell]:
-    return [_cell(value) for value in record.values()]
-
-
-def _cell(value: Any) -> Cell:
-    """Return a value as a cell; nothing for what does not exist."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return float(value) if isinstance(value, float) else value
+def _cells(values: Iterable[Any]) -> list[Cell]:
+    """Return values as cells: nothing for what does not exist, Python's numbers for numpy's."""
+    return [
+        str(each).lower() if isinstance(each, bool) else float(each) if isinstance(each, float) else each
+        for each in values
+    ]

@@ -1,6 +1,5 @@
 """What `cka match` found, as a person reads it in a terminal."""
 
-import io
 from collections.abc import Sequence
 from math import isfinite
 
@@ -13,7 +12,16 @@ from cka_cli.analysis.correspondence import Correspondence
 from cka_cli.analysis.depth import DepthStudy
 from cka_cli.analysis.identification import Identification
 from cka_cli.errors import one_line
-from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, make_console, short_names
+from cka_cli.report.terminal import (
+    MAX_NAME,
+    MIN_NAME,
+    Colours,
+    make_console,
+    plain_table,
+    printed,
+    short_names,
+    without_padding,
+)  # fmt: skip
 from cka_cli.results.matrix import Matrix
 from cka_cli.text import fixed, number_text
 
@@ -37,8 +45,7 @@ def format_matching(
     matrices : the one that each correspondence is of. report : `accuracy` or `partners` alone; None for what suits.
     width : characters to a line. Colours show the values where `colour` is on.
     """
-    text = io.StringIO()
-    console = make_console(text, width=width and max(width, _LEAST_WIDTH), colour=colour)
+    console = make_console(width=width, colour=colour, least_width=_LEAST_WIDTH)
     parts: list[Table | Text] = []
     if report != "partners" and identifications:
         parts += _accuracies(identifications)
@@ -48,23 +55,13 @@ def format_matching(
             parts += _partners(each, matrix, console.width)
     elif report is None:
         parts.append(Text("the partner of each layer: --report partners", style="dim"))
-    for part in parts:
-        console.print(part)
-    return _without_padding(text)
+    return without_padding(printed(console, parts))
 
 
 def format_depth(studies: Sequence[DepthStudy], *, width: int | None = None, colour: bool = False) -> str:
     """Return the layers of each study, and in a sentence which of them add nothing."""
-    text = io.StringIO()
-    console = make_console(text, width=width and max(width, _LEAST_WIDTH), colour=colour)
-    for each in studies:
-        for part in _depth(each, console.width):
-            console.print(part)
-    return _without_padding(text)
-
-
-def _without_padding(text: io.StringIO) -> str:
-    return "\n".join(line.rstrip() for line in text.getvalue().split("\n"))
+    console = make_console(width=width, colour=colour, least_width=_LEAST_WIDTH)
+    return without_padding(printed(console, (part for each in studies for part in _depth(each, console.width))))
 
 
 def sentences(study: DepthStudy) -> list[str]:
@@ -100,7 +97,7 @@ def _accuracies(identifications: Sequence[Identification]) -> list[Table | Text]
         style="dim not bold",
     )
     has_errors, has_others = first.std_error is not None, len(identifications) > 1
-    table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
+    table = plain_table()
     table.add_column("measure", overflow="fold")
     for title in ["%", *["±"] * has_errors, *["from best"] * has_others, *["±"] * (has_errors and has_others)]:
         table.add_column(title, no_wrap=True, justify="right")
@@ -141,9 +138,8 @@ def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | 
     has_monotone = has_second or longest_name(3, 2) >= needed
     longest = longest_name(4, 4) if has_second else longest_name(3, 2) if has_monotone else longest_name(2, 1)
     short = {"": ""} | short_names((*matrix.x_layers, *matrix.y_layers), longest)
-    table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
-    for title in ["layer", "best", "", *["second", "", "margin"] * has_second, *["monotone", ""] * has_monotone]:
-        table.add_column(title, no_wrap=True)
+    titles = ["layer", "best", "", *["second", "", "margin"] * has_second, *["monotone", ""] * has_monotone]
+    table = plain_table(titles)
 
     def named(layer: str | None, value: float | None) -> list[Text]:
         number = "" if value is None else number_text(value, is_bounded=is_bounded)
@@ -178,8 +174,7 @@ def _depth(each: DepthStudy, width: int) -> list[Table | Text]:
         f"{one_line(matrix.x_file)} with itself, {len(each.layers)} layers, {matrix.n_examples} examples",
         style="dim not bold",
     )
-    table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
-    table.add_column("layer", no_wrap=True)
+    table = plain_table(["layer"])
     for title in ("to the one before", "to the last", "effective dimension"):
         table.add_column(title, justify="right")
     table.add_column("", no_wrap=True)

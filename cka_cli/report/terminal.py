@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cka_cli.errors import one_line
-from cka_cli.results.matrix import Comparison, Matrix
+from cka_cli.results.matrix import Comparison, Matrix, colour_ends
 from cka_cli.shortening import shorten_names
 from cka_cli.text import number_text
 
@@ -37,22 +37,38 @@ def format_table(comparison: Comparison, *, width: int | None = None, colour: bo
     width : characters to a line. Columns that do not fit follow below; where that takes more than 3 blocks, each row
         has its best and second best match only. Colours show the value where `colour` is on.
     """
-    text = io.StringIO()
-    if width is not None:
-        width = max(width, 2 * MIN_NAME + 4)
-    console = make_console(text, width=width, colour=colour)
-    for matrix in comparison.matrices:
-        for part in _parts(matrix, console.width):
-            console.print(part)
-    return text.getvalue()
+    console = make_console(width=width, colour=colour, least_width=2 * MIN_NAME + 4)
+    return printed(console, (part for matrix in comparison.matrices for part in _parts(matrix, console.width)))
 
 
-def make_console(text: io.StringIO, *, width: int | None, colour: bool) -> Console:
-    """Return where tables are printed: `width` characters to a line; what stands in names is shown literally."""
+def make_console(*, width: int | None, colour: bool, least_width: int = 0) -> Console:
+    """Return what tables are printed on: `width` characters to a line; what stands in names is shown literally."""
+    width = None if width is None else max(width, least_width)
     return Console(
-        file=text, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
+        file=io.StringIO(), width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
         color_system="truecolor" if colour else None, legacy_windows=False,
     )  # fmt: skip
+
+
+def printed(console: Console, parts: Iterable[Table | Text]) -> str:
+    """Return the parts of a report as they are on a console."""
+    for part in parts:
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def without_padding(text: str) -> str:
+    """Return lines without the blanks that a table puts at their ends."""
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def plain_table(titles: Iterable[str] = ()) -> Table:
+    """Return a table without lines, and with a column for each title, none of them folded."""
+    table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table
 
 
 def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
@@ -124,9 +140,7 @@ def _matches(matrix: Matrix, cells: list[list[str]], colours: "Colours", width: 
     if longest < MIN_NAME:
         return None
     short = short_names((*matrix.x_layers, *matrix.y_layers), longest)
-    table = Table(box=None, padding=(0, 1), pad_edge=True, show_edge=False)
-    for title in ("", "best", "", "second", ""):
-        table.add_column(title, no_wrap=True)
+    table = plain_table(("", "best", "", "second", ""))
     for row, name in enumerate(matrix.x_layers):
         values = matrix.values[row]
         largest = np.argsort(-values, kind="stable")[:2]  # NaN last; equal values in their order
@@ -188,11 +202,7 @@ class Colours:
     @classmethod
     def of(cls, matrix: Matrix) -> "Colours":
         """Return the colours of a matrix: from 0, or its lowest value, to 1; of its own range where it has no bound."""
-        finite = matrix.values[np.isfinite(matrix.values)]
-        if not finite.size:
-            return cls(None)
-        low, high = float(finite.min()), float(finite.max())
-        return cls((min(0.0, low), 1.0) if matrix.is_bounded else (low, high))
+        return cls(colour_ends(matrix.values, is_bounded=matrix.is_bounded))
 
     def style(self, value: float, *, is_bold: bool = False) -> Style:
         """Return the colours of a value."""

@@ -10,6 +10,8 @@ from cka_cli.floating_point import flags_ignored
 _BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
 # Values nearer to the largest of their row than this, relative to it, are as large: saturated CCA is 1 everywhere.
 TIE = 1e-9
+# Of the range of a scale of colours: what lies beyond its ends by less is no value of its own.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,19 @@ def title_of(measure: str, kernel: str) -> str:
 def is_bounded(measure: str) -> bool:
     """Whether the values of a measure lie in [-1, 1]: see `Matrix.is_bounded`."""
     return measure.startswith(_BOUNDED)
+
+
+def colour_ends(values: Float64, *, is_bounded: bool) -> tuple[float, float] | None:
+    """Return the values at the ends of a scale of colours: of those that are finite, None where none is.
+
+    From 0, or the lowest, to 1 where values are bounded; from the lowest to the highest where they are not.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return None
+    low, high = float(finite.min()), float(finite.max())
+    # -1e-17 is a zero, not a negative similarity.
+    return (low if low < -ROUNDING else 0.0, 1.0) if is_bounded else (low, high)
 
 
 @flags_ignored

@@ -8,10 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cka_cli.pictures.heatmap.style import HeatmapStyle
-from cka_cli.results.matrix import Matrix
+from cka_cli.results.matrix import ROUNDING, Matrix, colour_ends
 from cka_cli.text import fixed
 
-_ROUNDING = 1e-6  # of a range: -1e-17 is a zero, not a negative similarity
 _LARGEST = 1e300  # differences and ratios of what stays below it are finite
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -44,7 +43,7 @@ class ColourScale:
         An end that is not round is written to a hundredth of the range.
         """
         span = self.high - self.low
-        tolerance = _ROUNDING * span
+        tolerance = ROUNDING * span
         locator = MaxNLocator(n_intervals, steps=[1, 2, 2.5, 5, 10])
         candidates = [float(tick) for tick in locator.tick_values(self.low, self.high)]
         margin = apart * (candidates[1] - candidates[0]) if len(candidates) > 1 else span
@@ -83,21 +82,17 @@ def _group(matrix: Matrix) -> str:
 def _scale(matrices: Sequence[Matrix], style: HeatmapStyle) -> ColourScale:
     values = np.concatenate([matrix.values.ravel() for matrix in matrices])
     values = values[~np.isnan(values)]
-    finite = np.clip(values[np.isfinite(values)], -_LARGEST, _LARGEST)
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    measure = matrices[0].measure
-    if matrices[0].is_bounded:
-        low, high = (low if low < -_ROUNDING else 0.0), 1.0
-    elif not measure and low >= 0 and high <= 1:
+    low, high = colour_ends(values, is_bounded=matrices[0].is_bounded) or (0.0, 1.0)
+    if not matrices[0].measure and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    low, high = _apart(low, high)
+    low, high = _apart(*(float(np.clip(end, -_LARGEST, _LARGEST)) for end in (low, high)))
     if style.vmin is not None:
         low = float(np.clip(style.vmin, -_LARGEST, _LARGEST))
         high = high if high > low else low + max(abs(low), 1.0)
     if style.vmax is not None:
         high = float(np.clip(style.vmax, -_LARGEST, _LARGEST))
         low = low if low < high else high - max(abs(high), 1.0)
-    tolerance = _ROUNDING * (high - low)
+    tolerance = ROUNDING * (high - low)
     below, above = bool(np.any(values < low - tolerance)), bool(np.any(values > high + tolerance))
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     magnitude = max(abs(low), abs(high))
