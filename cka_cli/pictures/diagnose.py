@@ -107,7 +107,12 @@ def _legend(axes: Axes, handles: Sequence[Line2D]) -> None:
 
 
 def _key(label: str, **style: Any) -> Line2D:
-    return Line2D([], [], label=label, **({"linestyle": "none"} | style))
+    return Line2D([], [], label=label, **style)
+
+
+def _look(marker: str, colour: str, size_pt: float, **more: Any) -> dict[str, Any]:
+    """Return how marks without a line look."""
+    return {"linestyle": "none", "marker": marker, "color": colour, "markersize": size_pt, **more}
 
 
 def _pair_names(pairs: Sequence[PairNumbers]) -> list[str]:
@@ -151,23 +156,25 @@ def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:
         axes.axhline(0, color=_GREY, linewidth=LINE_PT, zorder=0)
 
 
+def _plot_values(
+    axes: Axes, pairs: Sequence[PairNumbers], label: str, styles: Sequence[tuple[str, str, dict[str, Any]]]
+) -> None:
+    """Plot a mark at each pair for each of some values: what the legend calls it, the value's name, how it looks."""
+    every: list[float] = []
+    for _, name, style in styles:
+        values = [getattr(pair, name) for pair in pairs]
+        every += values
+        axes.plot(range(len(pairs)), values, **style)
+    _value_axis(axes, every, label)
+    _legend(axes, [_key(words, **style) for words, _, style in styles])
+
+
 def _draw_chance(axes: Axes, diagnosis: Diagnosis) -> None:
-    pairs = diagnosis.pairs
-    at = range(len(pairs))
-    biased, debiased, chance = (
-        [getattr(pair, name) for pair in pairs] for name in ("biased", "debiased", "chance")
-    )  # fmt: skip
-    ring = {"marker": "o", "markerfacecolor": "white", "color": _INK, "markersize": 5.5, "markeredgewidth": 0.7}
-    dash = {"marker": "_", "color": _VERDICT_COLOURS[DISTRUST], "markersize": 6, "markeredgewidth": 1.2}
-    styles: list[tuple[str, list[float], dict[str, Any]]] = [
-        ("biased", biased, ring),
-        ("debiased", debiased, {"marker": "o", "color": _INK, "markersize": 2.2}),
-        ("chance", chance, dash),
-    ]
-    for _, values, style in styles:
-        axes.plot(at, values, linestyle="none", **style)
-    _value_axis(axes, biased + debiased, "CKA")
-    _legend(axes, [_key(name, **style) for name, _, style in styles])
+    ring = _look("o", _INK, 5.5, markerfacecolor="white", markeredgewidth=0.7)
+    dot = _look("o", _INK, 2.2)
+    dash = _look("_", _VERDICT_COLOURS[DISTRUST], 6, markeredgewidth=1.2)
+    styles = [("biased", "biased", ring), ("debiased", "debiased", dot), ("chance", "chance", dash)]
+    _plot_values(axes, diagnosis.pairs, "CKA", styles)
 
 
 def _draw_components(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -211,54 +218,36 @@ def _has_shares(pair: PairNumbers, diagnosis: Diagnosis) -> bool:
 
 def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
     pairs = diagnosis.pairs
+    whole = _look("_", _INK, 6)
+    few = _look("v", _VERDICT_COLOURS[LOOK], 3.2)
+    label = _look("o", _GREY, 2)
     every: list[float] = []
     far: list[tuple[float, int, float, str]] = []
     for place, pair in enumerate(pairs):
-        changes = {label: abs(after - before) for label, before, after in label_changes(pair)}
-        for label, alone, _ in pair.without_label:
-            axes.plot([place], [alone.value], marker="o", markersize=2, color=_GREY, linestyle="none")
-            every.append(alone.value)
-            far.append((changes[label], place, alone.value, f"label {literal(label)}"))
-        few = pair.most_changed
-        axes.plot([place], [few.value], marker="v", markersize=3.2, color=_VERDICT_COLOURS[LOOK], linestyle="none")
-        every.append(few.value)
-    axes.plot(
-        range(len(pairs)), [pair.debiased for pair in pairs], linestyle="none", marker="_", color=_INK, markersize=6
-    )
+        changes = {name: abs(after - before) for name, before, after in label_changes(pair)}
+        for name, alone, _ in pair.without_label:
+            axes.plot([place], [alone.value], **label)
+            far.append((changes[name], place, alone.value, f"label {literal(name)}"))
+        axes.plot([place], [pair.most_changed.value], **few)
+        every += [*(alone.value for _, alone, _ in pair.without_label), pair.most_changed.value]
+    axes.plot(range(len(pairs)), [pair.debiased for pair in pairs], **whole)
     look = CHECKS["without-label"].look or 0.0
     for change, place, value, text in sorted(far, reverse=True)[:_MOST_LABELS_NAMED]:
         if change > look:
-            is_right = place > (len(pairs) - 1) / 2
-            where: dict[str, Any] = {
-                "textcoords": "offset points",
-                "va": "center",
-                "ha": "right" if is_right else "left",
-            }
-            axes.annotate(text, (place, value), (-4 if is_right else 4, 0), **where)
+            side, aside = ("right", -4) if place > (len(pairs) - 1) / 2 else ("left", 4)
+            axes.annotate(text, (place, value), (aside, 0), textcoords="offset points", va="center", ha=side)
     _value_axis(axes, every, "debiased CKA")
-    keys = [_key("all", marker="_", color=_INK, markersize=6),
-            _key("few rows out", marker="v", color=_VERDICT_COLOURS[LOOK], markersize=3.2)]  # fmt: skip
-    if far:
-        keys.append(_key("a label out", marker="o", color=_GREY, markersize=2))
-    _legend(axes, keys)
+    _legend(axes, [_key("all", **whole), _key("few rows out", **few), *[_key("a label out", **label)] * bool(far)])
 
 
 def _draw_scales(axes: Axes, diagnosis: Diagnosis) -> None:
-    pairs = diagnosis.pairs
-    at = range(len(pairs))
-    styles: list[tuple[str, str, dict[str, Any]]] = [
-        ("as it is", "debiased", {"marker": "_", "color": _INK, "markersize": 6}),
-        ("clipped", "clipped", {"marker": "v", "color": "#35b779", "markersize": 3}),
-        ("one length", "normalised", {"marker": "s", "color": "#31688e", "markersize": 2.6}),
-        ("ranks", "ranked", {"marker": "D", "color": "#440154", "markersize": 2.4}),
+    styles = [
+        ("as it is", "debiased", _look("_", _INK, 6)),
+        ("clipped", "clipped", _look("v", "#35b779", 3)),
+        ("one length", "normalised", _look("s", "#31688e", 2.6)),
+        ("ranks", "ranked", _look("D", "#440154", 2.4)),
     ]
-    every: list[float] = []
-    for _, name, style in styles:
-        values = [getattr(pair, name) for pair in pairs]
-        every += values
-        axes.plot(at, values, linestyle="none", **style)
-    _value_axis(axes, every, "debiased CKA")
-    _legend(axes, [_key(label, **style) for label, _, style in styles])
+    _plot_values(axes, diagnosis.pairs, "debiased CKA", styles)
 
 
 def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
