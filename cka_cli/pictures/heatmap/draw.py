@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -100,9 +101,8 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
         label.set_fontsize(layout.FILE_PT)
     axes.xaxis.labelpad = axes.yaxis.labelpad = layout.FILE_GAP_IN * 72
     if place.heading:
-        axes.set_title(
-            "\n".join(place.heading), fontsize=layout.HEADING_PT, pad=layout.HEADING_GAP_IN * 72, parse_math=False
-        )
+        gap_pt = layout.HEADING_GAP_IN * 72
+        axes.set_title("\n".join(place.heading), fontsize=layout.HEADING_PT, pad=gap_pt, parse_math=False)
     if panel.path:
         _draw_path(axes, place)
     inks = _inks(np.asarray(colours(image.norm(np.ma.masked_invalid(values)))))
@@ -115,24 +115,19 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
 
 
 def _draw_names(axes: Axes, place: Place) -> None:
-    panel = place.panel
-    n_rows, n_columns = panel.matrix.values.shape
-    shared: dict[str, Any] = {"fontsize": place.name_pt, "parse_math": False}
-    axes.set_xticks([])
-    axes.set_yticks([])
-    if panel.row_names:
-        names = shorten_names(panel.row_names, place.name_room, place.name_pt)
-        shown = spread(n_rows, place.row_names.stride)
-        axes.set_yticks(shown, [names[index] for index in shown], **shared)
-        _fan_out(axes, place.axes, place.row_names, "y", -1 if axes.yaxis_inverted() else 1)
-    if panel.column_names:
-        names = shorten_names(panel.column_names, place.name_room, place.name_pt)
-        shown = spread(n_columns, place.column_names.stride)
-        axes.set_xticks(shown, [names[index] for index in shown], rotation=90 if place.upright else 0, **shared)
-        _fan_out(axes, place.axes, place.column_names, "x", 1)
+    for set_ticks, names, stand, rotation in (
+        (axes.set_yticks, place.panel.row_names, place.row_names, 0),
+        (axes.set_xticks, place.panel.column_names, place.column_names, 90 if place.upright else 0),
+    ):
+        short = shorten_names(names, place.name_room, place.name_pt)
+        shown = spread(len(names), stand.stride) if names else []
+        texts = [short[index] for index in shown]
+        set_ticks(shown, texts, rotation=rotation, fontsize=place.name_pt, parse_math=False)
+    _fan_out(axes, place.axes, place.row_names, "y")
+    _fan_out(axes, place.axes, place.column_names, "x")
 
 
-def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"], direction: int) -> None:
+def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"]) -> None:
     """Set the names of cells narrower than a letter apart, a line from each to its tick."""
     if not names.pitch_in:
         return
@@ -140,18 +135,16 @@ def _fan_out(axes: Axes, box: Box, names: Names, side: Literal["x", "y"], direct
     assert figure is not None
     axes.tick_params(axis=side, pad=(layout.TEXT_GAP_IN + layout.FAN_IN) * 72)
     axis, start, length = (axes.xaxis, box.left, box.width) if side == "x" else (axes.yaxis, box.bottom, box.height)
+    edge = (box.bottom if side == "x" else box.left) - layout.TICK_IN
     labels = axis.get_ticklabels()
-    cell = length / len(labels)
+    cell, direction = length / len(labels), -1 if axis.get_inverted() else 1
     for index, label in enumerate(labels):
         aside = direction * (index - (len(labels) - 1) / 2)
         moved = aside * (names.pitch_in - cell)
-        offset = (moved, 0.0) if side == "x" else (0.0, moved)
-        label.set_transform(label.get_transform() + ScaledTranslation(*offset, figure.dpi_scale_trans))
         at_tick = start + length / 2 + aside * cell
-        along = [at_tick, at_tick + moved]
-        edge = (box.bottom if side == "x" else box.left) - layout.TICK_IN
-        away = [edge, edge - layout.FAN_IN]
-        ends = (along, away) if side == "x" else (away, along)
+        along, away = [at_tick, at_tick + moved], [edge, edge - layout.FAN_IN]
+        offset, ends = ((moved, 0.0), (along, away)) if side == "x" else ((0.0, moved), (away, along))
+        label.set_transform(label.get_transform() + ScaledTranslation(*offset, figure.dpi_scale_trans))
         figure.add_artist(Line2D(*ends, transform=figure.dpi_scale_trans, color="black", linewidth=LINE_PT, gid="fan"))
 
 
@@ -172,14 +165,8 @@ def _draw_numbers(axes: Axes, place: Place, inks: np.ndarray) -> None:
 
 def _dot(diameter_pt: float) -> dict[str, Any]:
     """White inside, black around: seen on dark and on light cells."""
-    return {
-        "marker": "o",
-        "linestyle": "none",
-        "markersize": diameter_pt,
-        "markerfacecolor": "white",
-        "markeredgecolor": "black",
-        "markeredgewidth": min(0.5, diameter_pt / 6),
-    }
+    edge = {"markeredgecolor": "black", "markeredgewidth": min(0.5, diameter_pt / 6)}
+    return {"marker": "o", "linestyle": "none", "markersize": diameter_pt, "markerfacecolor": "white", **edge}
 
 
 def _best(place: Place) -> list[tuple[int, int]]:
@@ -245,33 +232,32 @@ def _draw_bar(
 
 
 def _draw_title_and_notes(figure: Figure, sheet: Sheet) -> None:
-    inches = figure.dpi_scale_trans
-    content = sheet.content
-    middle, title = content.left + content.width / 2, "\n".join(sheet.title)
+    content, title = sheet.content, "\n".join(sheet.title)
+    middle = content.left + content.width / 2
     write(figure, middle, content.top, title, fontsize=layout.TITLE_PT, ha="center", va="top")
     line = height_in(1, layout.NOTE_PT)
     left, middle = sheet.notes_left, content.bottom + line * (0.5 if sheet.notes_in_one_line else 1.5)
     for note in sheet.picture.notes:
-        mark_left = left + 0.1 * layout.NOTE_MARK_IN
-        mark_in = 0.65 * layout.NOTE_MARK_IN
-        if note == NO_VALUE:
-            corner = (mark_left, middle - mark_in / 2)
-            square: dict[str, Any] = {"facecolor": NO_VALUE_GREY, "edgecolor": "black", "linewidth": LINE_PT}
-            figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, **square))
-        elif note == ON_PATH:
-            for looks in _path_line(_MARK_PT[1] / 0.22):
-                ends = ([mark_left, mark_left + mark_in], [middle, middle])
-                figure.add_artist(Line2D(*ends, transform=inches, **looks))
-        elif sheet.has_numbers:
-            corner = (mark_left, middle - mark_in / 2)
-            frame: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": _FRAME_PT[1]}
-            figure.add_artist(Rectangle(corner, mark_in, mark_in, transform=inches, joinstyle="miter", **frame))
-        else:
-            at = ([mark_left + mark_in / 2], [middle])
-            figure.add_artist(Line2D(*at, transform=inches, **_dot(_MARK_PT[1])))
+        for artist in _note_marks(note, left + 0.1 * layout.NOTE_MARK_IN, middle, has_numbers=sheet.has_numbers):
+            artist.set_transform(figure.dpi_scale_trans)
+            figure.add_artist(artist)
         text_left = left + layout.NOTE_MARK_IN
         write(figure, text_left, middle, note, fontsize=layout.NOTE_PT, va="center_baseline")
         if sheet.notes_in_one_line:
             left = text_left + widest_in([note], layout.NOTE_PT) + layout.NOTE_GAP_IN
         else:
             middle -= line
+
+
+def _note_marks(note: str, left: float, middle: float, *, has_numbers: bool) -> list[Artist]:
+    """Return what a note explains as it looks in the cells."""
+    side = 0.65 * layout.NOTE_MARK_IN
+    corner = (left, middle - side / 2)
+    if note == NO_VALUE:
+        return [Rectangle(corner, side, side, facecolor=NO_VALUE_GREY, edgecolor="black", linewidth=LINE_PT)]
+    if note == ON_PATH:
+        return [Line2D([left, left + side], [middle] * 2, **looks) for looks in _path_line(_MARK_PT[1] / 0.22)]
+    if has_numbers:
+        line_pt = _FRAME_PT[1]
+        return [Rectangle(corner, side, side, fill=False, edgecolor="black", linewidth=line_pt, joinstyle="miter")]
+    return [Line2D([left + side / 2], [middle], **_dot(_MARK_PT[1]))]

@@ -1,5 +1,6 @@
 """Where everything stands, in inches from the lower left corner: words are measured first, cells get the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 
@@ -19,6 +20,7 @@ _THINNED_NAME_PT = 6.5  # where not all names can be shown, those that are can b
 _LONG_NAME_PT = 6.0  # a long name is rather shortened than set smaller than this
 _LEVEL_NAME_PT = 6.5  # column names that would have to be smaller to stand level are turned upright
 _EDGE_IN, _PANEL_GAP_IN = 0.08, 0.16
+_ACROSS, _UP = ("left", "box_width", "right"), ("top", "box_height", "bottom")  # what a place takes
 _SMALLEST_PANEL_IN = 0.3  # 1 x 1 beside 200 x 200 is not drawn to scale
 _SMALLEST_BOX_IN = 1.0  # a strip of 1 x 200 cells still has room for its colour bar and heading
 FAN_IN = 0.12  # between a tick and its name where names stand further apart than cells
@@ -58,8 +60,8 @@ class Place:
     box_width: float
     box_height: float
     name_pt: float
-    row_names: "Names"
-    column_names: "Names"
+    row_names: Names
+    column_names: Names
     upright: bool
     name_room: float
     number_pt: float
@@ -74,8 +76,7 @@ class Place:
     def bar(self) -> Box:
         """Where the panel's own colour bar stands."""
         middle = self.axes.bottom + self.axes.height / 2
-        left = self.axes.left + self.axes.width + BAR_GAP_IN
-        return Box(left, middle - self.box_height / 2, BAR_IN, self.box_height)
+        return Box(self.axes.right + BAR_GAP_IN, middle - self.box_height / 2, BAR_IN, self.box_height)
 
 
 @dataclass(frozen=True)
@@ -189,12 +190,12 @@ def _sheet(picture: Picture, side: float, *, annotate: bool, bar_below: bool = F
     places = [_place(panel, side, n_cells, dpi, annotate=annotate) for panel in picture.panels]
     columns = [places[index::n_columns] for index in range(n_columns)]
     rows = [places[start : start + n_columns] for start in range(0, len(places), n_columns)]
-    grid_width = sum(map(_column_width, columns)) + _PANEL_GAP_IN * (len(columns) - 1)
-    grid_height = sum(map(_row_height, rows)) + _PANEL_GAP_IN * (len(rows) - 1)
+    grid_width = sum(_most(column, *_ACROSS) for column in columns) + _PANEL_GAP_IN * (len(columns) - 1)
+    grid_height = sum(_most(row, *_UP) for row in rows) + _PANEL_GAP_IN * (len(rows) - 1)
 
-    bar_height = grid_height - max(place.top for place in rows[0]) - max(place.bottom for place in rows[-1])
-    bar_left = _EDGE_IN + max(place.left for place in columns[0])
-    bar_width = _EDGE_IN + grid_width - max(place.right for place in columns[-1]) - bar_left
+    bar_height = grid_height - _most(rows[0], "top") - _most(rows[-1], "bottom")
+    bar_left = _EDGE_IN + _most(columns[0], "left")
+    bar_width = _EDGE_IN + grid_width - _most(columns[-1], "right") - bar_left
     bar_label = _bar_lines(picture.bar_label, bar_width if bar_below else bar_height) if picture.has_bar else ()
     bar_room = _bar_room(picture.panels[0], bar_height, bar_label) if picture.has_bar and not bar_below else 0.0
     room_below = _room_below(bar_label) if picture.has_bar and bar_below else 0.0
@@ -202,13 +203,13 @@ def _sheet(picture: Picture, side: float, *, annotate: bool, bar_below: bool = F
 
     title = tuple(wrap(picture.title, width - 2 * _EDGE_IN, TITLE_PT, 2)) if picture.title else ()
     title_room = height_in(len(title), TITLE_PT) + 2 * TEXT_GAP_IN if title else 0.0
-    notes_left, n_note_lines = _notes(picture, max(place.left for place in columns[0]), width)
+    notes_left, n_note_lines = _notes(picture, _most(columns[0], "left"), width)
     notes_room = height_in(n_note_lines, NOTE_PT) + 2 * TEXT_GAP_IN if n_note_lines else 0.0
     height = _whole_pixels(2 * _EDGE_IN + title_room + grid_height + room_below + notes_room, dpi)
 
     grid_top = height - _EDGE_IN - title_room
     placed = _placed(rows, columns, grid_top, dpi)
-    bottom = grid_top - grid_height + max(place.bottom for place in rows[-1])
+    bottom = grid_top - grid_height + _most(rows[-1], "bottom")
     bar = Box(_EDGE_IN + grid_width + BAR_GAP_IN, bottom, BAR_IN, bar_height)
     if bar_below:
         bar = Box(bar_left, grid_top - grid_height - BAR_GAP_IN - BAR_IN, bar_width, BAR_IN)
@@ -258,23 +259,13 @@ def _place(panel: Panel, largest_side: float, n_cells: int, dpi: int, *, annotat
     heading = tuple(line for words in panel.heading for line in wrap(words, box_width, HEADING_PT, 4))
     bar_label = _bar_lines(panel.bar_label, box_height) if panel.has_bar else ()
     return Place(
-        panel=panel,
-        axes=axes,
-        box_width=box_width,
-        box_height=box_height,
-        name_pt=name_pt,
-        row_names=row_names,
-        column_names=column_names,
-        upright=upright,
-        name_room=name_room,
-        number_pt=number_pt(panel, cell) if annotate else 0.0,
-        heading=heading,
-        bar_label=bar_label,
+        panel, axes, box_width, box_height, name_pt, row_names, column_names, upright, name_room,
+        number_pt(panel, cell) if annotate else 0.0, heading, bar_label,
         left=left + (file_room if panel.row_file else 0.0),
         right=_bar_room(panel, box_height, bar_label) if panel.has_bar else 0.0,
         top=height_in(len(heading), HEADING_PT) + HEADING_GAP_IN if heading else 0.0,
         bottom=max(0.0, bottom - (box_height - axes.height) / 2),
-    )
+    )  # fmt: skip
 
 
 def _names(n: int, stride: int, name_pt: float, room: float) -> tuple[Names, float]:
@@ -290,31 +281,25 @@ def _placed(rows: list[list[Place]], columns: list[list[Place]], grid_top: float
     placed = []
     top = grid_top
     for row in rows:
-        row_box_bottom = top - max(place.top for place in row) - max(place.box_height for place in row)
+        box_height = _most(row, "box_height")
+        row_box_bottom = top - _most(row, "top") - box_height
         left = _EDGE_IN
         for place, column in zip(row, columns, strict=False):
-            left += max(one.left for one in column)
-            box_width = max(one.box_width for one in column)
-            box_height = max(one.box_height for one in row)
+            left += _most(column, "left")
+            box_width = _most(column, "box_width")
             x = left + (box_width - place.axes.width) / 2
             y = row_box_bottom + (box_height - place.axes.height) / 2
             corner = Box(round(x * dpi) / dpi, round(y * dpi) / dpi, place.axes.width, place.axes.height)
             placed.append(replace(place, axes=corner))
-            left += box_width + max(one.right for one in column) + _PANEL_GAP_IN
-        top -= _row_height(row) + _PANEL_GAP_IN
+            left += box_width + _most(column, "right") + _PANEL_GAP_IN
+        top -= _most(row, *_UP) + _PANEL_GAP_IN
     return tuple(placed)
 
 
-def _column_width(column: list[Place]) -> float:
-    return (
-        max(place.left for place in column)
-        + max(place.box_width for place in column)
-        + max(place.right for place in column)
-    )
-
-
-def _row_height(row: list[Place]) -> float:
-    return max(place.top for place in row) + max(place.box_height for place in row) + max(place.bottom for place in row)
+def _most(places: Sequence[Place], *sides: str) -> float:
+    """Return the most that some places take on a side; of several sides, these added up."""
+    total: float = sum(max(getattr(place, side) for place in places) for side in sides)
+    return total
 
 
 def bar_ticks(scale: ColourScale, length: float, *, lies: bool) -> tuple[list[float], list[str]]:
@@ -366,11 +351,6 @@ def _centred(sheet: Sheet, size: tuple[float, float]) -> Sheet:
 
     places = tuple(replace(place, axes=moved(place.axes)) for place in sheet.places)
     return replace(
-        sheet,
-        width=size[0],
-        height=size[1],
-        content=moved(sheet.content),
-        places=places,
-        bar=moved(sheet.bar),
+        sheet, width=size[0], height=size[1], content=moved(sheet.content), places=places, bar=moved(sheet.bar),
         notes_left=sheet.notes_left + right,
-    )
+    )  # fmt: skip
