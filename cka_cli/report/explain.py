@@ -58,13 +58,14 @@ def _starts(side: Spectrum, n_components: int) -> range:
 def _tables(pairs: ComponentPairs, n_components: int) -> dict[str, Float64]:
     """Return by name what the pairs of the first components and of the rest hold, each of one shape."""
     rows, columns = (list(_starts(side, n_components)) for side in (pairs.x, pairs.y))
-    alignment, contribution = (block_sums(values, rows, columns) for values in (pairs.alignment, pairs.contributions))
-    return {
-        "alignment": alignment,
-        "contribution": contribution,
-        "share": pairs.cka_shares(contribution),
-        "cca_share": pairs.cca_shares(alignment),
-    }
+    return _with_shares(
+        pairs, *(block_sums(values, rows, columns) for values in (pairs.alignment, pairs.contributions))
+    )
+
+
+def _with_shares(pairs: ComponentPairs, alignment: Float64, contribution: Float64) -> dict[str, Float64]:
+    shares = {"share": pairs.cka_shares(contribution), "cca_share": pairs.cca_shares(alignment)}
+    return {"alignment": alignment, "contribution": contribution, **shares}
 
 
 def format_json(explanation: Explanation, n_components: int, provenance: Provenance) -> str:
@@ -124,18 +125,9 @@ def _removal_object(removal: Removal) -> dict[str, Any]:
 
 def _largest_pairs(pairs: ComponentPairs, n_pairs: int) -> Iterator[tuple[int, int, dict[str, float]]]:
     for place in pairs.largest(n_pairs):
-        alignment, contribution = pairs.alignment[place], pairs.contributions[place]
-        yield (
-            *place,
-            {
-                "x_variance_share": float(pairs.x.shares[place[0]]),
-                "y_variance_share": float(pairs.y.shares[place[1]]),
-                "alignment": float(alignment),
-                "contribution": float(contribution),
-                "share": float(pairs.cka_shares(contribution)),
-                "cca_share": float(pairs.cca_shares(alignment)),
-            },
-        )
+        cells = _with_shares(pairs, pairs.alignment[place], pairs.contributions[place])
+        variances = {"x_variance_share": pairs.x.shares[place[0]], "y_variance_share": pairs.y.shares[place[1]]}
+        yield *place, {name: float(value) for name, value in (variances | cells).items()}
 
 
 def format_table(explanation: Explanation, n_components: int) -> str:

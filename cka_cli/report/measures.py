@@ -1,6 +1,7 @@
 """The measures and kernels there are, as text."""
 
 import json
+from collections.abc import Iterator
 
 from cka_cli.measures.registry import MEASURES
 from cka_cli.reductions.kernels import KERNELS
@@ -20,9 +21,17 @@ def format_catalogue(report_format: str) -> str:
     return "\n".join(_block(entry) for entry in entries)
 
 
-def _measures() -> list[dict[str, str]]:
-    return [
-        {
+def _measures() -> Iterator[dict[str, str]]:
+    for name, measure in MEASURES.items():
+        remarks = {
+            "takes a kernel": measure.takes_kernel,
+            f"at least {measure.min_examples} examples": True,
+            "with --batch the value of so few examples, whatever the passes": (
+                measure.takes_kernel and not measure.is_unbiased
+            ),
+            f"means nothing with n-1 independent features in {measure.saturated_by}": measure.saturated_by,
+        }
+        yield {
             "kind": "measure",
             "name": name,
             "formula": measure.formula,
@@ -31,27 +40,13 @@ def _measures() -> list[dict[str, str]]:
             "cost": measure.cost,
             "source": measure.source,
             "parameters": str(parse_measure(name)).partition(":")[2],
-            "remarks": "; ".join(
-                remark
-                for remark, holds in (
-                    ("takes a kernel", measure.takes_kernel),
-                    (f"at least {measure.min_examples} examples", True),
-                    (
-                        "with --batch the value of so few examples, whatever the passes",
-                        measure.takes_kernel and not measure.is_unbiased,
-                    ),
-                    (f"means nothing with n-1 independent features in {measure.saturated_by}", measure.saturated_by),
-                )
-                if holds
-            ),
+            "remarks": "; ".join(remark for remark, holds in remarks.items() if holds),
         }
-        for name, measure in MEASURES.items()
-    ]
 
 
-def _kernels() -> list[dict[str, str]]:
-    return [
-        {
+def _kernels() -> Iterator[dict[str, str]]:
+    for name, kernel in KERNELS.items():
+        yield {
             "kind": "kernel",
             "name": name,
             "formula": kernel.formula,
@@ -62,8 +57,6 @@ def _kernels() -> list[dict[str, str]]:
             "parameters": str(parse_kernel(name)).partition(":")[2],
             "remarks": kernel.note,
         }
-        for name, kernel in KERNELS.items()
-    ]
 
 
 def _block(entry: dict[str, str]) -> str:
