@@ -25,8 +25,8 @@ from cka_cli.plan.request import check_enough_examples
 from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer, work_bytes
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
-from cka_cli.system.progress import Progress
 from cka_cli.system.memory import default_memory_bytes, n_cores
+from cka_cli.system.progress import Progress
 from cka_cli.text import MIB, first_few, listed, memory_text
 
 _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it

@@ -19,7 +19,7 @@ from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
 from cka_cli.files.npy import files_of_folder
 from cka_cli.reductions.protocol import Reduction
-from cka_cli.system.atomic_files import replace_file
+from cka_cli.system.atomic_files import folder_trouble, replace_file
 
 if TYPE_CHECKING:
     import hashlib
@@ -65,7 +65,8 @@ class Checkpoint:
         self._save_took_s = 0.0
         self.trouble = ""
         if path is not None:
-            _check_folder(path)
+            if trouble := folder_trouble(path):
+                raise DataError(f"{path}: the checkpoint cannot be kept ({trouble}); give another name")
             if os.path.exists(path):
                 self._load(path)
         self.is_resumed = bool(self._stages)
@@ -270,16 +271,6 @@ def _sha256(data: bytes = b"") -> "hashlib._Hash":
     import hashlib  # few runs keep a checkpoint
 
     return hashlib.sha256(data)
-
-
-def _check_folder(path: str) -> None:
-    folder = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
-    if not os.path.isdir(folder):
-        raise DataError(f"{path}: the checkpoint cannot be kept (there is no folder {folder}); give another name")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(
-            f"{path}: the checkpoint cannot be kept (no permission to write in {folder}); give another name"
-        )
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

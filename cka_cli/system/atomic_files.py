@@ -50,11 +50,17 @@ def _taken(path: str, option: str) -> str:
 
 
 def _check_folder(path: str, option: str) -> None:
+    if trouble := folder_trouble(path):
+        make_it = "make it, or " if trouble.startswith("there is no") else ""
+        raise DataError(f"{path}: cannot be written ({trouble}); {make_it}give another {option}")
+
+
+def folder_trouble(path: str) -> str:
+    """Return why no file can be written at a path, by the folder it would lie in; nothing when one can."""
     folder = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
     if not os.path.isdir(folder):
-        raise DataError(f"{path}: cannot be written (there is no folder {folder}); make it, or give another {option}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"{path}: cannot be written (no permission to write in {folder}); give another {option}")
+        return f"there is no folder {folder}"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"no permission to write in {folder}"
 
 
 def _is_same_file(path: str, address: str) -> bool:
