@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.reductions.factors import LOST_BESIDE, Factors
 from cka_cli.results.matrix import FileFacts
 from cka_cli.uncertainty.chance import chance_level
@@ -110,13 +110,13 @@ class Spectrum:
         return np.asarray(variances / variances.sum())
 
     @cached_property
-    @flags_ignored
+    @quiet_arithmetic
     def weights(self) -> Float64:
         """λ_i/√Σλ², shape (rank,)."""
         return np.asarray(self.shares / np.linalg.norm(self.shares))
 
     @property
-    @flags_ignored
+    @quiet_arithmetic
     def effective_dimension(self) -> float:
         """(Σλ)²/Σλ²: of how many equal components the variance might be; from 1 to the rank."""
         return float(1 / (self.shares @ self.shares))
@@ -142,7 +142,7 @@ class Spectrum:
         """Whether a run of equal variances begins before this many components and ends after."""
         return any(group.start < n_components < group.stop for group in self.groups)
 
-    @flags_ignored
+    @quiet_arithmetic
     def own_similarities(self, n_first: int) -> tuple[float, float]:
         """Return linear CKA of the layer with its first components alone, and with the rest; NaN where none is left.
 
@@ -246,7 +246,7 @@ class ComponentPairs:
         """
         return self.cka_shares(_sums_of_first(self.contributions)), self.cca_shares(_sums_of_first(self.alignment))
 
-    @flags_ignored
+    @quiet_arithmetic
     def without(self, x_removed: Booleans, y_removed: Booleans) -> Similarity:
         """Return the similarity of what is left of both layers without these components.
 

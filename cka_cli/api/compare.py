@@ -11,7 +11,7 @@ from cka_cli.execution.executors import EXECUTORS, Executor
 from cka_cli.execution.found import Cells, Found
 from cka_cli.execution.notes import notes_of, warnings_of
 from cka_cli.execution.store import open_store, plan_to_go_on_with
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check, file_facts, select_files
 from cka_cli.layers.notes import warnings_of_repeats
 from cka_cli.layers.rows import ReadOptions
@@ -43,7 +43,7 @@ class Prepared:
     warnings: Sequence[str]
 
 
-@flags_ignored
+@quiet_arithmetic
 def compare(
     x: str,
     ys: str | Sequence[str] = (),
@@ -69,7 +69,7 @@ def compare(
     return carry_out(prepare(x, ys, measures, kernels, read, run, progress, check), progress)
 
 
-@flags_ignored
+@quiet_arithmetic
 def compare_each(
     sources: Sequence[str],
     *,
@@ -88,7 +88,7 @@ def compare_each(
     return carry_out(prepare_each(sources, measures, kernels, read, run, progress, check), progress)
 
 
-@flags_ignored
+@quiet_arithmetic
 def plan_comparison(
     x: str,
     ys: str | Sequence[str] = (),
@@ -103,7 +103,7 @@ def plan_comparison(
     return make_plan(prepare(x, ys, measures, kernels, read, run, silent, check).request)
 
 
-@flags_ignored
+@quiet_arithmetic
 def plan_each(
     sources: Sequence[str],
     *,

@@ -27,7 +27,7 @@ from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint
 from cka_cli.execution.executors import Threads
 from cka_cli.execution.loop import Loop
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import select_files
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
@@ -41,7 +41,7 @@ MOST_EXAMPLES = 3000
 _N_KEPT, _N_AT_WORK = 4, 14
 
 
-@flags_ignored
+@quiet_arithmetic
 def diagnose(
     x: str,
     y: str | None = None,

@@ -14,7 +14,7 @@ from cka_cli.execution.checkpoint import Checkpoint
 from cka_cli.execution.executors import Threads
 from cka_cli.execution.loop import Loop
 from cka_cli.files import open_file
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.addresses import matches, split_address
 from cka_cli.layers.centring import load_centred
 from cka_cli.layers.examples import file_facts, select_files
@@ -33,7 +33,7 @@ _READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
 _MOST_NAMES = 12
 
 
-@flags_ignored
+@quiet_arithmetic
 def explain(
     x: str,
     y: str,

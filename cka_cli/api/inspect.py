@@ -9,7 +9,7 @@ from cka_cli.arrays import Booleans
 from cka_cli.errors import DataError, counted, nearest
 from cka_cli.files import Layer, open_file
 from cka_cli.files.layer import refusal
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.addresses import matches, split_address
 from cka_cli.layers.centring import survey
 from cka_cli.layers.repeated import Repeats, find_repeats
@@ -21,7 +21,7 @@ from cka_cli.system.progress import Progress, each_told
 from cka_cli.text import first_few
 
 
-@flags_ignored
+@quiet_arithmetic
 def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) -> list[Inspected]:
     """Return what each file holds, in network order.
 

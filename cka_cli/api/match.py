@@ -12,7 +12,7 @@ from cka_cli.analysis.depth import DEFAULT_THRESHOLD, DepthStudy, study
 from cka_cli.analysis.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
 from cka_cli.api.compare import compare, compare_each, plan_comparison, plan_each, silent
 from cka_cli.errors import DataError, UsageError
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile
@@ -48,7 +48,7 @@ class Depth:
     studies: tuple[DepthStudy, ...]
 
 
-@flags_ignored
+@quiet_arithmetic
 def match(
     sources: Sequence[str],
     *,
@@ -160,7 +160,7 @@ def mean_matrices(matching: Matching) -> tuple[Matrix, ...]:
     return tuple(result)
 
 
-@flags_ignored
+@quiet_arithmetic
 def study_depth(
     source: str,
     *,

@@ -371,9 +371,9 @@ def use_own_threads() -> None:
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ[name] = "1"
-    from cka_cli.floating_point import ignored_flags
+    from cka_cli.floating_point import flags_off
 
-    click.get_current_context().with_resource(ignored_flags())
+    click.get_current_context().with_resource(flags_off())
 
 
 def show_notes(result: "Comparison | Diagnosis | Explanation", options: dict[str, Any]) -> None:

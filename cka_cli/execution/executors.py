@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Protocol, TypeVar
 
-from cka_cli.floating_point import ignore_flags
+from cka_cli.floating_point import silence_thread
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -37,7 +37,7 @@ class Threads:
             return
         from concurrent.futures import Future, ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="cka", initializer=ignore_flags)
+        pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="cka", initializer=silence_thread)
         waiting: deque[Future[Result]] = deque()
         try:
             for task in chain(first, remaining):

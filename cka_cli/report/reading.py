@@ -8,7 +8,7 @@ import numpy as np
 
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.report.cells import Table, text_of
 from cka_cli.report.extents import Rows
 from cka_cli.report.labels import has_names
@@ -25,7 +25,7 @@ _NEEDED = frozenset(TIDY_HEADER) - {"kernel", "n_examples"}
 _WANTED = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
 
 
-@flags_ignored
+@quiet_arithmetic
 def read_matrices(data: bytes, name: str) -> tuple[Matrix, ...]:
     """Return the matrices that a report holds, in the order they stand there.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 
 _BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
 # Values nearer to the largest of their row than this, relative to it, are as large: saturated CCA is 1 everywhere.
@@ -93,7 +93,7 @@ def colour_ends(values: Float64, *, is_bounded: bool) -> tuple[float, float] | N
     return (low if low < -ROUNDING else 0.0, 1.0) if is_bounded else (low, high)
 
 
-@flags_ignored
+@quiet_arithmetic
 def is_largest(values: Float64) -> Booleans:
     """Return which values are the largest of their row, to a relative 1e-9; none in a row of NaN. Same shape."""
     filled = np.where(np.isnan(values), -np.inf, values)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cka_cli import compare, diagnose, explain
-from cka_cli.floating_point import ignored_flags
+from cka_cli.floating_point import flags_off
 from cka_cli.pictures.explain import draw_explained
 from cka_cli.reductions.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, rows_in_the_middle
 from cka_cli.report.explain import format_csv, format_table
@@ -401,7 +401,7 @@ def landmark_of(values):
 @pytest.mark.parametrize("fill", [1e3, 1e300, np.finfo("f8").max])
 def test_rows_that_lie_far_out_are_found_wherever_they_stand(places, fill):
     values, _ = filled(places, fill)
-    with ignored_flags():  # infinitely far is far
+    with flags_off():  # infinitely far is far
         landmark = landmark_of(values)
         far = landmark.far_rows(landmark.distances(values), fill)
     assert not landmark.holds_all(values.min(), values.max())

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, ScaledTranslation, TransformedBbox
 
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
 from cka_cli.pictures.heatmap import layout
 from cka_cli.pictures.heatmap.layout import Names, Place, Sheet, arrange
@@ -26,7 +26,7 @@ _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
 _FRAME_PT = (0.5, 1.5)  # thinnest, thickest
 
 
-@flags_ignored
+@quiet_arithmetic
 def draw_heatmap(
     matrices: Sequence[Matrix],
     style: HeatmapStyle = HeatmapStyle(),  # noqa: B008 - frozen
