@@ -49,10 +49,10 @@ def _table(arrays: Sequence[Inspected]) -> str:
     from cka_cli.report.terminal import short_names
 
     lines: list[str] = []
-    of_files: dict[str, list[Inspected]] = {}
+    by_file: dict[str, list[Inspected]] = {}
     for array in arrays:
-        of_files.setdefault(array.file, []).append(array)
-    for file, its_arrays in of_files.items():
+        by_file.setdefault(array.file, []).append(array)
+    for file, its_arrays in by_file.items():
         lines += [one_line(file)]
         short = short_names([array.name for array in its_arrays], _MAX_NAME)
         rows = [_row(array, short[array.name]) for array in its_arrays]

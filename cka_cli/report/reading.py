@@ -103,9 +103,9 @@ class _Columns:
             raise DataError(f"{name}: line {line} names the column {_shown(doubled)} twice; leave one of them out")
         places = {column: place for place, column in enumerate(columns)}
         self.n = len(columns)
-        self.of_group = [places.get(column) for column in ("x_file", "y_file", "measure", "kernel", "n_examples")]
-        self.of_pair = places["x_layer"], places["y_layer"]
-        self.of_value = places["value"]
+        self.group = [places.get(column) for column in ("x_file", "y_file", "measure", "kernel", "n_examples")]
+        self.pair = places["x_layer"], places["y_layer"]
+        self.value = places["value"]
 
 
 def _read_tidy(header: list[str], rows: Rows, table: Table, name: str) -> tuple[Matrix, ...]:
@@ -113,17 +113,17 @@ def _read_tidy(header: list[str], rows: Rows, table: Table, name: str) -> tuple[
     cells: dict[tuple[str, ...], dict[tuple[str, str], float]] = {}
     for n_cells, (line, row) in enumerate(rows):
         _check_size(n_cells, name)
-        if (len(row) != columns.n or not row[columns.of_value][-1:].isdigit()) and _is_tidy(row):  # a report joined on
+        if (len(row) != columns.n or not row[columns.value][-1:].isdigit()) and _is_tidy(row):  # a report joined on
             columns = _Columns(row, name, line)
             continue
         if len(row) != columns.n:
             raise DataError(
                 f"{name}: line {line} has {len(row)} cells where the header has {columns.n}; is the file cut short?"
             )
-        group = tuple("" if place is None else from_text(row[place]) for place in columns.of_group)
-        pair = (from_text(row[columns.of_pair[0]]), from_text(row[columns.of_pair[1]]))
+        group = tuple("" if place is None else from_text(row[place]) for place in columns.group)
+        pair = from_text(row[columns.pair[0]]), from_text(row[columns.pair[1]])
         matrix = cells.setdefault(group, {})
-        value = table.number(row[columns.of_value], line)
+        value = table.number(row[columns.value], line)
         if not _is_same(matrix.setdefault(pair, value), value, is_bounded=is_bounded(group[2])):
             raise DataError(
                 f"{name}: line {line} gives {_pair(pair)} a second time ({_apart(value, matrix[pair])}); "
@@ -281,18 +281,11 @@ def _json_matrix(entry: dict[str, Any]) -> Matrix:
     shape = (len(rows), *widths)
     if shape != (len(x_layers), len(y_layers)) or 0 in shape:
         raise ValueError(f"values of shape {shape} for {len(x_layers)} × {len(y_layers)} layers")
-    texts = {key: str(entry.get(key, "")) for key in ("x_file", "y_file", "measure", "kernel")}
+    x_file, y_file, measure, kernel = (str(entry.get(key, "")) for key in ("x_file", "y_file", "measure", "kernel"))
     n_examples = entry.get("n_examples")
-    return Matrix(
-        np.array(rows, dtype=np.float64),
-        x_layers,
-        y_layers,
-        texts["x_file"],
-        texts["y_file"],
-        texts["measure"],
-        texts["kernel"],
-        n_examples if type(n_examples) is int else None,
-    )
+    n_examples = n_examples if type(n_examples) is int else None
+    values = np.array(rows, dtype=np.float64)
+    return Matrix(values, x_layers, y_layers, x_file, y_file, measure, kernel, n_examples)
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -179,8 +179,8 @@ def short_names(names: Sequence[str], longest: int) -> dict[str, str]:
     """
     seen = {name: one_line(name) for name in names}
     shortened = shorten_names(list(dict.fromkeys(seen.values())), longest, cell_len, keep_ends=True)
-    of_seen = dict(zip(dict.fromkeys(seen.values()), shortened, strict=True))
-    return {name: of_seen[line] for name, line in seen.items()}
+    short = dict(zip(dict.fromkeys(seen.values()), shortened, strict=True))
+    return {name: short[line] for name, line in seen.items()}
 
 
 def _line(name: str, cells: list[tuple[str, Style, int]]) -> Text:
