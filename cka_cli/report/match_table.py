@@ -16,6 +16,7 @@ from cka_cli.report.terminal import (
     MAX_NAME,
     MIN_NAME,
     Colours,
+    heading,
     make_console,
     plain_table,
     printed,
@@ -90,12 +91,8 @@ def sentences(study: DepthStudy) -> list[str]:
 
 def _accuracies(identifications: Sequence[Identification]) -> list[Table | Text]:
     first = identifications[0]
-    heading = Text("layers identified  ", style="bold")
-    heading.append(
-        f"{first.n_files} networks × {first.n_layers} layers, {first.n_examples} examples, "
-        f"chance {_percent(first.chance)} %",
-        style="dim not bold",
-    )
+    networks = f"{first.n_files} networks × {first.n_layers} layers, {first.n_examples} examples"
+    above = heading("layers identified", f"{networks}, chance {_percent(first.chance)} %")
     has_errors, has_others = first.std_error is not None, len(identifications) > 1
     table = plain_table()
     table.add_column("measure", overflow="fold")
@@ -114,7 +111,7 @@ def _accuracies(identifications: Sequence[Identification]) -> list[Table | Text]
     legend = "three networks or more give a standard error"
     if has_errors:
         legend = "±: jackknife over networks" + "; =: not significantly below the best (t test, 5 %)" * has_others
-    return [heading, table, Text(legend, style="dim"), Text("")]
+    return [above, table, Text(legend, style="dim"), Text("")]
 
 
 def _percent(share: float | None) -> str:
@@ -123,9 +120,8 @@ def _percent(share: float | None) -> str:
 
 def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | Text]:
     colours, is_bounded = Colours.of(matrix), matrix.is_bounded
-    heading = Text(f"{matrix.title}  ", style="bold")
     about = f"{each.n_examples} examples" if each.accuracy is None else f"{_percent(each.accuracy)} % identified"
-    heading.append(f"{one_line(each.x_file)} → {one_line(each.y_file)}, {about}", style="dim not bold")
+    above = heading(matrix.title, f"{one_line(each.x_file)} → {one_line(each.y_file)}, {about}")
     values = [value for one in each.partners for value in (one.best_value, one.second_value or 0.0, one.monotone_value)]
     value_width = max(len(number_text(value, is_bounded=is_bounded)) for value in values)
 
@@ -142,9 +138,7 @@ def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | 
     table = plain_table(titles)
 
     def named(layer: str | None, value: float | None) -> list[Text]:
-        number = "" if value is None else number_text(value, is_bounded=is_bounded)
-        style = _PLAIN if value is None else colours.style(value)
-        return [Text(short[layer or ""]), Text(number.rjust(value_width), style=style)]
+        return [Text(short[layer or ""]), _number(value, matrix, colours, value_width)]
 
     for partner in each.partners:
         cells = [Text(short[partner.layer], style=_BOLD), *named(partner.best_layer, partner.best_value)]
@@ -157,7 +151,14 @@ def _partners(each: Correspondence, matrix: Matrix, width: int) -> list[Table | 
         elif has_monotone:
             cells += named(partner.monotone_layer, partner.monotone_value)
         table.add_row(*cells)
-    return [heading, table, Text(_means(each, is_bounded=is_bounded), style="dim"), Text("")]
+    return [above, table, Text(_means(each, is_bounded=is_bounded), style="dim"), Text("")]
+
+
+def _number(value: float | None, matrix: Matrix, colours: Colours, width: int = 0) -> Text:
+    """Return a value in its colour, at the right of so many letters; blanks where there is none."""
+    if value is None:
+        return Text(" " * width)
+    return Text(number_text(value, is_bounded=matrix.is_bounded).rjust(width), style=colours.style(value))
 
 
 def _means(each: Correspondence, *, is_bounded: bool) -> str:
@@ -169,11 +170,7 @@ def _means(each: Correspondence, *, is_bounded: bool) -> str:
 
 def _depth(each: DepthStudy, width: int) -> list[Table | Text]:
     matrix, colours = each.matrix, Colours.of(each.matrix)
-    heading = Text(f"{matrix.title}  ", style="bold")
-    heading.append(
-        f"{one_line(matrix.x_file)} with itself, {len(each.layers)} layers, {matrix.n_examples} examples",
-        style="dim not bold",
-    )
+    about = f"{one_line(matrix.x_file)} with itself, {len(each.layers)} layers, {matrix.n_examples} examples"
     table = plain_table(["layer"])
     for title in ("to the one before", "to the last", "effective dimension"):
         table.add_column(title, justify="right")
@@ -181,14 +178,9 @@ def _depth(each: DepthStudy, width: int) -> list[Table | Text]:
     longest = min(MAX_NAME, max(MIN_NAME, width - 32))
     short = short_names([layer.layer for layer in each.layers], longest)
     for layer in each.layers:
-        numbers = [
-            Text("")
-            if value is None
-            else Text(number_text(value, is_bounded=matrix.is_bounded), style=colours.style(value))
-            for value in (layer.to_previous, layer.to_last)
-        ]
+        numbers = [_number(value, matrix, colours) for value in (layer.to_previous, layer.to_last)]
         dimension = "" if layer.effective_dimension is None else f"{layer.effective_dimension:.1f}"
         marks = "*" * bool(layer.is_like_last and each.n_like_last) + "|" * bool(layer.is_in_stretch)
         table.add_row(Text(short[layer.layer]), *numbers, dimension, marks)
     said = [Text(words, style="bold") for words in sentences(each)]
-    return [heading, table, *said, Text("")]
+    return [heading(matrix.title, about), table, *said, Text("")]

@@ -71,6 +71,11 @@ def plain_table(titles: Iterable[str] = ()) -> Table:
     return table
 
 
+def heading(title: str, about: str) -> Text:
+    """Return the line above a table: what it is of, and behind it, less bright, what it is about."""
+    return Text(f"{title}  ", style="bold").append(about, style="dim not bold")
+
+
 def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     best = matrix.best_columns()
     longest = min(MAX_NAME, max(MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
@@ -164,12 +169,10 @@ def _where_the_rest_is(matrix: Matrix) -> Text:
 
 def _heading(matrix: Matrix, *, mark: bool) -> Text:
     sides = f"rows {one_line(matrix.x_file)}, columns {one_line(matrix.y_file)}"
-    text = Text(f"{matrix.title}  ", style="bold")
     meaning = f", {_MARK} best of its row" if mark else ""
     if matrix.statistics is not None and matrix.statistics.std_error is not None:
         meaning += ", ± standard error; chance and p-values: --format csv"
-    text.append(f"{sides}, {matrix.n_examples} examples{meaning}", style="dim not bold")
-    return text
+    return heading(matrix.title, f"{sides}, {matrix.n_examples} examples{meaning}")
 
 
 def short_names(names: Sequence[str], longest: int) -> dict[str, str]:
