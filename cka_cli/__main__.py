@@ -18,13 +18,15 @@ from cka_cli.cli import main  # noqa: E402 - after what makes importing it cheap
 def run() -> NoReturn:
     """Run the command and end the process, without giving back every array and module first, which takes its time.
 
-    What was registered for the end is done: matplotlib removes a folder that it made, and children are ended.
+    What is registered for the end is done: matplotlib removes a folder that it made, and children are ended.
     """
+    status = 1
+    atexit.register(lambda: os._exit(status))  # the first to be registered is the last to be called
     try:
         main()
     except SystemExit as end:
-        atexit._run_exitfuncs()
-        os._exit(end.code if isinstance(end.code, int) else 1)
+        status = end.code if isinstance(end.code, int) else 1
+        raise
 
 
 __all__ = ["main", "run"]

@@ -258,6 +258,22 @@ def test_the_command_begins_where_ctrl_c_is_quiet():
     assert command.value == "cka_cli.__main__:run"
 
 
+@pytest.mark.parametrize("status", [0, 1, 2, 130])
+def test_at_its_end_the_command_does_what_is_registered_and_gives_nothing_back(status):
+    code = (
+        "import atexit, cka_cli.__main__ as command\n"
+        "class Kept:\n    def __del__(self): print('given back')\n"
+        "kept = Kept()\n"
+        "def main():\n"
+        "    atexit.register(print, 'first', flush=True)\n"
+        "    atexit.register(print, 'last', flush=True)\n"
+        f"    raise SystemExit({status})\n"
+        "command.main = main\ncommand.run()"
+    )
+    ended = subprocess.run([CKA[0], "-c", code], env=child_environment(), capture_output=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (status, b"last\nfirst\n", b"")
+
+
 def test_a_slow_reader_of_a_pipe_that_does_not_wait_gets_everything(here):
     write_hdf5(here / "many.h5", {f"conv{number}": values(8, 2, seed=number) for number in range(60)})
     expected = run_child(["compare", "many.h5"], cwd=here).out

@@ -15,7 +15,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py._hl.base import phil
 
 from cka_cli.arrays import Array
 from cka_cli.files.layer import reason
@@ -63,12 +62,11 @@ class _Child:
     def __init__(self, file: h5py.File):
         from_us, to_child = os.pipe()
         from_child, to_us = os.pipe()
-        with phil:  # so that no other thread is within the library
-            self._number = fork()
-            if self._number == 0:
-                os.close(to_child)
-                os.close(from_child)
-                _serve(file, os.fdopen(from_us, "rb"), os.fdopen(to_us, "wb"))
+        self._number = fork()  # h5py sees to it that no other thread is within the library by then
+        if self._number == 0:
+            os.close(to_child)
+            os.close(from_child)
+            _serve(file, os.fdopen(from_us, "rb"), os.fdopen(to_us, "wb"))
         os.close(from_us)
         os.close(to_us)
         self._asking: BufferedWriter = os.fdopen(to_child, "wb")
