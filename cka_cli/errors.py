@@ -1,10 +1,13 @@
 """Errors a user can act on: one line, an exit status, never a traceback."""
 
+import re
+
 # Printable by the letter of Unicode, and yet nothing is seen of them: fillers, and selectors of variants.
 _INVISIBLE = frozenset(
     map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10),
               0xFFA0, *range(0xE0100, 0xE01F0)])
 )  # fmt: skip
+_MOST_REASON = 200
 
 
 class CkaError(Exception):
@@ -49,3 +52,12 @@ def nearest(word: str, known: list[str]) -> str:
 
     close = get_close_matches(word, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an exception says, without the words that h5py puts around it."""
+    said = getattr(error, "strerror", None) or str(error)  # without the path, which the error begins with
+    text = (said.strip() or type(error).__name__).splitlines()[0]
+    text = text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
+    wrapped = re.fullmatch(r"(?:\[Errno \d+\] )?(?:Unable to|Can't) [\w ]+ \((.+)\)", text)
+    return one_line(wrapped[1] if wrapped else text)

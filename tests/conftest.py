@@ -30,8 +30,8 @@ import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 from cka_cli.api.compare import compare  # noqa: E402
-from tests.asked import asked  # noqa: E402
 from cka_cli.floating_point import flags_off  # noqa: E402
+from tests.asked import asked  # noqa: E402
 
 # `make test` draws the same examples on every machine and every day, `make test-all` others each time, from a seed that
 # it prints; a longer search is `pytest --hypothesis-profile=search`. Nothing is remembered from one run to the next, no

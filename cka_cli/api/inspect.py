@@ -7,8 +7,8 @@ import numpy as np
 
 from cka_cli.arrays import Booleans
 from cka_cli.errors import DataError, counted, nearest
-from cka_cli.files import Layer, open_file
-from cka_cli.files.layer import refusal
+from cka_cli.files import open_file
+from cka_cli.files.layer import Layer, refusal
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.addresses import matches, split_address
 from cka_cli.layers.centring import survey

@@ -182,21 +182,12 @@ def holds_activations(source: str) -> bool:
             return True
         if os.path.exists(source) and not os.path.isfile(source):
             return False
-        with open(source, "rb") as stream:
-            head = stream.read(8)
-            return head.startswith((b"\x89HDF", b"\x93NUMPY", b"PK")) or _is_late_hdf5(source, head)
+        from cka_cli.files.registry import begins_as_activations
+
+        return begins_as_activations(source)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{source}: cannot be opened ({why}); give a CSV, JSON or activation file") from error
-
-
-def _is_late_hdf5(source: str, head: bytes) -> bool:
-    """Whether this is an HDF5 file behind a user block; h5py is asked only when the text is none."""
-    if b"\0" not in head:
-        return False
-    import h5py
-
-    return bool(h5py.is_hdf5(source))
 
 
 def _bytes_of(source: str) -> bytes:

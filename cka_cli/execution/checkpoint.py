@@ -17,7 +17,7 @@ import numpy as np
 
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, one_line
-from cka_cli.files.npy import files_of_folder
+from cka_cli.files.registry import members
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.system.atomic_files import folder_trouble, replace_file
 
@@ -255,9 +255,9 @@ class _Digested:
 
 
 def facts_of_file(path: str) -> dict[str, Any]:
-    """Return size, time of last change and a hash of samples of a file, or of each NPY file in a folder."""
-    if os.path.isdir(path):
-        return {member: facts_of_file(member) for member in files_of_folder(path)}
+    """Return size, time of last change and a hash of samples of a file, or of each file that it is made of."""
+    if (files := members(path)) != [path]:
+        return {member: facts_of_file(member) for member in files}
     status = os.stat(path)
     digest = _sha256()
     with open(path, "rb") as stream:

@@ -9,12 +9,13 @@ import zipfile
 from pathlib import Path
 
 from cka_cli.errors import DataError
+from cka_cli.files.registry import ZIP_END
 from cka_cli.files.source_file import Origin
 
 # No stream of deflate is longer once unpacked: 258 bytes for 2 bits.
 _MOST_DEFLATED = 1032
 _LOCAL_HEADER_BYTES = 30
-_END, _END_BYTES = b"PK\x05\x06", 22
+_END_BYTES = 22
 # Of a data descriptor, which follows a member whose length was not known before, at most: with sizes of 64 bits.
 _DESCRIPTOR_BYTES = 24
 
@@ -38,7 +39,7 @@ def check_whole(archive: zipfile.ZipFile, origin: Origin) -> None:
     _check_between(origin.path, archive.start_dir - end, end)
     with Path(origin.path).open("rb") as stream:
         stream.seek(-_END_BYTES - len(archive.comment), 2)
-        if stream.read(len(_END)) != _END:
+        if stream.read(len(ZIP_END)) != ZIP_END:
             raise DataError(
                 f"{origin.path}: bytes follow the end of the archive (was something appended to it?); save it again"
             )

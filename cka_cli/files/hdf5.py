@@ -15,12 +15,13 @@ import h5py
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.errors import DataError, counted
+from cka_cli.errors import DataError, counted, reason
 from cka_cli.files.hdf5_chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
 from cka_cli.files.hdf5_filters import missing_filter
 from cka_cli.files.hdf5_superblock import check_end
 from cka_cli.files.hdf5_worker import Library
-from cka_cli.files.layer import ActivationFile, Layer, ReadRows, natural_order, reason, sort_arrays
+from cka_cli.files.layer import ActivationFile, Layer, ReadRows, sort_arrays
+from cka_cli.files.listing import natural_order
 from cka_cli.files.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
 from cka_cli.files.netcdf import Meaning, is_own_fill, meaning_of
 from cka_cli.files.npy import PlainRows

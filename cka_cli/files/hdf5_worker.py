@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.files.layer import reason
+from cka_cli.errors import reason
 from cka_cli.files.sandbox import fork, how_it_ended, prepare_child, set_limits
 
 # What a read may take: of computing, at a pace below that of any filter, and of memory, beside what is read.

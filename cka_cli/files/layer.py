@@ -1,6 +1,5 @@
 """A layer as it lies on disk: a name, a shape, a dtype, and a way to read some of its rows."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.errors import DataError, one_line
+from cka_cli.errors import DataError, reason
 from cka_cli.files.netcdf import Meaning
 from cka_cli.files.source_file import ChangedError
-from cka_cli.text import cut, first_few
+from cka_cli.text import first_few
 
 # (start, stop, part): rows start to stop, and of their second axis only this part where there is one.
 ReadRows = Callable[[int, int, slice], Array]
 EVERYTHING = slice(None)
-_MOST_REASON = 200
 # Of numbers that mean others, so much is read at once.
 _PIECE_BYTES = 1 << 22
 SINGLE_NUMBER = "a single number, not an array of examples"
@@ -122,14 +120,6 @@ class ActivationFile:
         return self.refused.get(name) or self.unreadable.get(name)
 
 
-def reason(error: BaseException) -> str:
-    """Return the first line of what an exception says, without the words that h5py puts around it."""
-    said = getattr(error, "strerror", None) or str(error)  # without the path, which the error begins with
-    text = cut((said.strip() or type(error).__name__).splitlines()[0], _MOST_REASON)
-    wrapped = re.fullmatch(r"(?:\[Errno \d+\] )?(?:Unable to|Can't) [\w ]+ \((.+)\)", text)
-    return one_line(wrapped[1] if wrapped else text)
-
-
 def refusal(dtype: np.dtype[Any]) -> str | None:
     """Return why an array of this dtype cannot be a layer, or None when it can."""
     if dtype.names is not None:
@@ -168,12 +158,3 @@ def sort_arrays(
         else:
             layers.append(array)
     return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, unreadable or {}, notes)
-
-
-def natural_order(name: str) -> list[tuple[int, int, str, str]]:
-    """Return a sort key under which conv2 comes before conv10."""
-    parts = re.split(r"([0-9]+)", name)
-    # A number counts by its length without leading zeros, then by its digits: no number is too long for that.
-    return [
-        (0, len(part.lstrip("0")), part.lstrip("0"), part) if part.isdecimal() else (1, 0, part, "") for part in parts
-    ]

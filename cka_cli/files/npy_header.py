@@ -10,7 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 
-MAGIC = b"\x93NUMPY"
+from cka_cli.files.registry import NPY_MAGIC
+
 # What numpy itself takes for a header.
 _MOST_HEADER_BYTES = 10_000
 # Arrays that follow are counted up to so many, and where that takes no more unpacking than this.
@@ -27,8 +28,8 @@ def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[
     Raises NoLayerError for what is no NPY file, or a table whose description is long; ValueError for a header that is
     damaged. Object arrays are told by their dtype, never loaded.
     """
-    begin = stream.read(len(MAGIC))
-    if not MAGIC.startswith(begin[: len(MAGIC)]):
+    begin = stream.read(len(NPY_MAGIC))
+    if not NPY_MAGIC.startswith(begin[: len(NPY_MAGIC)]):
         raise NoLayerError(f"no NPY file (it begins with {begin!r}); save it with numpy.save")
     version = tuple(stream.read(2))
     if len(version) < 2:

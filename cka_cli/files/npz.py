@@ -16,13 +16,15 @@ from typing import IO, Any
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.errors import DataError
+from cka_cli.errors import DataError, reason
 from cka_cli.files.archive import check_whole, data_offset
 from cka_cli.files.contiguous import read_rows
-from cka_cli.files.layer import ActivationFile, Layer, reason
+from cka_cli.files.layer import ActivationFile, Layer
+from cka_cli.files.listing import Others, is_hidden
 from cka_cli.files.npy import PlainRows
-from cka_cli.files.npy_header import MAGIC, damage_of, read_npy_header
-from cka_cli.files.sorting import HEAD_BYTES, SortedOut, is_hidden, is_of_system, may_hold_arrays, note_of_others
+from cka_cli.files.npy_header import damage_of, read_npy_header
+from cka_cli.files.registry import HEAD_BYTES, NPY_MAGIC
+from cka_cli.files.sorting import SortedOut
 from cka_cli.files.source_file import Origin, origin_of
 from cka_cli.files.spill import IN_MEMORY_BYTES, unpacked
 
@@ -69,23 +71,18 @@ def _members_of(archive: zipfile.ZipFile, path: str) -> tuple[list[zipfile.ZipIn
 
     A member is an array by its name, and, where that is hidden or another, by how it begins.
     """
-    members: list[zipfile.ZipInfo] = []
-    arrays: list[str] = []
-    plain: list[str] = []
+    members, others = [], Others()
     for info in archive.infolist():
         name = info.filename
         if info.is_dir() or is_hidden(name.rpartition("/")[0]):
             continue
-        if name.endswith(".npy") and not is_hidden(name):
+        is_array = name.endswith(".npy") and not is_hidden(name)
+        if is_array or (head := _head_of(archive, info)).startswith(NPY_MAGIC):
             members.append(info)
-            continue
-        head = _head_of(archive, info)
-        if head.startswith(MAGIC):
-            members.append(info)
-        elif not is_of_system(name):
-            (arrays if may_hold_arrays(name, head) else plain).append(name)
+        else:
+            others.add(name, head)
     rule = f"{path}: of an archive only NPY arrays are read"
-    return members, note_of_others(rule, arrays, plain, "take other files out and give them by themselves")
+    return members, others.note(rule, "take other files out and give them by themselves")
 
 
 def _head_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -197,7 +194,7 @@ class _Unpacker:
         return int(np.prod(self._shape, dtype=object)) * self._dtype.itemsize
 
     def _unpacked_rows(self, start: int, stop: int) -> Array:
-        row_bytes = self._n_bytes // self._shape[0]
+        row_bytes = self._n_bytes // max(1, self._shape[0])
         if self._stream is None or start < self._next_row:
             self._stream, self._next_row = self._opened(), 0
         self._stream.seek((start - self._next_row) * row_bytes, os.SEEK_CUR)  # unpacks a little at a time

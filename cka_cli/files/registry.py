@@ -1,40 +1,84 @@
-"""One way in for every format: `open_file` looks at the first bytes, never at the name."""
+"""The formats there are, a row each: `open_file` looks at the bytes, never at the name.
+
+A new format is a file of this folder whose function gives an `ActivationFile`, and a row of `FORMATS`. Everything else
+asks the row: what a file is, which files on disk it is made of, what may hold arrays. `tests/files/format_tests.py`
+has the tests that it must pass. Nothing here needs numpy: readers are loaded when a file of theirs is opened.
+"""
 
 import os
 import stat
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from cka_cli.errors import DataError, UsageError
+from cka_cli.errors import DataError, UsageError, reason
 from cka_cli.files.hdf5_superblock import SIGNATURE, signature_offset
-from cka_cli.files.layer import ActivationFile, reason
 
-_NPY, _ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
-_SIGNATURES = (SIGNATURE, _NPY, _ZIP[0])
+if TYPE_CHECKING:
+    from cka_cli.files.layer import ActivationFile
+
+# What a sniffer is given of the beginning of a file, and what an error shows of it.
+HEAD_BYTES, _SHOWN_BYTES = 16, 8
+NPY_MAGIC = b"\x93NUMPY"
+# A member of an archive, and the end of its directory, with which an archive without members begins.
+ZIP_MEMBER, ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    name : as errors and reports have it. reader : `module:function` in this folder, of a path an ActivationFile.
+    signatures : how its files begin. endings : how their names end, which only a note of what is not read looks at.
+    sniff : of the first bytes and the path, whether a file is of this format; None where its signatures tell.
+    is_folder : whether it is folders that are asked about. members : `module:function` in this folder, of a path the
+        files on disk that it is made of; empty where it is one file.
+    extra : of the optional packages, as pyproject.toml groups them, the group that the reader needs.
+    """
+
+    name: str
+    reader: str
+    signatures: tuple[bytes, ...] = ()
+    endings: tuple[str, ...] = ()
+    sniff: Callable[[bytes, str], bool] | None = None
+    is_folder: bool = False
+    members: str = ""
+    extra: str = ""
+
+    def is_of(self, head: bytes, path: str) -> bool:
+        """Whether the file that begins with `head` is of this format. Raises OSError."""
+        return head.startswith(self.signatures) if self.sniff is None else self.sniff(head, path)
+
+
+def _has_hdf5_signature(head: bytes, path: str) -> bool:
+    with open(path, "rb") as stream:  # it may stand behind a block of the user's own
+        return signature_offset(stream) is not None
+
+
+# Asked in this order: what begins as another kind of file is no user block of an HDF5 file that was joined to it.
+FORMATS = [
+    Format("NPY", "npy:open_npy", (NPY_MAGIC,), (".npy",)),
+    Format("NPZ", "npz:open_npz", (ZIP_MEMBER, ZIP_END), (".npz",)),
+    Format("HDF5", "hdf5:open_hdf5", (SIGNATURE,), (".h5", ".hdf5", ".mat"), _has_hdf5_signature),
+    Format("folder of NPY", "npy:open_folder", sniff=lambda *_: True, is_folder=True, members="listing:npy_files_in"),
+]
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
     b"MATLAB 5": "a MATLAB file of the older kind; save it with save(..., '-v7.3')",
 }
 
 
-def open_file(path: str) -> ActivationFile:
+def open_file(path: str) -> "ActivationFile":
     """Return what the file or folder at `path` holds; only headers are read.
 
-    Raises DataError when there is no such file, it cannot be read, or it is none of HDF5, NPY, NPZ, folder of NPY.
+    Raises DataError when there is no such file, it cannot be read, it is of no format in `FORMATS`, or what its format
+    needs is not installed.
     """
     if not path:
         raise UsageError("a file has an empty name; give a file of saved activations (was a shell variable not set?)")
     try:
-        mode = os.stat(path).st_mode  # one call tells missing, forbidden and folder apart
-        if stat.S_ISDIR(mode):
-            from cka_cli.files.npy import open_folder
-
-            return open_folder(path)
-        if not stat.S_ISREG(mode):
-            raise DataError(f"{path}: is a pipe or a device, which gives its bytes only once; save it as a file")
-        with Path(path).open("rb") as stream:
-            head = stream.read(8)
-            # What begins as another kind of file is no user block of an HDF5 file that was joined to it.
-            is_hdf5 = not head.startswith((_NPY, *_ZIP)) and signature_offset(stream) is not None
+        found, head = _recognised(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder; check the name") from error
     except NotADirectoryError as error:
@@ -42,23 +86,72 @@ def open_file(path: str) -> ActivationFile:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise DataError(f"{path}: cannot be opened ({why}); check its name and permissions") from error
-    if is_hdf5:
-        from cka_cli.files.hdf5 import open_hdf5
+    if found is None:
+        raise DataError(f"{path}: {_why_none(head)}")
+    try:
+        read = _function(found.reader)
+    except ImportError as error:
+        if not found.extra:
+            raise
+        raise DataError(
+            f"{path}: is {found.name}, which needs a package that is not installed ({error.name}); "
+            f"pip install 'cka-cli[{found.extra}]'"
+        ) from error
+    file: ActivationFile = read(path)
+    return file
 
-        return open_hdf5(path)
-    if head.startswith(_NPY):
-        from cka_cli.files.npy import open_npy
 
-        return open_npy(path)
-    if head.startswith(_ZIP):
-        from cka_cli.files.npz import open_npz
+def members(path: str) -> list[str]:
+    """Return the files on disk that an activation file is made of; of what is none, the path itself."""
+    try:
+        found, _ = _recognised(path)
+    except (OSError, ValueError, DataError):
+        found = None
+    return [path] if found is None or not found.members else _function(found.members)(path)
 
-        return open_npz(path)
+
+def begins_as_activations(path: str) -> bool:
+    """Whether a file or folder is of one of the formats, or a file of one that is cut short. Raises OSError."""
+    found, head = _recognised(path)
+    return found is not None or _is_cut(head)
+
+
+def may_hold_arrays(name: str, head: bytes) -> bool:
+    """Whether the name of a file ends, or its first bytes are, as those of a file of one of the formats."""
+    return any(head.startswith(each.signatures) or name.endswith(each.endings) for each in FORMATS)
+
+
+def _recognised(path: str) -> tuple[Format | None, bytes]:
+    """Return the format of a file or folder, None where it has none, and the first bytes. Raises OSError."""
+    mode, head = os.stat(path).st_mode, b""  # one call tells missing, forbidden and folder apart
+    is_folder = stat.S_ISDIR(mode)
+    if not is_folder:
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path}: is a pipe or a device, which gives its bytes only once; save it as a file")
+        with open(path, "rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    return next((each for each in FORMATS if each.is_folder == is_folder and each.is_of(head, path)), None), head
+
+
+def _is_cut(head: bytes) -> bool:
+    return head != b"" and any(signature.startswith(head) for each in FORMATS for signature in each.signatures)
+
+
+def _why_none(head: bytes) -> str:
+    """Return why a file that begins with `head` is of no format, and what to do."""
     if not head:
-        raise DataError(f"{path}: is empty (0 bytes); was the run that wrote it ended early?")
-    if any(signature.startswith(head) for signature in _SIGNATURES):
-        raise DataError(f"{path}: is cut short ({len(head)} bytes in all); copy or save it again")
+        return "is empty (0 bytes); was the run that wrote it ended early?"
+    if _is_cut(head):
+        return f"is cut short ({len(head)} bytes in all); copy or save it again"
     for signature, hint in _HINTS.items():
         if head.startswith(signature):
-            raise DataError(f"{path}: is {hint}")
-    raise DataError(f"{path}: is not HDF5, NPY or NPZ (it begins with {head!r}); give a file of saved activations")
+            return f"is {hint}"
+    *others, last = sorted(each.name for each in FORMATS if not each.is_folder)
+    begins = f"it begins with {head[:_SHOWN_BYTES]!r}"
+    return f"is not {', '.join(others)} or {last} ({begins}); give a file of saved activations"
+
+
+def _function(name: str) -> Callable[[str], Any]:
+    module, _, function = name.partition(":")
+    found: Callable[[str], Any] = getattr(import_module(f"cka_cli.files.{module}"), function)
+    return found

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from cka_cli.files.layer import reason
+from cka_cli.errors import reason
 from cka_cli.text import MIB
 
 _forking = Lock()

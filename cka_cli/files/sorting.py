@@ -1,57 +1,13 @@
 """What a folder or an archive holds, told apart: arrays, what is none, and what is damaged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cka_cli.errors import DataError
-from cka_cli.files.hdf5_superblock import SIGNATURE
-from cka_cli.files.layer import ActivationFile, Layer, reason, refusal, sort_arrays
-from cka_cli.files.npy_header import MAGIC, NoLayerError
-from cka_cli.text import first_few
-
-# How files begin, and how their names end, that hold arrays; and how they end once packed.
-_HEADS = (MAGIC, SIGNATURE, b"PK\x03\x04")
-_ENDINGS = (".npy", ".npz", ".h5", ".hdf5", ".mat", ".pt", ".pth", ".safetensors")
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
-HEAD_BYTES = max(map(len, _HEADS))
-_OF_SYSTEMS = {"thumbs.db", "desktop.ini"}
-_MOST_SHOWN = 3
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a path is one that a system keeps for itself, or a user out of sight."""
-    return any((part.startswith(".") and part.strip(".")) or part == "__MACOSX" for part in name.split("/"))
-
-
-def is_of_system(name: str) -> bool:
-    """Whether a file is hidden, or one that a system puts anywhere."""
-    return is_hidden(name) or name.rpartition("/")[2].lower() in _OF_SYSTEMS
-
-
-def may_hold_arrays(name: str, head: bytes) -> bool:
-    """Whether a file may hold arrays, by its name and its first `HEAD_BYTES` bytes."""
-    name = name.lower()
-    for ending in _PACKED:
-        name = name.removesuffix(ending)
-    return head.startswith(_HEADS) or name.endswith(_ENDINGS)
-
-
-def note_of_others(rule: str, arrays: Sequence[str], plain: Sequence[str], advice: str) -> tuple[str, ...]:
-    """Return a note of files that are not read, none without any.
-
-    rule : what is read. arrays, plain : names of those that may hold arrays, and of all others.
-    advice : what to do about the former.
-    """
-    if not arrays and not plain:
-        return ()
-    packed = ", unpacked" if any(name.lower().endswith(_PACKED) for name in arrays) else ""
-    return (f"{rule}, so not {shown([*arrays, *plain])}" + (f"; {advice}{packed}" if arrays else ""),)
-
-
-def shown(names: Sequence[str]) -> str:
-    """Return the first few of some names."""
-    return first_few(names, _MOST_SHOWN)
+from cka_cli.errors import DataError, reason
+from cka_cli.files.layer import ActivationFile, Layer, refusal, sort_arrays
+from cka_cli.files.listing import is_hidden
+from cka_cli.files.npy_header import NoLayerError
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from cka_cli.errors import DataError
-from cka_cli.files import Layer
-from cka_cli.files.npy import files_of_folder
+from cka_cli.files.layer import Layer
+from cka_cli.files.registry import members
 from cka_cli.layers.nonfinite import find_nonfinite_examples
 from cka_cli.layers.notes import notes_of_channels
 from cka_cli.layers.row_metadata import vector_values
@@ -107,7 +107,7 @@ def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progr
 def file_facts(file: SelectedFile) -> FileFacts:
     """Return what a report says of a file and of those of its layers that were chosen."""
     path = Path(file.file.path)
-    size = sum(os.stat(member).st_size for member in (files_of_folder(file.file.path) if path.is_dir() else [path]))
+    size = sum(os.stat(member).st_size for member in members(file.file.path))
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     layers = tuple(
         LayerFacts(layer.name, layer.layer.shape, str(layer.dtype), layer.n_features) for layer in file.layers

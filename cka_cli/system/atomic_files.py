@@ -64,15 +64,10 @@ def folder_trouble(path: str) -> str:
 
 
 def _is_same_file(path: str, address: str) -> bool:
+    from cka_cli.files.registry import members  # few results stand in the place of another file
+
     source = address if os.path.exists(address) else address.partition("::")[0]
-    if os.path.isdir(source):  # a folder of NPY
-        members = (os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names)
-        return any(member.endswith(".npy") and _is_same(path, member) for member in members)
-    return _is_same(path, source)
-
-
-def _is_same(path: str, other: str) -> bool:
-    return os.path.exists(other) and os.path.samefile(path, other)
+    return any(os.path.exists(member) and os.path.samefile(path, member) for member in members(source))
 
 
 def write_output(path: str, data: bytes, *, force: bool, option: str = "--output") -> None:

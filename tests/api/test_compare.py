@@ -7,7 +7,7 @@ import pytest
 
 from cka_cli.api.compare import compare, compare_each
 from cka_cli.files import open_file
-from cka_cli.files.npy import files_of_folder
+from cka_cli.files.registry import members
 
 MEASURES = ["cka", "cka-debiased", "hsic", "cca-r2", "svcca-rho", "pwcca", "regression-r2", "procrustes"]
 
@@ -71,5 +71,5 @@ def test_the_size_of_a_folder_is_that_of_the_arrays_it_is_read_from(tmp_path, ki
         with (tmp_path / "a" / name).open("wb") as stream:
             np.save(stream, rng.standard_normal((9, 3 + place)))
     read = [tmp_path / "a" / f"{layer.name}.npy" for layer in open_file(str(tmp_path / "a")).layers]
-    assert files_of_folder(str(tmp_path / "a")) == list(map(str, read))
+    assert members(str(tmp_path / "a")) == list(map(str, read))
     assert compare(str(tmp_path / "a")).files[0].size_bytes == sum(path.stat().st_size for path in read)

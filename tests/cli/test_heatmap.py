@@ -12,6 +12,7 @@ def here(tmp_path, monkeypatch):
     layers = {"conv1": values(30, 5), "conv2": values(30, 4, seed=1)}
     write_hdf5(tmp_path / "a.h5", layers)
     write_hdf5(tmp_path / "block.h5", layers, userblock_size=512)
+    (tmp_path / "text.h5").write_bytes(b"my notes" * 64 + (tmp_path / "a.h5").read_bytes())
     write_folder(tmp_path / "folder", layers)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -30,7 +31,16 @@ def test_every_report_is_drawn_from_a_file_or_standard_input(here, capsysbinary,
         assert (here / "x.png").read_bytes().startswith(PNG)
 
 
-@pytest.mark.parametrize("sources", [["a.h5"], ["a.h5::conv1", "folder"], ["folder"], ["block.h5"]], ids=" ".join)
+@pytest.mark.parametrize("text", ["PK,conv1\nconv1,1\n", "PK\tconv1\nconv1\t1\n"])
+def test_a_report_may_begin_as_an_archive_does(here, capsysbinary, text):
+    (here / "report.csv").write_text(text)
+    ended = run_here(["heatmap", "report.csv"], capsysbinary)
+    assert (ended.status, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "sources", [["a.h5"], ["a.h5::conv1", "folder"], ["folder"], ["block.h5"], ["text.h5"]], ids=" ".join
+)
 def test_activations_are_drawn_at_once(here, capsysbinary, sources):
     ended = run_here(["heatmap", *sources], capsysbinary)
     assert (ended.status, ended.err) == (0, "")

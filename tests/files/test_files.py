@@ -12,79 +12,9 @@ from hypothesis import strategies as st
 
 from cka_cli.errors import DataError
 from cka_cli.files import open_file
-from cka_cli.files.layer import natural_order
+from cka_cli.files.listing import natural_order
 from cka_cli.files.npy_header import read_npy_header
 from tests.small_files import values, write_folder, write_hdf5
-
-DTYPES = ["f2", "f4", "f8", ">f4", ">f8", "g", "?", "i1", "i2", "i4", "i8", ">i4", "u1", "u2", "u4", "u8"]
-
-
-def of_dtype(dtype):
-    if np.dtype(dtype).kind == "u":
-        return (np.abs(values(7, 3, 2)) * 20).astype(dtype)
-    return (values(7, 3, 2) * (20 if np.dtype(dtype).kind == "i" else 1)).astype(dtype)
-
-
-def write_npz(path, array):
-    np.savez(path, conv1=array)
-
-
-def write_compressed(path, array):
-    np.savez_compressed(path, conv1=array)
-
-
-def write_plain_hdf5(path, array):
-    write_hdf5(path, {"conv1": array})
-
-
-def write_chunked_hdf5(path, array):
-    with h5py.File(path, "w", userblock_size=512) as file:
-        file.create_dataset("conv1", data=array, chunks=(2, *array.shape[1:]), compression="gzip", shuffle=True)
-
-
-WRITERS = {
-    "npy": lambda path, array: np.save(path, array),
-    "npz": write_npz,
-    "compressed": write_compressed,
-    "hdf5": write_plain_hdf5,
-    "chunked": write_chunked_hdf5,
-}
-SUFFIXES = {"npy": ".npy", "npz": ".npz", "compressed": ".npz", "hdf5": ".h5", "chunked": ".h5"}
-
-
-@pytest.fixture(params=WRITERS)
-def saved(request, tmp_path):
-    def save(array):
-        path = tmp_path / f"conv1{SUFFIXES[request.param]}"
-        WRITERS[request.param](path, array)
-        return path
-
-    return save
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_every_format_gives_every_dtype_back(saved, dtype):
-    array = of_dtype(dtype)
-    (layer,) = open_file(str(saved(array))).layers
-    assert (layer.name, layer.shape, layer.dtype) == ("conv1", array.shape, array.dtype)
-    assert layer.n_bytes == array.nbytes
-    np.testing.assert_array_equal(layer.read(0, 7), array)
-    np.testing.assert_array_equal(layer.read(2, 5), array[2:5])
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_rows_come_in_any_order_of_reading(saved, order):
-    array = np.asarray(values(40, 3, 4), order=order)
-    (layer,) = open_file(str(saved(array))).layers
-    for start, stop in [(0, 40), (5, 5), (30, 40), (3, 9), (9, 12), (0, 1), (20, 21)]:
-        np.testing.assert_array_equal(layer.read(start, stop), array[start:stop])
-
-
-def test_a_file_is_known_by_its_bytes_not_its_name(saved):
-    path = saved(values(7, 3))
-    wrong = path.rename(path.parent / "activations.txt")
-    (layer,) = open_file(str(wrong)).layers
-    np.testing.assert_array_equal(layer.read(0, 7), values(7, 3))
 
 
 def test_a_numpy_without_suffix_is_named_after_its_file(tmp_path):
@@ -221,14 +151,6 @@ def sparse_npy(path, shape):
         np.lib.format.write_array_header_1_0(stream, header)
         stream.truncate(stream.tell() + 4 * int(np.prod(shape, dtype=object)))
     return str(path)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_a_part_of_the_second_axis_is_read_alone(saved, order):
-    array = np.asarray(values(40, 6, 4), order=order)
-    (layer,) = open_file(str(saved(array))).layers
-    for part in (slice(None), slice(0, 2), slice(2, 6), slice(5, 6)):
-        np.testing.assert_array_equal(layer.read(3, 11, part), array[3:11, part])
 
 
 def test_opening_reads_no_values(tmp_path, monkeypatch):

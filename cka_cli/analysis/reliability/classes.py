@@ -8,7 +8,7 @@ from cka_cli.analysis.reliability.evaluate import RowNames
 from cka_cli.analysis.reliability.quantities import Labels
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, nearest, one_line
-from cka_cli.files import Layer
+from cka_cli.files.layer import Layer
 from cka_cli.layers.row_metadata import find_vector
 from cka_cli.layers.selection import SelectedFile
 

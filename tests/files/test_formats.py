@@ -1,0 +1,108 @@
+"""Every format passes the tests of `FormatTests`, however its files were written; and the rows of the table."""
+
+import h5py
+import numpy as np
+import pytest
+
+from cka_cli.errors import DataError
+from cka_cli.files import open_file, registry
+from tests.files.format_tests import FormatTests
+from tests.small_files import values, write_folder, write_hdf5
+
+
+class TestNpy(FormatTests):
+    format, suffix, holds_several = "NPY", ".npy", False
+
+    def write(self, path, layers):
+        np.save(path, *layers.values())
+
+
+class TestNpz(FormatTests):
+    format, suffix = "NPZ", ".npz"
+
+    def write(self, path, layers):
+        np.savez(path, **layers)
+
+
+class TestCompressedNpz(TestNpz):
+    def write(self, path, layers):
+        np.savez_compressed(path, **layers)
+
+
+class TestFolder(FormatTests):
+    format = "folder of NPY"
+
+    def write(self, path, layers):
+        write_folder(path, layers)
+
+
+class TestHdf5(FormatTests):
+    format, suffix = "HDF5", ".h5"
+
+    def write(self, path, layers):
+        write_hdf5(path, layers)
+
+
+class TestChunkedHdf5(TestHdf5):
+    def write(self, path, layers):
+        with h5py.File(path, "w", userblock_size=512) as file:
+            for name, array in layers.items():
+                options = (
+                    {"chunks": (min(2, len(array)), *array.shape[1:]), "compression": "gzip", "shuffle": True}
+                    if array.size
+                    else {}
+                )
+                file.create_dataset(name, data=array, **options)
+
+
+class TestHdf5OfTheLibrary(TestHdf5):
+    """Of a filter that only the HDF5 library undoes, in a child process."""
+
+    def write(self, path, layers):
+        with h5py.File(path, "w") as file:
+            for name, array in layers.items():
+                file.create_dataset(name, data=array, **({"compression": "lzf"} if array.size else {}))
+
+
+def test_every_format_has_its_tests():
+    assert {tests.format for tests in (TestNpy, TestNpz, TestFolder, TestHdf5)} == {
+        row.name for row in registry.FORMATS
+    }
+
+
+@pytest.mark.parametrize("row", registry.FORMATS, ids=lambda row: row.name)
+def test_a_row_names_functions_that_are_there(row):
+    assert callable(registry._function(row.reader))
+    assert not row.members or callable(registry._function(row.members))
+    assert bool(row.members) == row.is_folder
+
+
+def test_what_a_format_needs_is_named_where_it_is_not_installed(tmp_path, monkeypatch):
+    row = registry.Format("toy", "absent.toy:open_toy", (b"toy!",), (".toy",), extra="toys")
+    monkeypatch.setattr(registry, "FORMATS", [*registry.FORMATS, row])
+    (tmp_path / "a.toy").write_bytes(b"toy!" + bytes(40))
+    with pytest.raises(DataError, match=r"a\.toy: is toy, which needs a package that is not installed \(cka_cli\.files"
+                                        r"\.absent\); pip install 'cka-cli\[toys\]'$"):  # fmt: skip
+        open_file(str(tmp_path / "a.toy"))
+    (tmp_path / "b.toy").write_bytes(b"to")
+    with pytest.raises(DataError, match=r"b\.toy: is cut short \(2 bytes in all\)"):
+        open_file(str(tmp_path / "b.toy"))
+    (tmp_path / "c.txt").write_bytes(b"text")
+    with pytest.raises(DataError, match="is not HDF5, NPY, NPZ or toy"):
+        open_file(str(tmp_path / "c.txt"))
+    write_folder(tmp_path / "folder", {"conv1": values(7, 3)})
+    (tmp_path / "folder" / "a.toy").write_bytes(b"")
+    assert open_file(str(tmp_path / "folder")).notes[0].endswith("so not a.toy; give other files by themselves")
+
+
+def test_a_fault_of_ours_is_not_taken_for_a_package_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "FORMATS", [registry.Format("toy", "absent:open_toy", (b"toy!",))])
+    (tmp_path / "a.toy").write_bytes(b"toy!")
+    with pytest.raises(ImportError):
+        open_file(str(tmp_path / "a.toy"))
+
+
+def test_of_what_is_no_activation_file_the_only_member_is_itself(tmp_path):
+    (tmp_path / "report.csv").write_text("layer,a\na,1\n")
+    for path in (tmp_path / "report.csv", tmp_path / "missing"):
+        assert registry.members(str(path)) == [str(path)]
