@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from cka_cli.arrays import Float64
 from cka_cli.execution.loop import Loop
 from cka_cli.plan.planner import Plan
-from cka_cli.plan.request import Request, needs_median
+from cka_cli.plan.request import Request
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.gram_tiles import GramTiles, Kept, TileFunction, gram_scales, set_rounding
 from cka_cli.reductions.kernel_inputs import GramLayer, prepare
-from cka_cli.reductions.kernels import KERNELS
+from cka_cli.reductions.kernels import KERNELS, needs_median
 from cka_cli.reductions.medians import MedianDistances, MedianFunction
 from cka_cli.reductions.source import Source
 from cka_cli.specs import Spec

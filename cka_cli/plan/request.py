@@ -14,7 +14,7 @@ from cka_cli.layers.selection import SelectedFile, SelectedLayer, read_groups
 from cka_cli.measures.registry import MEASURES
 from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.folds import folds_of_rows
-from cka_cli.reductions.kernels import KERNELS
+from cka_cli.reductions.kernels import KERNELS, needs_median
 from cka_cli.reductions.source import compute_dtype
 from cka_cli.specs import Spec, parse_kernel, parse_measure
 
@@ -91,12 +91,12 @@ class Request:
     @cached_property
     def n_by_median(self) -> int:
         """How many kernels have a width that is a share of the median distance."""
-        return sum(needs_median(spec) for spec in self.gram_kernels)
+        return sum(map(needs_median, self.gram_kernels))
 
     @cached_property
     def is_linear_only(self) -> bool:
         """Whether the linear kernel alone is wanted."""
-        return bool(self.gram_kernels) and all(spec.name == "linear" for spec in self.gram_kernels)
+        return bool(self.gram_kernels) and all(KERNELS[spec.name].is_linear for spec in self.gram_kernels)
 
     @cached_property
     def needs_columns(self) -> bool:
@@ -171,11 +171,6 @@ class Request:
         if groups is None and n_positions > 1:
             groups = np.arange(len(self.resampling.row_folds))
         return None if groups is None else np.repeat(groups, n_positions)
-
-
-def needs_median(spec: Spec) -> bool:
-    """Whether the width of a kernel is a share of the median distance of the rows."""
-    return spec.get("sigma") is not None
 
 
 def make_request(

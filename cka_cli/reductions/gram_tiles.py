@@ -203,5 +203,6 @@ def set_rounding(sums: Mapping[Spec, GramSums], layers: Sequence[GramLayer]) -> 
 
 def gram_scales(layers: Sequence[GramLayer], spec: Spec) -> Float64:
     """Return the square root of what each Gram matrix was multiplied by, shape (n_layers,); 0 where there is none."""
-    of_linear = [layer.terms.scale * layer.terms.shrink if spec.name == "linear" else 1.0 for layer in layers]
+    is_linear = kernels.KERNELS[spec.name].is_linear
+    of_linear = [layer.terms.scale * layer.terms.shrink if is_linear else 1.0 for layer in layers]
     return np.array([scale if has_gram(layer, spec) else 0.0 for layer, scale in zip(layers, of_linear, strict=True)])

@@ -121,7 +121,7 @@ class _RowTermSums:
 
 def has_gram(layer: GramLayer, spec: Spec) -> bool:
     """Whether the kernel is defined on the layer: it varies, and a median distance that sets the width is above 0."""
-    return not layer.source.is_constant and (spec.get("sigma") is None or layer.terms.typical_distance > 0)
+    return not layer.source.is_constant and (not kernels.needs_median(spec) or layer.terms.typical_distance > 0)
 
 
 def tile_inputs(

@@ -14,6 +14,7 @@ it varies.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -72,6 +73,8 @@ class LayerTerms:
 
 
 TileFunction = Callable[[Array, RowTerms, RowTerms, LayerTerms, Spec], Array]
+# f(a+u+v+w) − f(a+u) − f(a+v) + f(a): see `second_differences`.
+Difference = Callable[[float, Float64, Float64, Float64, Spec], Float64]
 
 
 def linear_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Array:
@@ -149,12 +152,7 @@ def sigmoid_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: Laye
 
 
 def _less_single_rows(
-    difference: Callable[[float, Float64, Float64, Float64, Spec], Float64],
-    products: Array,
-    rows: RowTerms,
-    columns: RowTerms,
-    layer: LayerTerms,
-    spec: Spec,
+    difference: Difference, products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec
 ) -> Float64:
     """Return f(x'y) − f(x'm) − f(m'y) + f(m'm), a few rows at a time; what overflows is left infinite or NaN."""
     rate, coef0 = _rate(layer, spec)
@@ -204,108 +202,113 @@ def l1_distances(rows: Array, columns: Array) -> Float64:
     return distances
 
 
-def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
-    """Return about how far rounding moves an entry of a Gram matrix, where that does not go with the entry itself.
-
-    epsilon : relative rounding of the inner products.
-    """
-    if spec.name == "rbf":
-        rate = rbf_rate(layer, spec)
-        function = np.exp if _is_narrow(rate, layer) else np.expm1
-        return epsilon * abs(float(function(-rate * layer.typical_distance)))
-    if spec.name == "cosine":
-        return epsilon * (math.sqrt(layer.unit_spread) + epsilon)
-    if spec.name in ("polynomial", "sigmoid"):
-        rate, coef0 = _rate(layer, spec)
-        spread = rate * layer.typical_distance / 2
-        along_mean = math.sqrt(spread) * math.sqrt(rate * layer.mean_square)
-        difference = second_difference_of_tanh if spec.name == "sigmoid" else second_difference_of_power
-        one = np.array([along_mean]), np.array([along_mean]), np.array([[spread]])
-        return float(epsilon * np.abs(difference(rate * layer.mean_square + coef0, *one, spec)).item())
-    return 0.0
+def _rounding_of_rbf(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
+    rate = rbf_rate(layer, spec)
+    function = np.exp if _is_narrow(rate, layer) else np.expm1
+    return epsilon * abs(float(function(-rate * layer.typical_distance)))
 
 
-def loses_origin(layer: LayerTerms, spec: Spec, far_ratio: float) -> bool:
-    """Whether rows near the origin may have no digits left in the kernel: of a bounded one alone does that count.
+def _rounding_of_unit_rows(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
+    return epsilon * (math.sqrt(layer.unit_spread) + epsilon)
 
-    Most rows lie too far from it, or some lie so far out that short ones cannot be told from 0 beside them.
-    far_ratio : how far out the farthest row lies, in typical distances.
-    """
-    if spec.name != "sigmoid":
-        return False
+
+def _rounding_less_single_rows(difference: Difference, layer: LayerTerms, spec: Spec, epsilon: float) -> float:
+    rate, coef0 = _rate(layer, spec)
+    spread = rate * layer.typical_distance / 2
+    along_mean = math.sqrt(spread) * math.sqrt(rate * layer.mean_square)
+    one = np.array([along_mean]), np.array([along_mean]), np.array([[spread]])
+    return float(epsilon * np.abs(difference(rate * layer.mean_square + coef0, *one, spec)).item())
+
+
+def _sigmoid_loses_origin(layer: LayerTerms, spec: Spec, far_ratio: float) -> bool:
+    """Most rows lie too far from it, or some lie so far out that short ones cannot be told from 0 beside them."""
     rate, _ = _rate(layer, spec)
     return _EPSILON * rate * layer.mean_square > _NO_LOSS or far_ratio > _FARTHEST_BESIDE_SHORT
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel: how a tile follows, and what it needs.
+    """One kernel: how a tile follows, what it needs, and what others must know of it.
 
     invariant_to : maps of all examples that change no HSIC and no CKA of the kernel.
     needs : `products` of centred rows, `saved` (products and terms of rows), squared `distances`, `l1` distances, or
         products of rows of length 1: `unit`.
+    is_linear : whether its Gram matrix is XX' of the centred features in scaled units: then products of features give
+        the same sums, and its spectrum is the variance of the layer.
     keeps_single : whether float32 holds its tile; the others are float64 always. weighs_rows_alike : whether a row much
         smaller than others counts as much, so that products in float32 do not do.
     weighs_far_rows : whether rows that lie far out count for more than others.
     entry_work : what an entry takes beside what it is a function of, in multiplications of a float32 product.
+    share_of_median : the parameter, where one is typed or meant, that is a share of the median distance.
+    rounding : see `entry_rounding`; None where that goes with the entries. origin_lost : see `loses_origin`; None where
+        it does not count, in a kernel that is not bounded.
     """
 
     tile: TileFunction
     formula: str
     invariant_to: str
     needs: str = "products"
+    is_linear: bool = False
     keeps_single: bool = False
     weighs_rows_alike: bool = False
     weighs_far_rows: bool = False
     entry_work: int = 0
+    share_of_median: str = ""
+    rounding: Callable[[LayerTerms, Spec, float], float] | None = None
+    origin_lost: Callable[[LayerTerms, Spec, float], bool] | None = None
     note: str = ""
 
 
 _GAMMA = "gamma = 1/n_features unless given"
-KERNELS: dict[str, Kernel] = {
+KERNELS = {
     "linear": Kernel(
-        linear_tile,
-        "x'y",
-        "orthogonal maps, shift",
-        keeps_single=True,
-        weighs_far_rows=True,
+        linear_tile, "x'y", "orthogonal maps, shift", is_linear=True, keeps_single=True, weighs_far_rows=True,
         note="features centred",
     ),
     "polynomial": Kernel(
-        polynomial_tile,
-        "(gamma x'y + coef0)^degree",
-        "orthogonal maps",
-        needs="saved",
-        weighs_far_rows=True,
-        entry_work=200,
-        note=_GAMMA,
+        polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", weighs_far_rows=True,
+        entry_work=200, rounding=partial(_rounding_less_single_rows, second_difference_of_power), note=_GAMMA,
     ),
     "rbf": Kernel(
-        rbf_tile,
-        "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
-        "orthogonal maps, shift; with sigma isotropic scale",
-        needs="distances",
-        keeps_single=True,
-        entry_work=75,
+        rbf_tile, "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
+        "orthogonal maps, shift; with sigma isotropic scale", needs="distances", keeps_single=True, entry_work=75,
+        share_of_median="sigma", rounding=_rounding_of_rbf,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
     "sigmoid": Kernel(
-        sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved", entry_work=800, note=_GAMMA
+        sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved", entry_work=800,
+        rounding=partial(_rounding_less_single_rows, second_difference_of_tanh), origin_lost=_sigmoid_loses_origin,
+        note=_GAMMA,
     ),
     "laplacian": Kernel(
-        laplacian_tile,
-        "exp(-gamma |x-y|₁)",
-        "permutations and signs of features, shift",
-        needs="l1",
-        entry_work=500,
+        laplacian_tile, "exp(-gamma |x-y|₁)", "permutations and signs of features, shift", needs="l1", entry_work=500,
         note=_GAMMA + "; slow: no matrix product",
     ),
     "cosine": Kernel(
-        cosine_tile,
-        "x'y/(|x||y|)",
-        "orthogonal maps, scale of each example",
-        needs="unit",
-        weighs_rows_alike=True,
-        note="features as saved; 0 for a row of zeros",
+        cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", needs="unit", weighs_rows_alike=True,
+        rounding=_rounding_of_unit_rows, note="features as saved; 0 for a row of zeros",
     ),
-}
+}  # fmt: skip
+
+
+def needs_median(spec: Spec) -> bool:
+    """Whether the width of the kernel follows from the median distance of the layer."""
+    return spec.get(KERNELS[spec.name].share_of_median) is not None
+
+
+def entry_rounding(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
+    """Return about how far rounding moves an entry of a Gram matrix, where that does not go with the entry itself.
+
+    epsilon : relative rounding of the inner products.
+    """
+    rounding = KERNELS[spec.name].rounding
+    return 0.0 if rounding is None else rounding(layer, spec, epsilon)
+
+
+def loses_origin(layer: LayerTerms, spec: Spec, far_ratio: float) -> bool:
+    """Whether rows near the origin may have no digits left in the kernel: of a bounded one alone does that count.
+
+    far_ratio : how far out the farthest row lies, in typical distances.
+    """
+    is_lost = KERNELS[spec.name].origin_lost
+    return is_lost is not None and is_lost(layer, spec, far_ratio)

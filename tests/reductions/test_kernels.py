@@ -28,6 +28,23 @@ def test_every_kernel_a_user_may_name_is_there_and_has_a_formula():
             assert parameter.name in kernel.formula + kernel.note, f"{name} does not say what {parameter.name} is"
 
 
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [(name, name == "rbf") for name in kernels.KERNELS] + [("rbf:gamma=2", False), ("rbf:sigma=2", True)],
+)
+def test_a_median_is_needed_where_a_width_is_a_share_of_it_and_nowhere_else(text, needs):
+    assert kernels.needs_median(specs.parse_kernel(text)) == needs
+
+
+@pytest.mark.parametrize("name", kernels.KERNELS)
+def test_a_row_says_where_the_gram_matrix_is_that_of_the_features(compare_arrays, name):
+    x, y = layers()
+    is_linear = kernels.KERNELS[name].is_linear
+    for measure in ("hsic", "hsic-unbiased"):
+        is_scaled = compare_arrays(8 * x, y, measure, name) == pytest.approx(64 * compare_arrays(x, y, measure, name))
+        assert is_scaled == is_linear
+
+
 @pytest.mark.parametrize("name", ["polynomial", "sigmoid", "laplacian"])
 def test_gamma_is_one_over_the_features_unless_given(compare_arrays, name):
     x, y = layers()
