@@ -24,32 +24,46 @@ class Parameter:
     default: Number | None
 
 
+@dataclass(frozen=True)
+class Words:
+    """What may be typed behind the name of a kernel or a measure, and what a report must know that has its name alone.
+
+    parameters : in the order of the canonical form. widths : those of which each sets the width, so that one alone may
+        be given; kept is the last that has a value.
+    bounds : of a measure, the least and the largest value, noise apart.
+    """
+
+    parameters: tuple[Parameter, ...] = ()
+    widths: tuple[str, ...] = ()
+    bounds: tuple[Number, Number] = (0, 1)
+
+
 _GAMMA = Parameter("gamma", "positive", None)
 _COEF0 = Parameter("coef0", "real", 1)
 _VARIANCE = Parameter("variance", "share", 0.99)
 
-KERNELS: dict[str, tuple[Parameter, ...]] = {
-    "linear": (),
-    "polynomial": (Parameter("degree", "whole", 3), _GAMMA, _COEF0),
-    "rbf": (Parameter("sigma", "positive", 0.8), Parameter("gamma", "positive", None)),
-    "sigmoid": (_GAMMA, _COEF0),
-    "laplacian": (_GAMMA,),
-    "cosine": (),
+KERNELS = {
+    "linear": Words(),
+    "polynomial": Words((Parameter("degree", "whole", 3), _GAMMA, _COEF0)),
+    "rbf": Words((Parameter("sigma", "positive", 0.8), _GAMMA), widths=("sigma", "gamma")),
+    "sigmoid": Words((_GAMMA, _COEF0)),
+    "laplacian": Words((_GAMMA,)),
+    "cosine": Words(),
 }
 KERNEL_ALIASES = {"poly": "polynomial", "gaussian": "rbf"}
 
-MEASURES: dict[str, tuple[Parameter, ...]] = {
-    "cka": (),
-    "cka-debiased": (),
-    "hsic": (),
-    "hsic-unbiased": (),
-    "cca-r2": (),
-    "cca-rho": (),
-    "svcca-r2": (_VARIANCE,),
-    "svcca-rho": (_VARIANCE,),
-    "pwcca": (),
-    "regression-r2": (),
-    "procrustes": (),
+MEASURES = {
+    "cka": Words(),
+    "cka-debiased": Words(bounds=(-1, 1)),
+    "hsic": Words(bounds=(0, math.inf)),
+    "hsic-unbiased": Words(bounds=(-math.inf, math.inf)),
+    "cca-r2": Words(),
+    "cca-rho": Words(),
+    "svcca-r2": Words((_VARIANCE,)),
+    "svcca-rho": Words((_VARIANCE,)),
+    "pwcca": Words(),
+    "regression-r2": Words(),
+    "procrustes": Words(),
 }
 
 _KIND_WORDS = {
@@ -79,14 +93,7 @@ class Spec:
 
 def parse_kernel(text: str) -> Spec:
     """Return the kernel that `text` names, such as `rbf:sigma=0.4`; UsageError says what is wrong with it."""
-    spec = _parse(text, "kernel", KERNELS, KERNEL_ALIASES)
-    if spec.name != "rbf":
-        return spec
-    typed = {key.partition("=")[0].strip() for key in text.partition(":")[2].split(",")}
-    if {"sigma", "gamma"} <= typed:
-        raise UsageError(f"kernel '{text}': sigma and gamma both set the width; give one of them")
-    kept = "gamma" if "gamma" in typed and spec.get("gamma") is not None else "sigma"
-    return Spec("rbf", tuple(item for item in spec.parameters if item[0] == kept))
+    return _parse(text, "kernel", KERNELS, KERNEL_ALIASES)
 
 
 def parse_measure(text: str) -> Spec:
@@ -94,7 +101,7 @@ def parse_measure(text: str) -> Spec:
     return _parse(text, "measure", MEASURES, {})
 
 
-def _parse(text: str, what: str, known: dict[str, tuple[Parameter, ...]], aliases: dict[str, str]) -> Spec:
+def _parse(text: str, what: str, known: dict[str, Words], aliases: dict[str, str]) -> Spec:
     name, colon, rest = text.strip().partition(":")
     name = name.strip().lower()
     name = aliases.get(name, name)
@@ -102,7 +109,7 @@ def _parse(text: str, what: str, known: dict[str, tuple[Parameter, ...]], aliase
         if "," in name and name.partition(",")[0] in (*known, *aliases):
             raise UsageError(f"{what} '{text}': one {what} at a time; repeat the option for more")
         raise UsageError(f"{what} '{text}': no such {what}{nearest(name, list(known))} (see: cka measures)")
-    parameters = {parameter.name: parameter for parameter in known[name]}
+    parameters, widths = {parameter.name: parameter for parameter in known[name].parameters}, known[name].widths
     values: dict[str, Number | None] = {key: parameter.default for key, parameter in parameters.items()}
     seen: set[str] = set()
     for item in rest.split(",") if colon else ():
@@ -114,7 +121,16 @@ def _parse(text: str, what: str, known: dict[str, tuple[Parameter, ...]], aliase
             raise UsageError(f"{what} '{text}': give '{key}' one value, as {key}=VALUE")
         seen.add(key)
         values[key] = _parse_number(value, parameters[key], f"{what} '{text}'")
-    return Spec(name, tuple(values.items()))
+    if len(seen.intersection(widths)) > 1:
+        raise UsageError(f"{what} '{text}': {' and '.join(widths)} both set the width; give one of them")
+    kept = [width for width in widths if values[width] is not None][-1:]
+    return Spec(name, tuple(item for item in values.items() if item[0] not in widths or item[0] in kept))
+
+
+def is_bounded(measure: str) -> bool:
+    """Whether the values of a measure, in canonical form, lie in [-1, 1], noise apart; False when it is unknown."""
+    words = MEASURES.get(measure.partition(":")[0])
+    return words is not None and all(map(math.isfinite, words.bounds))
 
 
 def _parse_number(text: str, parameter: Parameter, where: str) -> Number | None:

@@ -27,7 +27,7 @@ CANONICAL_KERNELS = [
     ("cosine", "cosine"),
 ]
 CANONICAL_MEASURES = [
-    *((name, name) for name, parameters in MEASURES.items() if not parameters),
+    *((name, name) for name, words in MEASURES.items() if not words.parameters),
     ("svcca-r2", "svcca-r2:variance=0.99"),
     ("svcca-r2:variance=0.9", "svcca-r2:variance=0.9"),
     ("svcca-rho:variance=1", "svcca-rho:variance=1"),
@@ -133,7 +133,7 @@ def test_parameters_are_read_by_name():
 
 
 def test_defaults_are_those_of_the_design():
-    defaults = {name: {each.name: each.default for each in parameters} for name, parameters in KERNELS.items()}
+    defaults = {name: {each.name: each.default for each in words.parameters} for name, words in KERNELS.items()}
     assert defaults == {
         "linear": {},
         "polynomial": {"degree": 3, "gamma": None, "coef0": 1},

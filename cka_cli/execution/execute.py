@@ -23,7 +23,7 @@ from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.reductions.folds import Folds, order_by_fold
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.kernel_inputs import GramLayer, has_gram
-from cka_cli.reductions.kernels import loses_origin
+from cka_cli.reductions.kernels import KERNELS, loses_origin
 from cka_cli.reductions.source import CentredLayer, Source, SourceFacts, facts_of
 from cka_cli.system.memory import give_back_freed_memory
 from cka_cli.system.progress import Progress
@@ -163,7 +163,7 @@ def _add_gram_values(
 ) -> None:
     for each in sums_of_kernels(request, plan, sources, folds, loop):
         kernel = each.spec
-        if kernel.name == "linear" and isinstance(each.sums, GramSums):
+        if KERNELS[kernel.name].is_linear and isinstance(each.sums, GramSums):
             found.effective_dimensions = each.sums.effective_dimensions()
         flat, over = np.zeros(len(sources), bool), np.zeros(len(sources), bool)
         for spec in request.gram_measures:

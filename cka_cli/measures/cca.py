@@ -11,7 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 from cka_cli.arrays import Float64
+from cka_cli.measures.measure import KORNBLITH, Measure
 from cka_cli.reductions.factors import Factors
+from cka_cli.specs import Spec
 
 # Canonical correlations nearer than this are equal: rounding alone tells them apart.
 _EQUAL = 1e-9
@@ -137,3 +139,49 @@ def procrustes(pair: FactorPair) -> float:
         return np.nan
     x, y = (side.singular_values / np.linalg.norm(side.singular_values) for side in (pair.x, pair.y))
     return float(np.linalg.svd(x[:, None] * pair.products * y, compute_uv=False).sum())
+
+
+def _variance(spec: Spec) -> float:
+    variance = spec.get("variance")
+    assert variance is not None
+    return float(variance)
+
+
+_ORTHOGONAL = "orthogonal maps, isotropic scale, shift"
+_COST = "np·min(n,p) per layer and pair"
+
+MEASURES = {
+    "cca-r2": Measure(
+        "|Qy'Qx|²/p₁", "0 to 1", "any invertible linear map, shift", _COST, KORNBLITH,
+        from_pair=lambda pair, spec: cca_r2(pair), saturated_by="either", counts_components_alike=True,
+        chance=lambda pair, spec: chance_r2(pair, pair.x.rank, pair.y.rank),
+    ),
+    "cca-rho": Measure(
+        "|Qy'Qx|_*/p₁", "0 to 1", "any invertible linear map, shift", _COST, KORNBLITH,
+        from_pair=lambda pair, spec: cca_rho(pair), saturated_by="either", counts_components_alike=True,
+    ),
+    "svcca-r2": Measure(
+        "cca-r2 of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _COST,
+        "Raghu et al. 2017, arXiv 1706.05806", from_pair=lambda pair, spec: svcca_r2(pair, _variance(spec)),
+        chance=lambda pair, spec: chance_r2(pair, *pair.n_kept(_variance(spec))),
+    ),
+    "svcca-rho": Measure(
+        "cca-rho of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _COST,
+        "Raghu et al. 2017, arXiv 1706.05806", from_pair=lambda pair, spec: svcca_rho(pair, _variance(spec)),
+    ),
+    "pwcca": Measure(
+        "Σα_i ρ_i/Σα_i, α_i = Σ_j |<h_i,x_j>|, of the narrower layer", "0 to 1",
+        "invertible maps of the wider layer, permutation and scale of the narrower", _COST,
+        "Morcos et al. 2018, arXiv 1806.05759", from_pair=lambda pair, spec: pwcca(pair), saturated_by="either",
+        needs_columns=True, is_symmetric=False, counts_components_alike=True,
+    ),
+    "regression-r2": Measure(
+        "|Qy'Xc|²/|Xc|²: X explained by Y, not symmetric", "0 to 1", "invertible maps of Y, orthogonal maps of X",
+        _COST, KORNBLITH, from_pair=lambda pair, spec: regression_r2(pair), saturated_by="Y",
+        is_symmetric=False, counts_components_alike=True, chance=lambda pair, spec: chance_r2(pair, 0, pair.y.rank),
+    ),
+    "procrustes": Measure(
+        "|Xc'Yc|_*/(|Xc| |Yc|)", "0 to 1", _ORTHOGONAL, _COST, "Williams et al. 2021, arXiv 2110.14739",
+        from_pair=lambda pair, spec: procrustes(pair),
+    ),
+}  # fmt: skip

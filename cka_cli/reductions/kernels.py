@@ -238,7 +238,6 @@ class Kernel:
     keeps_single : whether float32 holds its tile; the others are float64 always. weighs_rows_alike : whether a row much
         smaller than others counts as much, so that products in float32 do not do.
     weighs_far_rows : whether rows that lie far out count for more than others.
-    entry_work : what an entry takes beside what it is a function of, in multiplications of a float32 product.
     share_of_median : the parameter, where one is typed or meant, that is a share of the median distance.
     rounding : see `entry_rounding`; None where that goes with the entries. origin_lost : see `loses_origin`; None where
         it does not count, in a kernel that is not bounded.
@@ -252,7 +251,6 @@ class Kernel:
     keeps_single: bool = False
     weighs_rows_alike: bool = False
     weighs_far_rows: bool = False
-    entry_work: int = 0
     share_of_median: str = ""
     rounding: Callable[[LayerTerms, Spec, float], float] | None = None
     origin_lost: Callable[[LayerTerms, Spec, float], bool] | None = None
@@ -267,22 +265,19 @@ KERNELS = {
     ),
     "polynomial": Kernel(
         polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", weighs_far_rows=True,
-        entry_work=200, rounding=partial(_rounding_less_single_rows, second_difference_of_power), note=_GAMMA,
+        rounding=partial(_rounding_less_single_rows, second_difference_of_power), note=_GAMMA,
     ),
     "rbf": Kernel(
         rbf_tile, "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
-        "orthogonal maps, shift; with sigma isotropic scale", needs="distances", keeps_single=True, entry_work=75,
-        share_of_median="sigma", rounding=_rounding_of_rbf,
+        "orthogonal maps, shift; with sigma isotropic scale", needs="distances", keeps_single=True,         share_of_median="sigma", rounding=_rounding_of_rbf,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
     "sigmoid": Kernel(
-        sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved", entry_work=800,
-        rounding=partial(_rounding_less_single_rows, second_difference_of_tanh), origin_lost=_sigmoid_loses_origin,
+        sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved",         rounding=partial(_rounding_less_single_rows, second_difference_of_tanh), origin_lost=_sigmoid_loses_origin,
         note=_GAMMA,
     ),
     "laplacian": Kernel(
-        laplacian_tile, "exp(-gamma |x-y|₁)", "permutations and signs of features, shift", needs="l1", entry_work=500,
-        note=_GAMMA + "; slow: no matrix product",
+        laplacian_tile, "exp(-gamma |x-y|₁)", "permutations and signs of features, shift", needs="l1",         note=_GAMMA + "; slow: no matrix product",
     ),
     "cosine": Kernel(
         cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", needs="unit", weighs_rows_alike=True,

@@ -6,8 +6,8 @@ import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
 from cka_cli.floating_point import quiet_arithmetic
+from cka_cli.specs import is_bounded
 
-_BOUNDED = ("cka", "cca", "svcca", "pwcca", "regression", "procrustes")
 # Values nearer to the largest of their row than this, relative to it, are as large: saturated CCA is 1 everywhere.
 TIE = 1e-9
 # Of the range of a scale of colours: what lies beyond its ends by less is no value of its own.
@@ -59,7 +59,7 @@ class Matrix:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the values of the measure lie in [-1, 1], noise of an unbiased estimate aside; False when unknown."""
+        """Whether the values of the measure lie in [-1, 1]: see `specs.is_bounded`."""
         return is_bounded(self.measure)
 
     def best_columns(self) -> list[int | None]:
@@ -73,11 +73,6 @@ class Matrix:
 def title_of(measure: str, kernel: str) -> str:
     """Return `measure, kernel`, or the measure alone where it has none."""
     return f"{measure}, {kernel}" if kernel else measure
-
-
-def is_bounded(measure: str) -> bool:
-    """Whether the values of a measure lie in [-1, 1]: see `Matrix.is_bounded`."""
-    return measure.startswith(_BOUNDED)
 
 
 def colour_ends(values: Float64, *, is_bounded: bool) -> tuple[float, float] | None:

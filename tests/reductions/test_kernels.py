@@ -24,7 +24,7 @@ def test_every_kernel_a_user_may_name_is_there_and_has_a_formula():
     assert set(specs.KERNEL_ALIASES.values()) <= kernels.KERNELS.keys()
     for name, kernel in kernels.KERNELS.items():
         assert kernel.formula, name
-        for parameter in specs.KERNELS[name]:
+        for parameter in specs.KERNELS[name].parameters:
             assert parameter.name in kernel.formula + kernel.note, f"{name} does not say what {parameter.name} is"
 
 

@@ -312,8 +312,10 @@ def test_numbers_of_a_bounded_measure_have_three_decimals(measure, value, shown)
 
 
 def test_the_measures_with_bounds():
-    bounded = {name: make_matrix(measure=name).is_bounded for name in [*MEASURES, ""]}
-    assert {name for name, is_bounded in bounded.items() if not is_bounded} == {"hsic", "hsic-unbiased", ""}
+    bounded = {name: make_matrix(measure=name).is_bounded for name in [*MEASURES, "", "cka-of-others"]}
+    others = {"hsic", "hsic-unbiased", "", "cka-of-others"}
+    assert {name for name, is_bounded in bounded.items() if not is_bounded} == others
+    assert make_matrix(measure="svcca-r2:variance=0.9").is_bounded
 
 
 def test_a_long_name_keeps_its_end():
