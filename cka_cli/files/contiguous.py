@@ -7,36 +7,62 @@ these are not much larger, else one by one.
 
 from io import RawIOBase
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cka_cli.arrays import Array
+from cka_cli.files.layer import Reader
+from cka_cli.files.source_file import Origin
 
 # Bytes read at once to take parts out of.
 _WINDOW_BYTES = 1 << 22
 # Parts of rows that lie closer than this are read together with what is between them.
 _NEAR_BYTES = 1 << 14
 _MOST_AT_ONCE = 1 << 30
+_PAGE_BYTES = 1 << 12
 
 
-def read_rows(
-    stream: RawIOBase,
-    offset: int,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    start: int,
-    stop: int,
-    part: slice,
-    *,
-    column_order: bool = False,
-) -> Array:
+class Form(NamedTuple):
+    """How the values of an array follow one another.
+
+    column_order : whether the first axis is the one whose neighbours lie side by side (Fortran order).
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    column_order: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all values."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def n_first_axis(self) -> int:
+        """The least of rows that can be read: fewer cost as much, as a value of a column costs the page it lies on."""
+        return max(1, _PAGE_BYTES // self.dtype.itemsize) if self.column_order else 1
+
+
+class PlainRows(Reader):
+    """Reads rows of an array that lies plainly in a file."""
+
+    def __init__(self, origin: Origin, offset: int, form: Form):
+        super().__init__()
+        self._origin, self._offset, self._form = origin, offset, form
+
+    def __call__(self, start: int, stop: int, part: slice) -> Array:
+        """Return rows, of their second axis a part. Raises EOFError or ChangedError when the file is another."""
+        with self._origin.opened() as stream:
+            return read_rows(stream, self._offset, self._form, start, stop, part)
+
+
+def read_rows(stream: RawIOBase, offset: int, form: Form, start: int, stop: int, part: slice) -> Array:
     """Return rows start to stop of an array that begins at `offset`, and of their second axis only `part`.
 
-    stream : unbuffered; its place is moved.
-    column_order : whether the first axis is the one whose neighbours lie side by side (Fortran order).
-    Raises EOFError when the file ends before the array does.
+    stream : unbuffered; its place is moved. Raises EOFError when the file ends before the array does.
     """
+    shape, dtype, column_order = form
     first, last, _ = part.indices(shape[1]) if len(shape) > 1 else (0, 1, 1)
     n_second, inner = (shape[1], shape[2:]) if len(shape) > 1 else (1, ())
     wanted = (stop - start, last - first, *inner) if len(shape) > 1 else (stop - start,)

@@ -8,7 +8,6 @@ first.
 import shlex
 from collections.abc import Iterator
 from math import prod
-from threading import Lock
 from typing import Any
 
 import h5py
@@ -16,16 +15,17 @@ import numpy as np
 
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, counted, reason
+from cka_cli.files.contiguous import Form, PlainRows
 from cka_cli.files.hdf5_chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
 from cka_cli.files.hdf5_filters import missing_filter
 from cka_cli.files.hdf5_superblock import check_end
 from cka_cli.files.hdf5_worker import Library
-from cka_cli.files.layer import ActivationFile, Layer, ReadRows, sort_arrays
+from cka_cli.files.layer import ActivationFile, Layer, Reader, ReadRows
 from cka_cli.files.listing import natural_order
 from cka_cli.files.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
 from cka_cli.files.netcdf import Meaning, is_own_fill, meaning_of
-from cka_cli.files.npy import PlainRows
 from cka_cli.files.sandbox import tried
+from cka_cli.files.sorting import SortedOut
 from cka_cli.files.source_file import Origin, origin_of
 
 _TRACKED = h5py.h5p.CRT_ORDER_TRACKED
@@ -63,7 +63,7 @@ def open_hdf5(path: str) -> ActivationFile:
         raise DataError(
             f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    return sort_arrays(path, "HDF5", arrays, refused, notes=_notes_of_axes(arrays))
+    return SortedOut(arrays, refused).file(path, "HDF5", _notes_of_axes(arrays))
 
 
 def _notes_of_axes(arrays: list[Layer]) -> tuple[str, ...]:
@@ -98,17 +98,13 @@ def _arrays(origin: Origin, file: h5py.File, failed: dict[str, str]) -> tuple[li
     refused: dict[str, str] = {}
     library = Library()
     for name, found in _walk(_root(file), "", set(), failed):
-        if isinstance(found, str):
-            refused[name] = found
-            continue
         try:
-            why = _foreign(found)
-            array = _dataset_layer(origin, name, found, library, refused) if why is None else None
+            array = found if isinstance(found, str) else _foreign(found) or _layer(origin, name, found, library)
         except _ERRORS as error:
-            why = _Failure(f"cannot be read ({reason(error)})")
-        if why is not None:
-            refused[name] = why
-        elif array is not None and name not in refused:
+            array = _Failure(f"cannot be read ({reason(error)})")
+        if isinstance(array, str):
+            refused[name] = array
+        else:
             arrays.append(array)
     return arrays, refused
 
@@ -237,21 +233,18 @@ def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
     return None
 
 
-def _dataset_layer(
-    origin: Origin, name: str, dataset: h5py.Dataset, library: Library, refused: dict[str, str]
-) -> Layer:
+def _layer(origin: Origin, name: str, dataset: h5py.Dataset, library: Library) -> Layer | str:
+    """Return a dataset as a layer, or why it can be none."""
     try:
         dtype = dataset.dtype
     except (TypeError, ValueError) as error:
-        refused[name] = f"unsupported HDF5 type ({reason(error)})"
-        dtype = np.dtype("V1")
+        return f"unsupported HDF5 type ({reason(error)})"
     of_class = matlab_class(dataset)
     why = None if of_class is None else why_no_array(dataset, of_class)
-    if name not in refused and (why := why or _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
-        refused[name] = why
-    meaning = None if name in refused else _meaning(dataset, dtype)
-    if isinstance(meaning, str):
-        refused[name], meaning = meaning, None
+    if (why := why or _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
+        return why
+    if isinstance(meaning := _meaning(dataset, dtype), str):
+        return meaning
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
     dtype, also = (dtype, "") if meaning is None else (meaning.dtype, meaning.storage_text)
@@ -276,18 +269,20 @@ def _meaning(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> Meaning | str | Non
     return meaning_of(dataset.attrs, dtype, fill) if has_more else None
 
 
-class _DatasetRows:
+class _DatasetRows(Reader):
     """Reads rows of a dataset: where they lie where that is possible, else by the HDF5 library.
 
     In another process it opens the file anew.
     """
 
+    _here = ("_dataset", "_read")
+
     def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library, *, from_matlab: bool):
+        super().__init__()
         self._origin, self._name, self._library = origin, dataset.name, library
         self.is_reversed = from_matlab and dataset.ndim > 1
         self._dataset: h5py.Dataset | None = dataset
         self._read: ReadRows | None = None
-        self._lock = Lock()
 
     def __call__(self, start: int, stop: int, part: slice) -> Array:
         with self._lock:
@@ -306,7 +301,7 @@ class _DatasetRows:
             if dataset.id.get_storage_size() > self._origin.n_bytes:
                 raise ValueError(f"it promises {dataset.id.get_storage_size()} bytes, more than the file has")
             if is_plain and offset is not None:
-                return PlainRows(self._origin, offset, dataset.shape, dataset.dtype)
+                return PlainRows(self._origin, offset, Form(dataset.shape, dataset.dtype))
         if layout == h5py.h5d.CHUNKED and hasattr(dataset.id, "chunk_iter"):
             found: list[Any] = []
             dataset.id.chunk_iter(found.append)
@@ -334,12 +329,6 @@ class _DatasetRows:
             table.check_written(start, stop)
         self._origin.check()
         return self._library.read(self._dataset, start, stop, part, is_reversed=self.is_reversed)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dataset": None, "_read": None, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
 
 
 def _has_plain_values(dataset: h5py.Dataset) -> bool:

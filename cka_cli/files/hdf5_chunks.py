@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cka_cli.arrays import Array, Indices
-from cka_cli.files.contiguous import read_rows
+from cka_cli.files.contiguous import Form, read_rows
 from cka_cli.files.source_file import Origin
 from cka_cli.files.spill import IN_MEMORY_BYTES, unpacked
 
@@ -139,14 +139,14 @@ class ChunkRows:
         rows, part = (*wanted, slice(None))[:2]
         chunk, n_values = self._table.chunk, prod(self._table.chunk)
         if is_shuffled:
-            one_byte = np.dtype(np.uint8)
+            of_bytes = Form(chunk, np.dtype(np.uint8))
             planes = [
-                read_rows(stream, offset + place * n_values, chunk, one_byte, rows.start, rows.stop, part)
+                read_rows(stream, offset + place * n_values, of_bytes, rows.start, rows.stop, part)
                 for place in range(self._dtype.itemsize)
             ]
             found = self._joined(planes)
         else:
-            found = read_rows(stream, offset, chunk, self._dtype, rows.start, rows.stop, part)
+            found = read_rows(stream, offset, Form(chunk, self._dtype), rows.start, rows.stop, part)
         return found[(slice(None),) * min(2, found.ndim) + wanted[2:]]
 
     def _joined(self, planes: Sequence[Array]) -> Array:

@@ -10,14 +10,13 @@ import signal
 import weakref
 from contextlib import suppress
 from io import BufferedReader, BufferedWriter
-from threading import Lock
-from typing import Any
 
 import h5py
 import numpy as np
 
 from cka_cli.arrays import Array
 from cka_cli.errors import reason
+from cka_cli.files.layer import Reader
 from cka_cli.files.sandbox import fork, how_it_ended, prepare_child, set_limits
 
 # What a read may take: of computing, at a pace below that of any filter, and of memory, beside what is read.
@@ -26,12 +25,14 @@ _LEAST_BYTES, _TIMES_A_CHUNK = 1 << 28, 4
 _BYTES_OF_A_TEXT = 1000
 
 
-class Library:
+class Library(Reader):
     """Reads rows of the datasets of one file, one at a time."""
 
+    _here = ("_child",)
+
     def __init__(self) -> None:
+        super().__init__()
         self._child: _Child | None = None
-        self._lock = Lock()
 
     def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool = False) -> Array:
         """Return rows, of their second axis a part. Raises OSError that says what happened in the library.
@@ -48,12 +49,6 @@ class Library:
             except EOFError:
                 ended, self._child = self._child, None
                 raise OSError(ended.end()) from None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]
 
 
 class _Child:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import prod
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,24 @@ EVERYTHING = slice(None)
 # Of numbers that mean others, so much is read at once.
 _PIECE_BYTES = 1 << 22
 SINGLE_NUMBER = "a single number, not an array of examples"
+
+
+class Reader:
+    """What reads rows for one thread at a time or more, and can go to another process.
+
+    Its lock, and what else is of this process alone (`_here`: names of attributes, None at first), stays here.
+    """
+
+    _here: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, **dict.fromkeys((*self._here, "_lock"))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +69,7 @@ class Layer:
     @property
     def n_bytes(self) -> int:
         """Bytes of the values once in memory, in the saved dtype."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return prod(self.shape) * self.dtype.itemsize
 
     @property
     def holds_integers(self) -> bool:
@@ -87,7 +107,7 @@ class Layer:
     def _n_piece(self, part: slice) -> int:
         """Return how many rows are read at once of numbers that mean others: whole chunks."""
         n_second, *inner = (*self.shape[1:], 1)
-        row_bytes = len(range(*part.indices(n_second))) * int(np.prod(inner, dtype=object)) * self.dtype.itemsize
+        row_bytes = len(range(*part.indices(n_second))) * prod(inner) * self.dtype.itemsize
         return max(1, _PIECE_BYTES // max(1, row_bytes * self.n_first_axis)) * self.n_first_axis
 
 
@@ -135,26 +155,3 @@ def refusal(dtype: np.dtype[Any]) -> str | None:
         return f"bytes without a type ({dtype}; bfloat16?); save it as float32"
     words = {"c": "complex numbers", "M": "dates", "m": "time spans"}
     return f"{words.get(dtype.kind, 'not numeric')} ({dtype}); save it as real numbers"
-
-
-def sort_arrays(
-    path: str,
-    file_format: str,
-    arrays: list[Layer],
-    refused: dict[str, str],
-    unreadable: dict[str, str] | None = None,
-    notes: tuple[str, ...] = (),
-) -> ActivationFile:
-    """Return the file whose arrays these are, told apart into layers, vectors and refused."""
-    layers, vectors, refused = [], [], dict(refused)
-    for array in arrays:
-        why = refusal(array.dtype)
-        if len(array.shape) == 1 and not array.dtype.hasobject and array.dtype.names is None:
-            vectors.append(array)
-        elif why is not None:
-            refused[array.name] = why
-        elif len(array.shape) == 0:
-            refused[array.name] = SINGLE_NUMBER
-        else:
-            layers.append(array)
-    return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, unreadable or {}, notes)

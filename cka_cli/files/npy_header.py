@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from cka_cli.files.contiguous import Form
 from cka_cli.files.registry import NPY_MAGIC
 
 # What numpy itself takes for a header.
@@ -22,8 +23,8 @@ class NoLayerError(ValueError):
     """What is whole and yet no layer: another thing under the name of an array, or a table."""
 
 
-def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, Fortran order and dtype from the NPY header at the stream's place; the values come next.
+def read_npy_header(stream: IO[bytes]) -> Form:
+    """Return how values lie, from the NPY header at the stream's place; the values come next.
 
     Raises NoLayerError for what is no NPY file, or a table whose description is long; ValueError for a header that is
     damaged. Object arrays are told by their dtype, never loaded.
@@ -55,7 +56,7 @@ def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[
         raise ValueError(f"its header promises a shape of {shape}")
     if dtype.itemsize == 0:
         raise ValueError(f"its header promises values of no bytes ({dtype})")
-    return tuple(int(length) for length in shape), bool(column_order), np.dtype(dtype)
+    return Form(tuple(map(int, shape)), np.dtype(dtype), bool(column_order))
 
 
 def _described(version: tuple[int, ...], text: bytes, n_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -69,14 +70,14 @@ def _described(version: tuple[int, ...], text: bytes, n_bytes: int) -> tuple[tup
     return np.lib.format.read_array_header_2_0(header, max_header_size=6 * _MOST_HEADER_BYTES)
 
 
-def damage_of(stream: IO[bytes], n_available: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str | None:
+def damage_of(stream: IO[bytes], n_available: int, form: Form) -> str | None:
     """Return what is wrong with the bytes that follow a header: too few, or more than its array takes.
 
     stream : at the first of the n_available bytes, and left anywhere.
     """
-    if dtype.hasobject:
+    if form.dtype.hasobject:
         return None
-    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    shape, needed = form.shape, form.n_bytes
     if needed > n_available:
         return f"is cut short ({n_available} bytes of values where its header promises {needed}); save it again"
     if needed == n_available:
@@ -100,13 +101,13 @@ def _count_arrays(stream: IO[bytes], place: int, end: int) -> int | None:
         stream.seek(skipped, os.SEEK_CUR)
         before = stream.tell()
         try:
-            shape, _, dtype = read_npy_header(stream)
+            form = read_npy_header(stream)
         except (ValueError, EOFError):
             return None
-        skipped = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        skipped = form.n_bytes
         place += stream.tell() - before + skipped
         n_arrays += 1
-        if dtype.hasobject or place > end:
+        if form.dtype.hasobject or place > end:
             return None
     return n_arrays if place == end else None
 

@@ -10,18 +10,16 @@ import zipfile
 import zlib
 from io import FileIO
 from pathlib import Path
-from threading import Lock
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from cka_cli.arrays import Array
 from cka_cli.errors import DataError, reason
 from cka_cli.files.archive import check_whole, data_offset
-from cka_cli.files.contiguous import read_rows
-from cka_cli.files.layer import ActivationFile, Layer
+from cka_cli.files.contiguous import Form, PlainRows, read_rows
+from cka_cli.files.layer import ActivationFile, Layer, Reader
 from cka_cli.files.listing import Others, is_hidden
-from cka_cli.files.npy import PlainRows
 from cka_cli.files.npy_header import damage_of, read_npy_header
 from cka_cli.files.registry import HEAD_BYTES, NPY_MAGIC
 from cka_cli.files.sorting import SortedOut
@@ -102,14 +100,15 @@ def _member_layer(
     if info.compress_type == zipfile.ZIP_LZMA:
         _check_dictionary(path, info)
     with archive.open(info) as stream:
-        shape, column_order, dtype = read_npy_header(stream)
+        form = read_npy_header(stream)
         header_bytes = stream.tell()
-        damage = damage_of(stream, info.file_size - header_bytes, shape, dtype)
+        damage = damage_of(stream, info.file_size - header_bytes, form)
+    shape, dtype, _ = form
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
-        stored = _StoredRows(origin, info, header_bytes, shape, dtype, column_order=column_order)
-        return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=stored.n_first_axis), damage
-    packed = _Unpacker(origin, info.filename, shape, dtype, column_order=column_order)
-    return Layer(path, name, shape, dtype, "compressed", packed.read_rows, n_second_axis=(*shape, 1, 1)[1]), damage
+        stored = _StoredRows(origin, info, header_bytes, form)
+        return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=form.n_first_axis), damage
+    packed = _Unpacker(origin, info.filename, form)
+    return Layer(path, name, shape, dtype, "compressed", packed, n_second_axis=(*shape, 1, 1)[1]), damage
 
 
 def _check_dictionary(path: str, info: zipfile.ZipInfo) -> None:
@@ -124,29 +123,18 @@ def _check_dictionary(path: str, info: zipfile.ZipInfo) -> None:
 class _StoredRows(PlainRows):
     """Reads rows of a member that is not compressed, and sums them up while they come in order from the first."""
 
-    def __init__(
-        self,
-        origin: Origin,
-        info: zipfile.ZipInfo,
-        header_bytes: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        *,
-        column_order: bool,
-    ):
+    def __init__(self, origin: Origin, info: zipfile.ZipInfo, header_bytes: int, form: Form):
         begin = data_offset(origin.path, info)
-        super().__init__(origin, begin + header_bytes, shape, dtype, column_order=column_order)
+        super().__init__(origin, begin + header_bytes, form)
         with origin.opened() as stream:
             stream.seek(begin)
             self._sum = zlib.crc32(stream.read(header_bytes) or b"")
         self._expected_sum, self._summed_rows = info.CRC, 0
-        n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        self._can_be_summed = not column_order and info.file_size == header_bytes + n_bytes
-        self._lock = Lock()
+        self._can_be_summed = not form.column_order and info.file_size == header_bytes + form.n_bytes
 
     def __call__(self, start: int, stop: int, part: slice) -> Array:
         rows = super().__call__(start, stop, part)
-        if self._can_be_summed and rows.shape[1:] == self._shape[1:]:
+        if self._can_be_summed and rows.shape[1:] == self._form.shape[1:]:
             with self._lock:
                 self._sum_up(start, stop, rows)
         return rows
@@ -155,32 +143,25 @@ class _StoredRows(PlainRows):
         if start != self._summed_rows or not rows.size:
             return
         self._sum, self._summed_rows = zlib.crc32(rows.reshape(-1).view(np.uint8).data, self._sum), stop
-        if stop == self._shape[0] and self._sum != self._expected_sum:
+        if stop == self._form.shape[0] and self._sum != self._expected_sum:
             raise OSError("its values are not those that were saved: wrong CRC-32")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
-
-
-class _Unpacker:
+class _Unpacker(Reader):
     """Reads rows of a compressed member; going forward continues where the last read ended."""
 
-    def __init__(
-        self, origin: Origin, member: str, shape: tuple[int, ...], dtype: np.dtype[Any], *, column_order: bool
-    ):
-        self._origin, self._member, self._shape, self._dtype = origin, member, shape, dtype
-        self._column_order = column_order
+    _here = ("_stream",)
+
+    def __init__(self, origin: Origin, member: str, form: Form):
+        super().__init__()
+        self._origin, self._member, self._form = origin, member, form
         self._stream: IO[bytes] | None = None
         self._next_row = 0
-        self._lock = Lock()
 
-    def read_rows(self, start: int, stop: int, part: slice) -> Array:
+    def __call__(self, start: int, stop: int, part: slice) -> Array:
         try:
             self._origin.check()
-            if self._column_order:
+            if self._form.column_order:
                 return self._rows_of_columns(start, stop, part)
             with self._lock:
                 rows = self._unpacked_rows(start, stop)
@@ -189,12 +170,9 @@ class _Unpacker:
             self._stream = None
             raise OSError(reason(error)) from error
 
-    @property
-    def _n_bytes(self) -> int:
-        return int(np.prod(self._shape, dtype=object)) * self._dtype.itemsize
-
     def _unpacked_rows(self, start: int, stop: int) -> Array:
-        row_bytes = self._n_bytes // max(1, self._shape[0])
+        shape = self._form.shape
+        row_bytes = self._form.n_bytes // max(1, shape[0])
         if self._stream is None or start < self._next_row:
             self._stream, self._next_row = self._opened(), 0
         self._stream.seek((start - self._next_row) * row_bytes, os.SEEK_CUR)  # unpacks a little at a time
@@ -202,33 +180,27 @@ class _Unpacker:
         self._next_row = stop
         if len(data) < (stop - start) * row_bytes:
             raise EOFError("the archive ends too early")
-        return np.frombuffer(data, self._dtype).reshape(stop - start, *self._shape[1:])
+        return np.frombuffer(data, self._form.dtype).reshape(stop - start, *shape[1:])
 
     def _rows_of_columns(self, start: int, stop: int, part: slice) -> Array:
         """Return rows of an array in Fortran order, of which every column must be unpacked."""
-        if self._n_bytes <= IN_MEMORY_BYTES:
-            data = self._opened().read(self._n_bytes)
-            whole = np.frombuffer(data, self._dtype, count=self._n_bytes // self._dtype.itemsize)
-            parts = (slice(start, stop), part) if len(self._shape) > 1 else (slice(start, stop),)
-            return np.array(whole.reshape(self._shape, order="F")[parts], order="C")
-        file = unpacked(self, self._n_bytes, self._unpack)
+        (shape, dtype, _), n_bytes = self._form, self._form.n_bytes
+        if n_bytes <= IN_MEMORY_BYTES:
+            whole = np.frombuffer(self._opened().read(n_bytes), dtype, count=n_bytes // dtype.itemsize)
+            parts = (slice(start, stop), part)[: len(shape)]
+            return np.array(whole.reshape(shape, order="F")[parts], order="C")
+        file = unpacked(self, n_bytes, self._unpack)
         with file.lock:
-            return read_rows(file.stream, 0, self._shape, self._dtype, start, stop, part, column_order=True)
+            return read_rows(file.stream, 0, self._form, start, stop, part)
 
     def _unpack(self, out: FileIO) -> None:
-        stream, left = self._opened(), self._n_bytes
+        stream, left = self._opened(), self._form.n_bytes
         while left:
             data = stream.read(min(left, _AT_ONCE))
             if not data:
                 raise EOFError("the archive ends too early")
             out.write(data)
             left -= len(data)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stream": None, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
 
     def _opened(self) -> IO[bytes]:
         """Return a stream that stands where the values begin."""

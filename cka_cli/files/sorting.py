@@ -1,18 +1,18 @@
-"""What a folder or an archive holds, told apart: arrays, what is none, and what is damaged."""
+"""What a file holds, told apart: layers, what has one axis, what is no array, and what is damaged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cka_cli.errors import DataError, reason
-from cka_cli.files.layer import ActivationFile, Layer, refusal, sort_arrays
+from cka_cli.files.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.listing import is_hidden
 from cka_cli.files.npy_header import NoLayerError
 
 
 @dataclass
 class SortedOut:
-    """The arrays of a folder or an archive, and what of it is none or is damaged, each with the reason."""
+    """The arrays of a file, and what of it is none or is damaged, each with the reason."""
 
     arrays: list[Layer] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
@@ -43,4 +43,16 @@ class SortedOut:
         if self.unreadable and not self.arrays and not self.refused:
             name, why = next(iter(self.unreadable.items()))
             raise DataError(f"{path}::{name}: {why}")
-        return sort_arrays(path, file_format, self.arrays, self.refused, self.unreadable, notes)
+        layers: list[Layer] = []
+        vectors: list[Layer] = []
+        refused = dict(self.refused)
+        for array in self.arrays:
+            if len(array.shape) == 1 and not array.dtype.hasobject and array.dtype.names is None:
+                vectors.append(array)
+            elif (of_dtype := refusal(array.dtype)) is not None:
+                refused[array.name] = of_dtype
+            elif len(array.shape) == 0:
+                refused[array.name] = SINGLE_NUMBER
+            else:
+                layers.append(array)
+        return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, self.unreadable, notes)

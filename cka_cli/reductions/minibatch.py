@@ -18,7 +18,6 @@ from cka_cli.reductions.gram_tiles import TileFunction, TileTask
 from cka_cli.reductions.kernel_inputs import GramLayer, gathered
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
-from cka_cli.reductions.kernels import needs_median
 
 LEAST_BATCH = 4
 

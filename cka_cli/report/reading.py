@@ -14,9 +14,9 @@ from cka_cli.report.extents import Rows
 from cka_cli.report.labels import has_names
 from cka_cli.report.others import other_csv, other_table
 from cka_cli.report.writing import TIDY_HEADER, from_text
-from cka_cli.text import cut
 from cka_cli.results.matrix import TIE, Matrix
 from cka_cli.specs import is_bounded
+from cka_cli.text import cut
 
 # A report of ten million cells; a picture of more has several to each of its dots.
 MOST_BYTES = 1 << 30

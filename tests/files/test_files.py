@@ -224,7 +224,7 @@ def test_no_npy_header_does_more_than_raise_value_error(changes, length):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            shape, _, dtype = read_npy_header(io.BytesIO(data))
+            shape, dtype, _ = read_npy_header(io.BytesIO(data))
         except ValueError:
             return
     assert all(length >= 0 for length in shape)
