@@ -176,7 +176,7 @@ def dangers_in(text):
 
 
 # To give freed memory back to the system; to let a child read headers that could end the process.
-ALLOWED = {"system/memory": ["ctypes"], "files/sandbox": ["fork"], "files/hdf5_worker": ["fork"]}
+ALLOWED = {"system/memory": ["ctypes"], "files/sandbox": ["fork"]}
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)

@@ -6,9 +6,8 @@ the first values are asked for, and stays for the file. What it has read comes t
 
 import json
 import os
-import signal
-import weakref
 from contextlib import suppress
+from functools import partial
 from io import BufferedReader, BufferedWriter
 
 import h5py
@@ -17,7 +16,7 @@ import numpy as np
 from cka_cli.arrays import Array
 from cka_cli.errors import reason
 from cka_cli.files.layer import Reader
-from cka_cli.files.sandbox import fork, how_it_ended, prepare_child, set_limits
+from cka_cli.files.sandbox import Child, how_it_ended, set_limits
 
 # What a read may take: of computing, at a pace below that of any filter, and of memory, beside what is read.
 _LEAST_SECONDS, _BYTES_PER_SECOND = 10, 1 << 22
@@ -48,26 +47,14 @@ class Library(Reader):
                 return self._child.read(dataset, start, stop, part, is_reversed=is_reversed)
             except EOFError:
                 ended, self._child = self._child, None
-                raise OSError(ended.end()) from None
+                raise OSError(how_it_ended(ended.end())) from None
 
 
-class _Child:
-    """A process that reads what it is asked for, until it is no longer needed."""
+class _Child(Child):
+    """A process that reads what it is asked for."""
 
     def __init__(self, file: h5py.File):
-        from_us, to_child = os.pipe()
-        from_child, to_us = os.pipe()
-        self._number = fork()  # h5py sees to it that no other thread is within the library by then
-        if self._number == 0:
-            os.close(to_child)
-            os.close(from_child)
-            _serve(file, os.fdopen(from_us, "rb"), os.fdopen(to_us, "wb"))
-        os.close(from_us)
-        os.close(to_us)
-        self._asking: BufferedWriter = os.fdopen(to_child, "wb")
-        self._answers: BufferedReader = os.fdopen(from_child, "rb")
-        self._status = 0
-        self._finalise = weakref.finalize(self, _end, self._number, self._asking, self._answers)
+        super().__init__(partial(_serve, file))  # h5py sees to it that no other thread is within the library by then
 
     def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
         """Return rows. Raises EOFError when the process has ended."""
@@ -77,9 +64,9 @@ class _Child:
         chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
         asked = [dataset.name, start, stop, part.start, part.stop, is_reversed, n_bytes, chunk_bytes]
         with suppress(BrokenPipeError):
-            self._asking.write(json.dumps(asked).encode() + b"\n")
-            self._asking.flush()
-        line = self._answers.readline()
+            self.asking.write(json.dumps(asked).encode() + b"\n")
+            self.asking.flush()
+        line = self.answers.readline()
         if not line:
             raise EOFError
         told = json.loads(line)
@@ -90,45 +77,18 @@ class _Child:
             texts[:] = [text.encode("latin-1") for text in told["texts"]]
             return texts
         array = np.empty(told["shape"], np.dtype(told["dtype"]))
-        if self._answers.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:
+        if self.answers.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:
             raise EOFError
         return array
 
-    def end(self) -> str:
-        """Return how the process ended, which it has: nobody else could have closed the pipe."""
-        self._finalise.detach()
-        status = 0
-        with suppress(ChildProcessError):
-            _, status = os.waitpid(self._number, 0)
-        _close(self._asking, self._answers)
-        return how_it_ended(status)
-
-
-def _close(*streams: BufferedReader | BufferedWriter) -> None:
-    for stream in streams:
-        with suppress(OSError):
-            stream.close()
-
-
-def _end(number: int, asking: BufferedWriter, answers: BufferedReader) -> None:
-    """End a child that nobody needs any more."""
-    _close(asking, answers)
-    with suppress(ProcessLookupError, ChildProcessError):
-        os.kill(number, signal.SIGKILL)
-        os.waitpid(number, 0)
-
 
 def _serve(file: h5py.File, asked: BufferedReader, answers: BufferedWriter) -> None:
-    """Answer what is asked until nobody asks any more; then end the process."""
-    try:
-        prepare_child()
-        for line in asked:
-            name, start, stop, first, last, is_reversed, n_bytes, chunk_bytes = json.loads(line)
-            seconds = sum(os.times()[:2]) + _LEAST_SECONDS + (n_bytes + chunk_bytes) / _BYTES_PER_SECOND
-            set_limits(int(seconds) + 1, _LEAST_BYTES + 2 * n_bytes + _TIMES_A_CHUNK * chunk_bytes)
-            _answer(file, (name, start, stop, slice(first, last), is_reversed), answers)
-    finally:
-        os._exit(0)
+    """Answer what is asked until nobody asks any more."""
+    for line in asked:
+        name, start, stop, first, last, is_reversed, n_bytes, chunk_bytes = json.loads(line)
+        seconds = sum(os.times()[:2]) + _LEAST_SECONDS + (n_bytes + chunk_bytes) / _BYTES_PER_SECOND
+        set_limits(int(seconds) + 1, _LEAST_BYTES + 2 * n_bytes + _TIMES_A_CHUNK * chunk_bytes)
+        _answer(file, (name, start, stop, slice(first, last), is_reversed), answers)
 
 
 def _answer(file: h5py.File, asked: tuple[str, int, int, slice, bool], answers: BufferedWriter) -> None:

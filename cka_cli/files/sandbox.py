@@ -10,15 +10,76 @@ import os
 import signal
 import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from cka_cli.errors import reason
 from cka_cli.text import MIB
 
-_forking = Lock()
+# No child is made while another is: it would hold the other end of that one's pipes, which then never come to an end.
+_making = Lock()
+
+
+class Child:
+    """A process of ours that does what it is asked to, until it is no longer needed or does not survive it.
+
+    asking, answers : streams to it and from it.
+    """
+
+    def __init__(self, serve: Callable[[BufferedReader, BufferedWriter], None]):
+        """Let a new process call `serve` with what it is asked, and with the stream for its answers, and end then.
+
+        Raises OSError where there is no room for another process, AttributeError where there is no such thing.
+        """
+        with _making:
+            from_us, to_child = os.pipe()
+            from_child, to_us = os.pipe()
+            try:
+                self._number = fork()
+            except (OSError, AttributeError):
+                for descriptor in (from_us, to_child, from_child, to_us):
+                    os.close(descriptor)
+                raise
+            if self._number == 0:
+                try:
+                    os.close(to_child)
+                    os.close(from_child)
+                    _prepare()
+                    serve(os.fdopen(from_us, "rb"), os.fdopen(to_us, "wb"))
+                finally:
+                    os._exit(0)
+            os.close(from_us)
+            os.close(to_us)
+        self.asking, self.answers = os.fdopen(to_child, "wb"), os.fdopen(from_child, "rb")
+        self._finalise = weakref.finalize(self, _kill, self._number, self.asking, self.answers)
+
+    def end(self) -> int:
+        """Wait for the process, which has ended or is about to, and return its exit status."""
+        self._finalise.detach()
+        status = 0
+        with suppress(ChildProcessError):  # whoever started us takes no notice of children, so neither can we
+            _, status = os.waitpid(self._number, 0)
+        _close(self.asking, self.answers)
+        return status
+
+
+def _close(*streams: BufferedReader | BufferedWriter) -> None:
+    for stream in streams:
+        with suppress(OSError):
+            stream.close()
+
+
+def _kill(number: int, *streams: BufferedReader | BufferedWriter) -> None:
+    """End a child that nobody needs any more."""
+    _close(*streams)
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
 
 
 def tried(work: Callable[[], dict[str, str]], cpu_seconds: int, memory_bytes: int) -> dict[str, str]:
@@ -27,34 +88,37 @@ def tried(work: Callable[[], dict[str, str]], cpu_seconds: int, memory_bytes: in
     cpu_seconds : of computing, which waiting for a slow disk is not. memory_bytes : on top of what there is already.
     Raises OSError that says what happened when the work raised an error, or did not come to its end.
     """
-    if not hasattr(os, "fork"):
-        return {}
-    reading, writing = os.pipe()
+
+    def serve(asked: BufferedReader, answers: BufferedWriter) -> None:
+        set_limits(cpu_seconds, memory_bytes)
+        answer: dict[str, Any]
+        try:
+            answer = {"done": work()}
+        except MemoryError:
+            answer = {"error": f"what it says of itself takes more than {memory_bytes // MIB} MiB"}
+        except Exception as error:
+            answer = {"error": reason(error)}
+        answers.write(json.dumps(answer).encode())
+        answers.flush()
+
     try:
-        child = fork()
-    except OSError:  # no room for another process: then it must go without
-        os.close(reading)
-        os.close(writing)
+        child = Child(serve)
+    except (OSError, AttributeError):  # then it must go without
         return {}
-    if child == 0:
-        _do_and_end(work, writing, cpu_seconds, memory_bytes)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        told = pipe.read()
-    status = 0
-    with suppress(ChildProcessError):  # whoever started us takes no notice of children, so neither can we
-        _, status = os.waitpid(child, 0)
+    told = child.answers.read()
+    status = child.end()
     if status or not told:
         raise OSError(how_it_ended(status))
-    answer: dict[str, dict[str, str]] = json.loads(told)
+    answer: dict[str, Any] = json.loads(told)
     if "error" in answer:
-        raise OSError(answer["error"]["text"])
-    return answer["done"]
+        raise OSError(answer["error"])
+    done: dict[str, str] = answer["done"]
+    return done
 
 
 def fork() -> int:
     """Return the number of a new child, or 0 in the child itself, which must end with `os._exit`."""
-    with _forking, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child takes no lock that they might hold
         return os.fork()
 
@@ -67,7 +131,7 @@ def how_it_ended(status: int) -> str:
     return f"the HDF5 library failed with {signal.Signals(number).name}" if number else "the HDF5 library failed"
 
 
-def prepare_child() -> None:
+def _prepare() -> None:
     """Let a child end quietly: what happens in it is told by its parent, in one line."""
     import faulthandler
 
@@ -89,20 +153,3 @@ def set_limits(cpu_seconds: int, memory_bytes: int) -> None:
     for limit, value in limits:
         with suppress(ValueError, OSError):  # where a lower limit is set already, it does
             resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
-
-
-def _do_and_end(work: Callable[[], dict[str, str]], writing: int, cpu_seconds: int, memory_bytes: int) -> None:
-    try:
-        prepare_child()
-        set_limits(cpu_seconds, memory_bytes)
-        answer: dict[str, dict[str, str]]
-        try:
-            answer = {"done": work()}
-        except MemoryError:
-            answer = {"error": {"text": f"what it says of itself takes more than {memory_bytes // MIB} MiB"}}
-        except Exception as error:
-            answer = {"error": {"text": reason(error)}}
-        with open(writing, "w") as pipe:
-            json.dump(answer, pipe)
-    finally:
-        os._exit(0)
