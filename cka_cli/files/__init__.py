@@ -1,4 +1,24 @@
-"""Activation files: HDF5, NPY, NPZ and folders of NPY, recognised by their bytes, read only when needed."""
+"""Activation files: HDF5, NPY, NPZ and folders of NPY, recognised by their bytes, read only when needed.
+
+`registry` has a row for each format and opens files; `layer` is what a file gives; `sorting` tells layers from what can
+be none. Of each array only the header is read, and a reader is made that gives rows, from several threads and, pickled,
+in other processes. It takes values from where they lie with plain reads, and `source_file` sees that the file is still
+the one whose header was read.
+
+Files come from anyone, and the HDF5 library survives neither damaged headers nor some damaged chunks. So there are
+five ways to read HDF5, and `hdf5` chooses:
+
+| what | read by | because |
+|---|---|---|
+| headers | a child that may fail (`sandbox.tried`), then by us what it could | the library crashes, or never ends |
+| values in one piece, as numpy has them | `contiguous.PlainRows` | no lock of the library, no memory beside them |
+| chunks of gzip, shuffle or no filter | `hdf5_chunks.ChunkRows` | damage is seen; threads unpack at once |
+| all else: other filters, text, MATLAB | the library in a child (`hdf5_worker`) | a bad chunk ends a process |
+| the same where no child can be had | the library here (`hdf5_worker`) | there is no other way |
+
+A chunk too large for memory is unpacked into a nameless file by `spill`, as arrays of archives are. `hdf5_superblock`
+knows where a file ends, `hdf5_filters` which package brings a filter, `netcdf` and `matlab` what numbers and axes mean.
+"""
 
 from cka_cli.files.registry import open_file
 
