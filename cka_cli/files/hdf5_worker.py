@@ -31,7 +31,7 @@ class Library(Reader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._child: _Child | None = None
+        self._child: Child | None = None
 
     def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool = False) -> Array:
         """Return rows, of their second axis a part. Raises OSError that says what happened in the library.
@@ -40,46 +40,41 @@ class Library(Reader):
         """
         with self._lock:
             try:
-                self._child = self._child or _Child(dataset.file)
+                # h5py sees to it that no other thread is within the library by then.
+                self._child = self._child or Child(partial(_serve, dataset.file))
             except (OSError, AttributeError):  # no room for another process, or no such thing as a child
                 return _read(dataset, start, stop, part, is_reversed=is_reversed)
             try:
-                return self._child.read(dataset, start, stop, part, is_reversed=is_reversed)
+                return _ask(self._child, dataset, start, stop, part, is_reversed=is_reversed)
             except EOFError:
                 ended, self._child = self._child, None
                 raise OSError(how_it_ended(ended.end())) from None
 
 
-class _Child(Child):
-    """A process that reads what it is asked for."""
-
-    def __init__(self, file: h5py.File):
-        super().__init__(partial(_serve, file))  # h5py sees to it that no other thread is within the library by then
-
-    def read(self, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
-        """Return rows. Raises EOFError when the process has ended."""
-        of_a_row = dataset.shape[:-1] if is_reversed else dataset.shape[1:]
-        n_values = (stop - start) * int(np.prod(of_a_row, dtype=object))
-        n_bytes = (_BYTES_OF_A_TEXT if dataset.dtype.hasobject else dataset.dtype.itemsize) * n_values
-        chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
-        asked = [dataset.name, start, stop, part.start, part.stop, is_reversed, n_bytes, chunk_bytes]
-        with suppress(BrokenPipeError):
-            self.asking.write(json.dumps(asked).encode() + b"\n")
-            self.asking.flush()
-        line = self.answers.readline()
-        if not line:
-            raise EOFError
-        told = json.loads(line)
-        if "error" in told:
-            raise OSError(told["error"])
-        if "texts" in told:
-            texts = np.empty(len(told["texts"]), object)
-            texts[:] = [text.encode("latin-1") for text in told["texts"]]
-            return texts
-        array = np.empty(told["shape"], np.dtype(told["dtype"]))
-        if self.answers.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:
-            raise EOFError
-        return array
+def _ask(child: Child, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
+    """Return rows that a child reads. Raises EOFError when it has ended."""
+    of_a_row = dataset.shape[:-1] if is_reversed else dataset.shape[1:]
+    n_values = (stop - start) * int(np.prod(of_a_row, dtype=object))
+    n_bytes = (_BYTES_OF_A_TEXT if dataset.dtype.hasobject else dataset.dtype.itemsize) * n_values
+    chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+    asked = [dataset.name, start, stop, part.start, part.stop, is_reversed, n_bytes, chunk_bytes]
+    with suppress(BrokenPipeError):
+        child.asking.write(json.dumps(asked).encode() + b"\n")
+        child.asking.flush()
+    line = child.answers.readline()
+    if not line:
+        raise EOFError
+    told = json.loads(line)
+    if "error" in told:
+        raise OSError(told["error"])
+    if "texts" in told:
+        texts = np.empty(len(told["texts"]), object)
+        texts[:] = [text.encode("latin-1") for text in told["texts"]]
+        return texts
+    array = np.empty(told["shape"], np.dtype(told["dtype"]))
+    if child.answers.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:
+        raise EOFError
+    return array
 
 
 def _serve(file: h5py.File, asked: BufferedReader, answers: BufferedWriter) -> None:

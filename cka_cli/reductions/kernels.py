@@ -141,20 +141,13 @@ def _rate(layer: LayerTerms, spec: Spec) -> tuple[float, float]:
     return descaled(1 / layer.n_features if gamma is None else float(gamma), layer.scale), float(coef0)
 
 
-def polynomial_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """(γ x'y + c)^d of the rows as saved, float64, less what depends on one row alone."""
-    return _less_single_rows(second_difference_of_power, products, rows, columns, layer, spec)
-
-
-def sigmoid_tile(products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec) -> Float64:
-    """tanh(γ x'y + c) of the rows as saved, float64, less what depends on one row alone."""
-    return _less_single_rows(second_difference_of_tanh, products, rows, columns, layer, spec)
-
-
 def _less_single_rows(
     difference: Difference, products: Array, rows: RowTerms, columns: RowTerms, layer: LayerTerms, spec: Spec
 ) -> Float64:
-    """Return f(x'y) − f(x'm) − f(m'y) + f(m'm), a few rows at a time; what overflows is left infinite or NaN."""
+    """f(γ x'y + c) of the rows as saved, float64, less what depends on one row alone; f is a power, or tanh.
+
+    f(x'y) − f(x'm) − f(m'y) + f(m'm), a few rows at a time; what overflows is left infinite or NaN.
+    """
     rate, coef0 = _rate(layer, spec)
     values = np.empty(products.shape)
     n_chunk = max(1, _CHUNK_VALUES // max(1, products.shape[1]))
@@ -264,20 +257,25 @@ KERNELS = {
         note="features centred",
     ),
     "polynomial": Kernel(
-        polynomial_tile, "(gamma x'y + coef0)^degree", "orthogonal maps", needs="saved", weighs_far_rows=True,
+        partial(_less_single_rows, second_difference_of_power), "(gamma x'y + coef0)^degree", "orthogonal maps",
+        needs="saved", weighs_far_rows=True,
         rounding=partial(_rounding_less_single_rows, second_difference_of_power), note=_GAMMA,
     ),
     "rbf": Kernel(
         rbf_tile, "exp(-|x-y|²/(2σ²)), σ = sigma × median distance",
-        "orthogonal maps, shift; with sigma isotropic scale", needs="distances", keeps_single=True,         share_of_median="sigma", rounding=_rounding_of_rbf,
+        "orthogonal maps, shift; with sigma isotropic scale", needs="distances", keeps_single=True,
+        share_of_median="sigma", rounding=_rounding_of_rbf,
         note="the median of all n² distances, the zero diagonal included, as in Kornblith et al.; or gamma=1/(2σ²)",
     ),
     "sigmoid": Kernel(
-        sigmoid_tile, "tanh(gamma x'y + coef0)", "orthogonal maps", needs="saved",         rounding=partial(_rounding_less_single_rows, second_difference_of_tanh), origin_lost=_sigmoid_loses_origin,
+        partial(_less_single_rows, second_difference_of_tanh), "tanh(gamma x'y + coef0)", "orthogonal maps",
+        needs="saved",
+        rounding=partial(_rounding_less_single_rows, second_difference_of_tanh), origin_lost=_sigmoid_loses_origin,
         note=_GAMMA,
     ),
     "laplacian": Kernel(
-        laplacian_tile, "exp(-gamma |x-y|₁)", "permutations and signs of features, shift", needs="l1",         note=_GAMMA + "; slow: no matrix product",
+        laplacian_tile, "exp(-gamma |x-y|₁)", "permutations and signs of features, shift", needs="l1",
+        note=_GAMMA + "; slow: no matrix product",
     ),
     "cosine": Kernel(
         cosine_tile, "x'y/(|x||y|)", "orthogonal maps, scale of each example", needs="unit", weighs_rows_alike=True,
