@@ -1,25 +1,19 @@
-"""The tail of a Pearson type III distribution: of a gamma variable, moved and scaled to a mean and a variance.
-
-Three ways to the incomplete gamma function, each where it keeps its digits: a series below the mean, a continued
-fraction above it, and around the mean of a large shape the expansion that starts from the normal distribution.
-"""
+"""The tail of a Pearson type III distribution: of a gamma variable, moved and scaled to a mean and a variance."""
 
 import math
-from fractions import Fraction
 
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
 
-# From this shape on the expansion holds to rounding for deviations |η| ≤ 1; below, the other two take few terms.
-_LARGE_SHAPE = 25.0
-_N_TERMS = 26
 # A smaller skewness changes no tail that float64 can hold; its square would leave float64.
 _SMALLEST_SKEWNESS = 1e-18
-# Where sums and fractions stop: above what rounding may do to one step, so that they do stop.
-_ENOUGH = 4e-15
+# A tail is followed to where its density has fallen by e^−40, past what float64 tells from nothing.
+_FALL = 40.0
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
+# From this shape on four terms of Stirling's series are good to 1e-12.
+_LARGE_SHAPE = 10.0
 
-_erfc = np.vectorize(math.erfc, otypes=[np.float64])
 _lgamma = np.vectorize(math.lgamma, otypes=[np.float64])
 
 
@@ -41,87 +35,40 @@ def pearson_iii_p_value(value: Array, mean: Array, variance: Array, skewness: Ar
 
 
 def _gamma_tails(shape: Float64, excess: Float64) -> tuple[Float64, Float64]:
-    """Return P(G ≤ x) and P(G ≥ x) of a gamma variable at x = shape (1 + excess)."""
-    lower, upper = np.full(shape.shape, np.nan), np.full(shape.shape, np.nan)
-    is_beyond = excess <= -1
-    lower[is_beyond], upper[is_beyond] = 0, 1
-    eta = _eta(excess)
-    is_near = (shape >= _LARGE_SHAPE) & (np.abs(eta) <= 1)
-    x = np.minimum(shape * (1 + excess), np.finfo(np.float64).max)
-    is_far = ~is_near & ~is_beyond
-    is_left, is_right = is_far & (x < shape + 1), is_far & (x >= shape + 1)
-    lower[is_near], upper[is_near] = _tails_of_large_shape(shape[is_near], eta[is_near])
-    lower[is_left] = _lower_by_series(shape[is_left], x[is_left])
-    upper[is_left] = 1 - lower[is_left]
-    upper[is_right] = _upper_by_fraction(shape[is_right], x[is_right])
-    lower[is_right] = 1 - upper[is_right]
-    return lower, upper
+    """Return P(G ≤ x) and P(G ≥ x) of a gamma variable at x = shape (1 + excess).
 
-
-def _lower_by_series(shape: Float64, x: Float64) -> Float64:
-    """Return x^a e^−x/Γ(a+1) (1 + x/(a+1) + x²/((a+1)(a+2)) + ...): Abramowitz and Stegun, 6.5.29."""
-    total, term, place = np.ones_like(x), np.ones_like(x), shape.copy()
-    while np.any(term > _ENOUGH * total):
-        place += 1
-        term *= x / place
-        total += term
-    return np.asarray(total * np.exp(shape * np.log(x) - x - _lgamma(shape + 1)))
-
-
-def _upper_by_fraction(shape: Float64, x: Float64) -> Float64:
-    """Return x^a e^−x/Γ(a) 1/(x+1−a − 1(1−a)/(x+3−a − 2(2−a)/(x+5−a − ...))): Abramowitz and Stegun, 6.5.31."""
-    # Lentz's method; no denominator comes near 0 at x > a + 1.
-    denominator = x + 1 - shape
-    above, below = np.full_like(x, np.inf), 1 / denominator
-    total, step, place = below.copy(), np.zeros_like(x), 0
-    while np.any(np.abs(step - 1) > _ENOUGH):
-        place += 1
-        numerator = place * (shape - place)
-        denominator += 2
-        below = 1 / (denominator + numerator * below)
-        above = denominator + numerator / above
-        step = above * below
-        total *= step
-    return np.asarray(total * np.exp(shape * np.log(x) - x - _lgamma(shape)))
-
-
-def _eta(excess: Float64) -> Float64:
-    """Return η with the sign of the excess μ and η²/2 = μ − ln(1 + μ); NaN below −1."""
-    # With u = μ/(2+μ), ln(1+μ) = 2u + 2u³/3 + 2u⁵/5 + ... and μ − 2u = μu: nothing cancels near 0.
-    u = excess / (2 + excess)
-    series = np.zeros_like(u)
-    for power in range(19, 1, -2):
-        series = series * u**2 + 1 / power
-    halves = np.where(np.abs(excess) < 0.2, excess * u - 2 * u**3 * series, excess - np.log1p(excess))
-    return np.asarray(np.copysign(np.sqrt(2 * halves), excess))
-
-
-def _expansion() -> list[float]:
-    """Return the coefficients of g(η) = η/μ = 1 − η/3 + η²/12 − ..., which solves η g' = g − g³ − η g²."""
-    g, square = [Fraction(1)], [Fraction(1)]
-    for n in range(1, _N_TERMS):
-        without = sum((g[i] * g[n - i] for i in range(1, n)), Fraction(0))  # [g²]_n but for 2 g_n
-        cube = without + sum((g[i] * square[n - i] for i in range(1, n)), Fraction(0))  # [g³]_n but for 3 g_n
-        g.append(-(cube + square[n - 1]) / (n + 2))
-        square.append(without + 2 * g[n])
-    return [float(coefficient) for coefficient in g]
-
-
-_G = _expansion()
-
-
-def _tails_of_large_shape(shape: Float64, eta: Float64) -> tuple[Float64, Float64]:
-    """Return both tails as those of the normal distribution at η√a, and what is left.
-
-    Temme (1979), SIAM J. Math. Anal. 10; summed as in Gil, Segura, Temme (2012), SIAM J. Sci. Comput. 34.
+    Of shape a, ln(G/a) has the density C e^(−a h(z)), h(z) = e^z − 1 − z: smooth whatever the shape. The tail on the
+    side of x away from the mean is integrated from x on by the rule of Gauss and Legendre, its nodes z₀ ± T y² densest
+    at x; the other tail is what is left of 1.
     """
-    deviation = eta * np.sqrt(shape / 2)
-    # The rest is e^(−aη²/2)/√(2πa) Σ b_n η^n with b_(n−1) = g_n + (n+1)/a b_(n+1), but for a factor that b_1 gives.
-    next_but_one, following, total = np.zeros_like(eta), np.zeros_like(eta), np.zeros_like(eta)
-    for n in range(_N_TERMS - 1, 0, -1):
-        current = _G[n] + (n + 1) / shape * next_but_one
-        total = total * eta + current
-        next_but_one, following = following, current
-    scale = 1 + next_but_one / shape
-    rest = np.exp(-(deviation**2)) / np.sqrt(2 * np.pi * shape) * total / scale
-    return _erfc(-deviation) / 2 - rest, _erfc(deviation) / 2 + rest
+    is_beyond, is_right = excess <= -1, excess >= 0
+    excess = np.clip(excess, np.nextafter(-1, 0), 1e150)
+    start, fall = np.log1p(excess), _FALL / shape
+    # How far the tail is followed: h grows by more than μt + (1+μ)t²/2 to the right, −μt + (1+μ)t²/(2+t) to the left.
+    right = 2 * fall / (excess + np.sqrt(excess**2 + 2 * (1 + excess) * fall))
+    for _ in range(3):  # and to the right by (1+μ)(e^t − 1) − t, which is more where the shape is small
+        right = np.minimum(right, np.log1p((fall + right) / (1 + excess)))
+    left = (fall + 2 * excess + np.sqrt((fall + 2 * excess) ** 2 + 8 * fall)) / 2
+    reach, at_start = np.where(is_right, right, -left), _growth(start)
+    total = np.zeros_like(start)
+    for place, weight in zip((1 + _NODES) / 2, _WEIGHTS, strict=True):
+        total += weight * place * np.exp(-shape * (_growth(start + reach * place**2) - at_start))
+    tail = np.abs(reach) * total * np.exp(_log_peak(shape) - shape * at_start)
+    lower, upper = np.where(is_right, 1 - tail, tail), np.where(is_right, tail, 1 - tail)
+    return np.where(is_beyond, 0.0, lower), np.where(is_beyond, 1.0, upper)
+
+
+def _growth(z: Float64) -> Float64:
+    """Return e^z − 1 − z, which does not cancel near 0."""
+    series = np.ones_like(z)
+    for n in range(14, 2, -1):
+        series = 1 + series * z / n
+    return np.asarray(np.where(np.abs(z) < 0.3, z**2 / 2 * series, np.expm1(z) - z))
+
+
+def _log_peak(shape: Float64) -> Float64:
+    """Return ln((a/e)^a/Γ(a)); of a large shape by Stirling's series, Abramowitz and Stegun, 6.1.41."""
+    small, large = np.minimum(shape, _LARGE_SHAPE), np.maximum(shape, _LARGE_SHAPE)
+    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / 1680 / large**2) / large**2) / large**2) / large
+    of_small, of_large = small * np.log(small) - small - _lgamma(small), np.log(large / (2 * np.pi)) / 2 - series
+    return np.asarray(np.where(shape < _LARGE_SHAPE, of_small, of_large))

@@ -1,5 +1,7 @@
 """The tail of Pearson type III, against scipy's values and the laws of a distribution."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -74,10 +76,25 @@ def test_a_vanishing_skewness_is_the_normal_distribution_from_both_sides():
         np.testing.assert_allclose((tail(deviations, size) - normal) / size, slope, atol=1e-7)
 
 
-def test_at_the_border_of_the_expansion_both_ways_agree():
-    deviations = np.linspace(-5, 10, 301)
-    below, above = tail(deviations, 0.4 - 1e-15), tail(deviations, 0.4 + 1e-15)
-    np.testing.assert_allclose(below, above, rtol=1e-12)
+def test_at_the_border_of_stirlings_series_both_ways_agree():
+    deviations, border = np.linspace(-5, 10, 301), 2 / np.sqrt(10)
+    below, above = tail(deviations, border - 1e-15), tail(deviations, border + 1e-15)
+    np.testing.assert_allclose(below, above, rtol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [1, 2, 3, 9, 10, 11, 25, 400])
+def test_of_a_whole_shape_the_tail_is_a_sum_of_poisson_probabilities(shape):
+    deviations = np.linspace(-0.99 * np.sqrt(shape), 30, 200)
+    x = (shape + np.sqrt(shape) * deviations).tolist()
+    exactly = [math.fsum(math.exp(k * math.log(at) - at - math.lgamma(k + 1)) for k in range(shape)) for at in x]
+    np.testing.assert_allclose(tail(deviations, 2 / np.sqrt(shape)), exactly, rtol=1e-11)
+
+
+def test_a_skewness_of_one_example_among_many_keeps_its_digits():
+    # Of shape a near 0, Γ(a, x) is the exponential integral E₁(x), and E₁(1) = 0.21938393439552029.
+    shape = 1e-9
+    p_value = tail((1 - shape) / np.sqrt(shape), 2 / np.sqrt(shape))
+    assert p_value == pytest.approx(0.21938393439552029 / math.gamma(shape), rel=1e-8)
 
 
 @pytest.mark.parametrize("skewness", SKEWNESSES)
