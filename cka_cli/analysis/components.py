@@ -17,8 +17,8 @@ import numpy as np
 from cka_cli.arrays import Booleans, Float64
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.reductions.factors import LOST_BESIDE, Factors
+from cka_cli.reductions.gram_matrices import chance_cka, cosine, effective_dimension
 from cka_cli.results.matrix import FileFacts
-from cka_cli.uncertainty.chance import chance_level
 
 REMOVED = (1, 2, 5, 10)  # how many of the first components are taken off each layer
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -119,7 +119,7 @@ class Spectrum:
     @quiet_arithmetic
     def effective_dimension(self) -> float:
         """(Σλ)²/Σλ²: of how many equal components the variance might be; from 1 to the rank."""
-        return float(1 / (self.shares @ self.shares))
+        return float(effective_dimension(1.0, self.shares @ self.shares))
 
     @cached_property
     def groups(self) -> tuple[slice, ...]:
@@ -210,7 +210,7 @@ class ComponentPairs:
     @property
     def chance(self) -> float:
         """Linear CKA on average over all orders of the rows of one layer, √(PR_x PR_y)/(n_examples − 1)."""
-        return chance_level(self.x.effective_dimension, self.y.effective_dimension, self.n_examples)
+        return chance_cka(self.x.effective_dimension, self.y.effective_dimension, self.n_examples)
 
     def cka_shares(self, contributions: Float64) -> Float64:
         """Return contributions as shares of CKA; NaN where it is 0."""
@@ -256,7 +256,7 @@ class ComponentPairs:
         if not (x.size and y.size):
             return Similarity(np.nan, np.nan)
         alignment = self.alignment[~x_removed][:, ~y_removed]
-        cka = x @ alignment @ y / (np.linalg.norm(x) * np.linalg.norm(y))
+        cka = cosine(x @ alignment @ y, x @ x, y @ y)
         cca_r2 = np.nan if self.is_cca_lost else alignment.sum() / min(alignment.shape)
         return Similarity(float(cka), float(cca_r2))
 

@@ -14,6 +14,7 @@ import numpy as np
 from cka_cli.arrays import Array, Float64
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.reductions.source import Source, SourceFacts, facts_of
+from cka_cli.reductions.gram_matrices import effective_dimension
 
 # Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
 _BLOCK = 4
@@ -68,7 +69,7 @@ class Factors:
         if self.rank == 0:
             return np.nan
         variances = (self.singular_values / self.singular_values[0]) ** 2
-        return float(variances.sum() ** 2 / (variances**2).sum())
+        return float(effective_dimension(variances.sum(), (variances**2).sum()))
 
     def n_kept(self, variance: float) -> int:
         """Return how many leading components hold this share of the variance Σs²."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64
 from cka_cli.reductions.folds import Folds
-from cka_cli.reductions.hsic import hsic_biased, hsic_unbiased
+from cka_cli.reductions.gram_matrices import effective_dimension, hsic_biased, hsic_unbiased, mean_over_pairings
 
 # What rounding may leave of sums of n² equal terms that cancel, relative to them.
 _SUM_ROUNDING = 1e-12
@@ -204,7 +204,8 @@ class GramSums:
 
         The mean over all permutations of the rows of one side, tr(HKH) tr(HLH)/(n−1)³.
         """
-        return _outer(self._traces(), self.x, self.y) / (self.n_examples - 1) ** 3
+        traces = self._traces()
+        return mean_over_pairings(traces[self.x], traces[self.y], self.n_examples) / (self.n_examples - 1) ** 2
 
     def effective_dimensions(self) -> Float64:
         """Return (Σλ)²/Σλ² of the eigenvalues of each centred Gram matrix, shape (n_layers,); NaN where it is flat.
@@ -212,8 +213,8 @@ class GramSums:
         The participation ratio: 1 to n_examples − 1. Σλ is the trace and √Σλ² the norm, so no eigenvalue is needed.
         """
         _, norms = self.biased()
-        ratios = self._traces() / np.sqrt(norms) / (self.n_examples - 1)
-        return np.where(norms > self.rounding(is_unbiased=False), ratios**2, np.nan)
+        dimensions = effective_dimension(self._traces() / (self.n_examples - 1), norms)
+        return np.where(norms > self.rounding(is_unbiased=False), dimensions, np.nan)
 
     def _traces(self) -> Float64:
         """Return tr(HKH) of each layer."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.errors import DataError
+from cka_cli.reductions.gram_matrices import centred_gram, cka, u_centred_gram, unit_norm
 from cka_cli.reductions.gram_sums import GramSums
-from cka_cli.reductions.hsic import centred_gram, cka, u_centred_gram
 from cka_cli.reductions.kernel_inputs import GramLayer, gram_matrix
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
@@ -153,7 +153,7 @@ class CentredGram:
     def __call__(self, layer: GramLayer) -> Float64:
         """Return the matrix of a layer."""
         centre = u_centred_gram if self.is_unbiased else centred_gram
-        return _of_unit_norm(centre(gram_matrix(layer, np.arange(layer.source.n_examples), self.spec)))
+        return unit_norm(centre(gram_matrix(layer, np.arange(layer.source.n_examples), self.spec)))
 
 
 class PermutedFunction:
@@ -218,12 +218,3 @@ class PermutationCounts(Reduction[Indices, Float64]):
         counted = (counted_p_value(each, self._n_permutations) for each in (self._n_at_least, self._n_max))
         alone, of_max = (np.where(np.isnan(self._observed), np.nan, each) for each in counted)
         return alone, of_max
-
-
-def _of_unit_norm(gram: Float64) -> Float64:
-    largest = float(np.abs(gram).max())
-    if not 0 < largest < np.inf:
-        return np.full_like(gram, np.nan)
-    gram /= largest
-    gram /= np.sqrt((gram**2).sum())
-    return gram

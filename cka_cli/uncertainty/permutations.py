@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
+from cka_cli.reductions.gram_matrices import mean_over_pairings
 
 # Products of two and of three entries of a traceless matrix W whose rows sum to 0, by how many different indices they
 # have and how many of their entries are diagonal. The sums of all other products follow from these or are 0.
@@ -165,7 +166,7 @@ def permutation_moments(x: MatrixInvariants, y: MatrixInvariants) -> Moments:
     third = x.cubes @ _weights(n, 3) @ y.cubes.T
     units = np.multiply.outer(x.squares[:, 0], y.squares[:, 0])
     skewness = np.where(variance == 0, 0.0, third * (units / variance) ** 1.5)
-    return Moments(np.multiply.outer(x.traces, y.traces) / (n - 1), variance, skewness)
+    return Moments(mean_over_pairings(x.traces, y.traces, n), variance, skewness)
 
 
 def counted_p_value(n_at_least: Array, n_permutations: int) -> Float64:

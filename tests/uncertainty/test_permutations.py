@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cka_cli.reductions.hsic import centred_gram, u_centred_gram
+from cka_cli.reductions.gram_matrices import centred_gram, u_centred_gram
 from cka_cli.uncertainty.pearson_iii import pearson_iii_p_value
 from cka_cli.uncertainty.permutations import (
     MatrixInvariants,

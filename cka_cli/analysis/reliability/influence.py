@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cka_cli.arrays import Float64, Indices
+from cka_cli.reductions.gram_matrices import cosine
 
 # Of a sum over all rows: what rounding may leave when all that counts is left out.
 _NOTHING = 1e-12
@@ -39,7 +40,7 @@ class RowShares:
     @property
     def value(self) -> float:
         """Debiased CKA of all rows."""
-        return _cka(self.cross.sum(), self.x.sum(), self.y.sum())
+        return float(cosine(self.cross.sum(), self.x.sum(), self.y.sum()))
 
     def n_effective(self) -> float:
         """Return 1/Σh²: n when every row contributes the same, 1 when one row is all."""
@@ -53,11 +54,7 @@ class RowShares:
         """
         n = len(self.k)
         factor = 2 * (n - 2) / (n - 3)
-        cross, x, y = (part.sum() - factor * part for part in (self.cross, self.x, self.y))
-        is_left = (x > _NOTHING * self.x.sum()) & (y > _NOTHING * self.y.sum())
-        result = np.full(n, np.nan)
-        result[is_left] = cross[is_left] / np.sqrt(x[is_left] * y[is_left])
-        return result
+        return self._value_of(*(part.sum() - factor * part for part in (self.cross, self.x, self.y)))
 
     def without(self, rows: Sequence[int] | Indices) -> tuple[float, float]:
         """Return debiased CKA without some rows, and the share of ⟨K̃,L̃⟩ that goes with them; O(n·n_rows).
@@ -65,12 +62,16 @@ class RowShares:
         The rest is U-centred anew. NaN where nothing but rounding is left. At least 4 rows must be.
         """
         rows = np.asarray(rows, np.intp)
-        sums = self._left(self.k, self.l, self.cross, rows)
+        cross = self._left(self.k, self.l, self.cross, rows)
         x = self._left(self.k, self.k, self.x, rows)
         y = self._left(self.l, self.l, self.y, rows)
-        is_left = x > _NOTHING * self.x.sum() and y > _NOTHING * self.y.sum()
         total = float(self.cross.sum())
-        return _cka(sums, x, y) if is_left else float("nan"), 1 - sums / total if total else float("nan")
+        return float(self._value_of(cross, x, y)), 1 - cross / total if total else float("nan")
+
+    def _value_of(self, cross: Float64 | float, x: Float64 | float, y: Float64 | float) -> Float64:
+        """Return debiased CKA from what is left of the sums; NaN where that is rounding."""
+        is_left = (x > _NOTHING * self.x.sum()) & (y > _NOTHING * self.y.sum())
+        return np.where(is_left, cosine(cross, x, y), np.nan)
 
     @staticmethod
     def _left(k: Float64, l: Float64, contributions: Float64, rows: Indices) -> float:  # noqa: E741
@@ -82,10 +83,6 @@ class RowShares:
         products = float(np.delete(sums_k, rows) @ np.delete(sums_l, rows))
         totals = float(inside_k.sum()) * float(inside_l.sum())
         return float(inner - 2 / (m - 2) * products + totals / ((m - 1) * (m - 2)))
-
-
-def _cka(cross: float, x: float, y: float) -> float:
-    return float(cross / np.sqrt(x * y)) if x > 0 and y > 0 else float("nan")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,14 @@ from cka_cli.analysis.reliability import spectrum, transforms
 from cka_cli.analysis.reliability.influence import LeftOut, RowShares, leave_out_leaders, most_carried, most_changed
 from cka_cli.analysis.reliability.translation import apart_if_even, translation, translations
 from cka_cli.arrays import Float64, Indices
-from cka_cli.reductions.hsic import centred_gram, u_centred_gram
-from cka_cli.uncertainty.chance import chance_level, z_of
+from cka_cli.reductions.gram_matrices import (
+    centred_gram,
+    chance_cka,
+    cka_of_matrices,
+    effective_dimension,
+    u_centred_gram,
+    z_score,
+)
 
 N_REMOVED = (1, 2, 5)
 SIGMAS = (0.2, 0.4, 0.8, 1.6)
@@ -133,7 +139,7 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     together = leave_out_leaders(shares, layer.norms, layer.norms)
     return LayerNumbers(
         *counts,
-        effective_dimension=spectrum.effective_dimension(layer.gram),
+        effective_dimension=float(effective_dimension(spread.total, spread.total_squared)),
         first_share=float(first / spread.total),
         first_share_squared=float(first**2 / spread.total_squared),
         doubled=tuple(layer.doubled.items()),
@@ -212,10 +218,10 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
         x=x.address,
         y=y.address,
         n_examples=n,
-        biased=spectrum.cosine(x.gram, y.gram),
+        biased=cka_of_matrices(x.gram, y.gram),
         debiased=debiased,
-        chance=chance_level(x_numbers.effective_dimension, y_numbers.effective_dimension, n),
-        z=z_of(without_doubled, n - len(doubled)),
+        chance=chance_cka(x_numbers.effective_dimension, y_numbers.effective_dimension, n),
+        z=z_score(without_doubled, n - len(doubled)),
         without_components={n_removed: _without_components(x, y, n_removed) for n_removed in N_REMOVED},
         n_effective=shares.n_effective(),
         shares=tuple(np.sort(shares.shares)[::-1].tolist()),
@@ -233,7 +239,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
 
 
 def _debiased(k: Float64, l: Float64) -> float:  # noqa: E741
-    return spectrum.cosine(u_centred_gram(k), u_centred_gram(l))
+    return cka_of_matrices(u_centred_gram(k), u_centred_gram(l))
 
 
 def _without_components(x: LayerGrams, y: LayerGrams, n_removed: int) -> float:
@@ -258,5 +264,5 @@ def _sweep(*distances: Float64) -> list[tuple[float, float, float]]:
     found = []
     for sigma in SIGMAS:
         k, l = (transforms.rbf(*each, sigma) for each in zip(distances, medians, strict=True))  # noqa: E741
-        found.append((sigma, spectrum.cosine(centred_gram(k), centred_gram(l)), _debiased(k, l)))
+        found.append((sigma, cka_of_matrices(centred_gram(k), centred_gram(l)), _debiased(k, l)))
     return found

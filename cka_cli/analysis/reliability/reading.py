@@ -11,7 +11,7 @@ from cka_cli.analysis.reliability.transforms import ranks, squared_distances
 from cka_cli.arrays import Array
 from cka_cli.layers.centring import load_centred, survey
 from cka_cli.layers.selection import SelectedLayer
-from cka_cli.reductions.hsic import centred_gram, u_centred_gram
+from cka_cli.reductions.gram_matrices import centred_gram, u_centred_gram
 from cka_cli.reductions.kernel_inputs import all_distances
 from cka_cli.reductions.source import Source
 

@@ -10,17 +10,6 @@ from cka_cli.arrays import Float64
 _SMALL = 600
 
 
-def cosine(k: Float64, l: Float64) -> float:  # noqa: E741 - L of the formula
-    """Return ⟨K,L⟩/(‖K‖‖L‖): CKA of centred Gram matrices, debiased CKA of U-centred ones; NaN when one is 0."""
-    norms = float(np.vdot(k, k)) * float(np.vdot(l, l))
-    return float(np.vdot(k, l)) / float(np.sqrt(norms)) if norms > 0 else float("nan")
-
-
-def effective_dimension(gram: Float64) -> float:
-    """Return (Σλ)²/Σλ² of a centred Gram matrix: the number of directions that share the variance, 1 to n−1."""
-    return float(np.trace(gram)) ** 2 / float(np.vdot(gram, gram))
-
-
 @dataclass(frozen=True, eq=False)
 class Components:
     """The leading principal components of a layer.

@@ -3,6 +3,9 @@
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
+from cka_cli.reductions import kernels
+from cka_cli.reductions.kernels import LayerTerms, RowTerms
+from cka_cli.specs import parse_kernel
 
 # Of the squared norms of two rows: less than this of their squared distance is rounding.
 _ROUNDING = 1e-14
@@ -49,19 +52,17 @@ def ranks(values: Array) -> Float64:
 
 def squared_distances(gram: Float64) -> Float64:
     """Return ‖x−y‖² of all rows, from their Gram matrix; 0 on the diagonal and where it is no more than rounding."""
-    norms = np.diag(gram)
-    sums = norms + norms[:, None]
-    distances: Float64 = gram * -2
-    distances += sums
-    sums *= _ROUNDING
-    distances[distances <= sums] = 0
-    np.fill_diagonal(distances, 0)
+    terms = RowTerms(np.diag(gram), np.zeros(len(gram)))
+    distances: Float64 = kernels.squared_distances(gram.copy(), terms, terms)
+    distances[distances <= _ROUNDING * np.add.outer(terms.squared_norms, terms.squared_norms)] = 0
     return distances
 
 
 def rbf(distances: Float64, median: float, sigma: float) -> Float64:
-    """Return exp(−d²/(2σ²)), σ² = sigma² × the median of all n² squared distances, zeros of the diagonal included.
+    """Return the rbf kernel of squared distances as `cka compare -k rbf:sigma=...` has it, but for a constant.
 
-    distances : squared. Kornblith et al. (2019), and their notebook.
+    median : of all n² squared distances, zeros of the diagonal included. Kornblith et al. (2019), and their notebook.
     """
-    return np.exp(distances / (-2 * sigma**2 * median))
+    layer = LayerTerms(n_features=1, scale=1.0, mean_square=0.0, typical_distance=median)
+    nothing = RowTerms(np.zeros(0), np.zeros(0))
+    return np.asarray(kernels.rbf_tile(distances.copy(), nothing, nothing, layer, parse_kernel(f"rbf:sigma={sigma}")))

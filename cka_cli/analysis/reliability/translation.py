@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cka_cli.arrays import Booleans, Float64
+from cka_cli.reductions.gram_matrices import cosine
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,14 @@ class Translation:
         (‖K‖² + 2ca + c²b)/√(‖K‖² (‖K‖² + 4ca + 2c²b + 2c²(s's w'w + (s'w)²) + 4c³ s's s'w + c⁴ (s's)²)).
         """
         cross, squared = self._polynomials()
-        below = self.squared * float(np.polyval(squared, shift))
-        return float(np.polyval(cross, shift)) / float(np.sqrt(below)) if below > 0 else float("nan")
+        return float(cosine(np.polyval(cross, shift), self.squared, np.polyval(squared, shift)))
 
     def limit(self) -> float:
         """Return the value when the rows are infinitely far: s'Ks/(s's ‖K‖) = ρ/(1−ρ)·‖mean_S‖²/E‖x‖²·√PR.
 
         The direction drops out. It is also CKA(X, 1_S).
         """
-        return self.ks / (self.ss * float(np.sqrt(self.squared)))
+        return float(cosine(self.ks, self.squared, self.ss**2))
 
     def halving_shift(self) -> float:
         """Return the least shift above 0 at which the value is ½, in the layer's units; infinite when there is none."""
