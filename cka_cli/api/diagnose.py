@@ -1,8 +1,9 @@
 """The guts of `cka diagnose`: paths and options in, a Diagnosis out. Prints nothing; progress by callback."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cka_cli.analysis.reliability.duplicates import distance_of
 from cka_cli.analysis.reliability.evaluate import judge_layer, judge_pair
 from cka_cli.analysis.reliability.quantities import (
     LEAST_EXAMPLES,
+    Address,
     Labels,
     LayerGrams,
     LayerNumbers,
@@ -31,14 +33,13 @@ from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import select_files
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
+from cka_cli.plan.whole_matrices import DiagnosisPlan, WholeLayer, plan_diagnosis
 from cka_cli.system.memory import default_memory_bytes
 from cka_cli.system.progress import Progress
 from cka_cli.text import listed
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.
 MOST_EXAMPLES = 3000
-# Arrays of n × n numbers that one layer keeps, and that measuring a layer or a pair takes at most.
-_N_KEPT, _N_AT_WORK = 4, 14
 
 
 @quiet_arithmetic
@@ -49,6 +50,7 @@ def diagnose(
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     labels: str | None = None,
     all_pairs: bool = False,
+    memory_bytes: int | None = None,
     n_threads: int = 1,
     progress: Progress = silent,
 ) -> Diagnosis:
@@ -57,8 +59,9 @@ def diagnose(
     x, y : `FILE` or `FILE::LAYER`. labels : name of the one-axis array of classes; without one, `labels` where there
     is such an array. all_pairs : every layer of X with every layer of Y, rather than with the one of the same name (or
     the same place, when no name is in both); of X alone every two, rather than every two that follow each other.
+    memory_bytes : what the arrays may take; None for half of what is free.
     Above 3000 examples a draw of them, seeded by `read.seed`, stands for all; a note says so.
-    Raises UsageError for options that do not fit, DataError for files that do not.
+    Raises UsageError for options that do not fit, DataError for files that do not or too little memory.
     """
     files, notes, warnings = select_files([x] if y is None else [x, y], read, progress)
     files = _drawn(files, read.seed, notes)
@@ -66,10 +69,12 @@ def diagnose(
     classes = read_labels(files, labels, notes)
     names = [name for file in files for name in [row_names(file, read.ids)] * len(file.layers)]
     selected = [layer for file in files for layer in file.layers]
-    measured = _measure_layers(selected, classes, n_threads, progress)
+    memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
+    plan = plan_diagnosis([*map(WholeLayer.of, selected)], len(places), memory_bytes, n_threads)
+    measured = _measure_layers(selected, plan, classes, progress)
     layers = [each.numbers for each in measured]
     pairs = [pair for pair in places if all(layers[place].has_values for place in pair)]
-    numbers = _measure_pairs(selected, measured, pairs, classes, n_threads, progress)
+    numbers = _measure_pairs(selected, measured, pairs, plan, classes, progress)
     findings = [finding for layer, rows in zip(layers, names, strict=True) for finding in judge_layer(layer, rows)]
     findings += _same_layers(measured, pairs)
     for (one, other), pair in zip(pairs, numbers, strict=True):
@@ -139,48 +144,43 @@ def _paired(files: list[SelectedFile], notes: list[str], *, all_pairs: bool) -> 
     return [(place, n_x + place) for place in range(n_x)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """One layer, measured. grams : None where memory does not hold them, so that they are read again when needed."""
+class _Measured(NamedTuple):
+    """One layer, measured. grams : None where they are not kept, so that they are worked out again when needed."""
 
     numbers: LayerNumbers
-    fingerprint: Float64
+    fingerprint: Float64 | None
     grams: LayerGrams | None
 
 
 def _measure_layers(
-    layers: Sequence[SelectedLayer], classes: Labels | None, n_threads: int, progress: Progress
+    layers: Sequence[SelectedLayer], plan: DiagnosisPlan, classes: Labels | None, progress: Progress
 ) -> list[_Measured]:
-    n_kept, n_workers = _within_memory(layers[0].n_examples, n_threads)
-
     def measure(place: int) -> _Measured:
-        grams = read_layer(layers[place])
-        return _Measured(measure_layer(grams, classes), grams.fingerprint, grams if place < n_kept else None)
+        layer = layers[place]
+        grams = read_layer(layer, plan.n_slices[place])
+        if grams is None:
+            address, n_features = Address(layer.layer.file, layer.name), layer.n_features
+            return _Measured(LayerNumbers(address, layer.n_examples, n_features, n_features, True), None, None)
+        return _Measured(measure_layer(grams, classes), grams.fingerprint, grams if place < plan.n_kept else None)
 
-    return Loop(Threads(n_workers), Checkpoint(), progress).each("measuring layers", measure, range(len(layers)))
+    return Loop(Threads(plan.n_threads), Checkpoint(), progress).each("measuring layers", measure, range(len(layers)))
 
 
 def _measure_pairs(
     layers: Sequence[SelectedLayer],
     measured: Sequence[_Measured],
     pairs: Sequence[tuple[int, int]],
+    plan: DiagnosisPlan,
     classes: Labels | None,
-    n_threads: int,
     progress: Progress,
 ) -> list[PairNumbers]:
-    _, n_workers = _within_memory(layers[0].n_examples, n_threads)
-
     def measure(pair: tuple[int, int]) -> PairNumbers:
-        one, other = (measured[place].grams or read_layer(layers[place]) for place in pair)
+        one, other = (measured[place].grams or read_layer(layers[place], plan.n_slices[place]) for place in pair)
+        assert one is not None
+        assert other is not None
         return measure_pair(one, other, measured[pair[0]].numbers, measured[pair[1]].numbers, classes)
 
-    return Loop(Threads(n_workers), Checkpoint(), progress).each("measuring pairs", measure, pairs)
-
-
-def _within_memory(n_examples: int, n_threads: int) -> tuple[int, int]:
-    """Return how many layers can keep their Gram matrices and how many threads can work, half of the memory each."""
-    n_grams = default_memory_bytes() // 2 // (8 * n_examples**2)
-    return n_grams // _N_KEPT, max(1, min(n_threads, n_grams // _N_AT_WORK))
+    return Loop(Threads(plan.n_threads), Checkpoint(), progress).each("measuring pairs", measure, pairs)
 
 
 def _same_layers(measured: Sequence[_Measured], pairs: Sequence[tuple[int, int]]) -> list[Finding]:
@@ -188,7 +188,7 @@ def _same_layers(measured: Sequence[_Measured], pairs: Sequence[tuple[int, int]]
     found = []
     for one, other in combinations(range(len(measured)), 2):
         x, y = measured[one], measured[other]
-        if (one, other) in pairs or x.numbers.is_constant or y.numbers.is_constant:
+        if (one, other) in pairs or x.fingerprint is None or y.fingerprint is None:
             continue
         finding = judge(
             "same-layer", distance_of(x.fingerprint, y.fingerprint), "", x.numbers.address, y.numbers.address

@@ -1,6 +1,5 @@
 """The guts of `cka explain`: two addresses and options in, an Explanation out. Prints nothing; progress by callback."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -22,15 +21,15 @@ from cka_cli.layers.notes import warnings_of_repeats
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.plan.request import check_enough_examples
-from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer, work_bytes
+from cka_cli.plan.whole_matrices import WholeLayer, plan_explanation
+from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
 from cka_cli.system.memory import default_memory_bytes, n_cores
 from cka_cli.system.progress import Progress
-from cka_cli.text import MIB, first_few, listed, memory_text
+from cka_cli.text import first_few, listed
 
-_READ_BYTES = 2 << 25  # a block as saved, and what unpacks it
-_MOST_NAMES = 12
+_MOST_NAMES, _MOST_RUNS = 12, 4
 
 
 @quiet_arithmetic
@@ -56,8 +55,10 @@ def explain(
     check_enough_examples(layers[0], [Spec("cka")])
     warnings += warnings_of_repeats(files, read)
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
-    _check_memory(layers, memory_bytes)
-    pairs = _pair(layers, memory_bytes, progress)
+    n_threads = plan_explanation([WholeLayer.of(layer) for layer in layers], memory_bytes, n_cores())
+    (x_spectrum, x_basis), (y_spectrum, y_basis) = _decompose(layers, n_threads, progress)
+    pairs = pair_components(x_spectrum, x_basis, y_spectrum, y_basis)
+    del x_basis, y_basis
     warnings += _warnings_of(pairs)
     facts = tuple(file_facts(replace(file, layers=(layer,))) for file, layer in zip(files, layers, strict=True))
     return Explanation(pairs, sentence_of(pairs), facts, (*warnings, *notes, *_notes_of(pairs)), tuple(warnings))
@@ -77,38 +78,6 @@ def _check_one_layer(address: str) -> None:
 def _layer_of(address: str, file: SelectedFile) -> SelectedLayer:
     _, pattern = split_address(address)
     return next((layer for layer in file.layers if layer.name == pattern), file.layers[0])
-
-
-def _check_memory(layers: list[SelectedLayer], memory_bytes: int) -> None:
-    needed = least_bytes([(layer.n_examples, layer.n_features) for layer in layers])
-    if needed > memory_bytes:
-        raise DataError(
-            f"--memory {memory_text(memory_bytes)}: too little to decompose {layers[0].label} and {layers[1].label}, "
-            f"which are held whole; give at least --memory {-(-needed // MIB)}MiB, or fewer examples (--sample) or "
-            "--pool mean"
-        )
-
-
-def least_bytes(shapes: list[tuple[int, int]], *, is_at_once: bool = False) -> int:
-    """Return the bytes that two layers of shape (n_examples, n_features) take, decomposed one by one or at once.
-
-    A layer, its basis, the work of factorising it and a block being read, while the other layer's basis is kept; then
-    both bases and the alignments of all pairs, or these with their contributions
-    and work on them.
-    """
-    x_basis, y_basis = (8 * n * min(n, p) for n, p in shapes)
-    x_peak, y_peak = (8 * n * p + 8 * n * min(n, p) + work_bytes(n, p) + _READ_BYTES for n, p in shapes)
-    decomposing = x_peak + y_peak if is_at_once else max(x_peak, x_basis + y_peak)
-    alignment = 8 * math.prod(min(shape) for shape in shapes)
-    return max(decomposing, x_basis + y_basis + alignment, 6 * alignment)
-
-
-def _pair(layers: list[SelectedLayer], memory_bytes: int, progress: Progress) -> ComponentPairs:
-    is_at_once = (
-        least_bytes([(layer.n_examples, layer.n_features) for layer in layers], is_at_once=True) <= memory_bytes
-    )
-    (x, x_basis), (y, y_basis) = _decompose(layers, min(2, n_cores()) if is_at_once else 1, progress)
-    return pair_components(x, x_basis, y, y_basis)
 
 
 def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) -> list[tuple[Spectrum, Float64]]:

@@ -9,6 +9,7 @@ from cka_cli.cli.options import (
     check_plot,
     make_read_options,
     output_options,
+    parse_memory,
     plot_option,
     provenance_of,
     read_options,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     "--format", "report_format", type=click.Choice(["csv", "json", "table"]),
     help="[default: table on a terminal, else csv; json for -o *.json]",
 )  # fmt: skip
+@click.option("--memory", metavar="SIZE", help="Limit, as 512MiB or 4GB.  [default: half of what is free]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]")
 @talk_options
 @click.pass_context
@@ -84,6 +86,7 @@ def _run(x: str, y: str | None, options: dict[str, Any]) -> "Diagnosis":
             read=make_read_options(options),
             labels=options["labels"],
             all_pairs=options["all_pairs"],
+            memory_bytes=parse_memory(options["memory"]),
             n_threads=options["threads"] or n_cores(),
             progress=progress,
         )

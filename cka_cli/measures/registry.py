@@ -9,7 +9,6 @@ from cka_cli.arrays import Booleans, Float64
 from cka_cli.measures import cca, hsic
 from cka_cli.measures.measure import Measure
 from cka_cli.specs import parse_kernel, parse_measure
-from cka_cli.reductions.gram_matrices import cka
 
 # A row is `measure.Measure`; one more stands in the table of its statistic, and its words in `specs.MEASURES`.
 MEASURES: dict[str, Measure] = hsic.MEASURES | cca.MEASURES

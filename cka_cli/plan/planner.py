@@ -12,6 +12,7 @@ from cka_cli.errors import DataError
 from cka_cli.layers.selection import SelectedLayer
 from cka_cli.plan import costs
 from cka_cli.plan.request import Request
+from cka_cli.plan.whole_matrices import check_counting
 from cka_cli.reductions.factors import n_block_features
 from cka_cli.system.memory import default_memory_bytes
 from cka_cli.text import MIB, memory_text
@@ -91,8 +92,6 @@ def _with_counting(plan: Plan, request: Request) -> Plan:
     n_permutations = request.run.permutations
     if request.resampling is None or n_permutations is None or not request.gram_measures:
         return plan
-    from cka_cli.uncertainty.p_values import check_counting
-
     n = request.n_examples
     needed = check_counting(n, len(request.layers), request.n_y, plan.memory_bytes, plan.n_threads)
     counting = n_permutations * n**2 // 2 * request.n_x * request.n_y * len(request.gram_kernels)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
+from cka_cli.reductions.gram_matrices import effective_dimension
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.reductions.source import Source, SourceFacts, facts_of
-from cka_cli.reductions.gram_matrices import effective_dimension
 
 # Rows, or features, of a block by its other side: less, and joining the blocks takes longer than they do.
 _BLOCK = 4

@@ -13,13 +13,11 @@ from itertools import islice
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.errors import DataError
 from cka_cli.reductions.gram_matrices import centred_gram, cka, u_centred_gram, unit_norm
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.kernel_inputs import GramLayer, gram_matrix
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
-from cka_cli.text import MIB, memory_text
 from cka_cli.uncertainty.pearson_iii import pearson_iii_p_value
 from cka_cli.uncertainty.permutations import (
     MatrixInvariants,
@@ -129,18 +127,6 @@ def random_pairings(n_examples: int, seed: int, groups: Indices | None) -> Itera
             for to, source in zip(same, random.permutation(same), strict=True):
                 order[members[to]] = members[source]
         yield order
-
-
-def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes: int, n_threads: int) -> int:
-    """Return the bytes that `counted_p_values` takes; raise DataError that names them when they are too many."""
-    needed = 8 * n_examples**2 * (2 * n_layers + (1 + n_y_layers) * n_threads)
-    if needed > memory_bytes:
-        raise DataError(
-            f"--memory {memory_text(memory_bytes)}: too little to count permutations (the Gram matrices of all layers "
-            f"stay in memory); give at least --memory {-(-needed // MIB) + 1}MiB, fewer examples (--sample), or no "
-            "--permutations"
-        )
-    return needed
 
 
 @dataclass(frozen=True)

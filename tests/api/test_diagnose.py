@@ -18,6 +18,7 @@ from cka_cli.api import diagnose as room
 from cka_cli.api.diagnose import diagnose
 from cka_cli.errors import DataError
 from cka_cli.layers.rows import ReadOptions
+from cka_cli.plan import whole_matrices
 from tests import oracle
 from tests.small_files import values, write_hdf5
 
@@ -255,9 +256,11 @@ def test_the_numbers_of_a_pair_are_those_of_compare(diagnosed):
 
 def test_values_in_slices_are_those_in_one_piece(folder, monkeypatch):
     whole = diagnose(str(folder / "a.h5"), str(folder / "b.h5"))
-    monkeypatch.setattr(reading, "_MOST_LAYER_BYTES", 1)
-    monkeypatch.setattr(reading, "_SLICE_BYTES", 300 * 8 * 10)
-    monkeypatch.setattr(room, "default_memory_bytes", lambda: 1)  # nothing is kept
+    monkeypatch.setattr(whole_matrices, "_MOST_LAYER_BYTES", 1)
+    monkeypatch.setattr(whole_matrices, "SLICE_BYTES", 300 * 8 * 10)
+    monkeypatch.setattr(reading, "SLICE_BYTES", 300 * 8 * 10)
+    plan = whole_matrices.plan_diagnosis
+    monkeypatch.setattr(room, "plan_diagnosis", lambda *job: replace(plan(*job), n_kept=0))
     sliced = diagnose(str(folder / "a.h5"), str(folder / "b.h5"), n_threads=2)
     assert [(each.check, each.verdict) for each in sliced.findings] == [
         (each.check, each.verdict) for each in whole.findings

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from cka_cli.analysis.components import ComponentPairs, Explanation, Spectrum, group_pairs, pair_components, spectrum_of
 from cka_cli.analysis.summary import decimals, percent, sentence_of
-from cka_cli.api.explain import explain, least_bytes
+from cka_cli.api.explain import explain
 from cka_cli.errors import DataError, UsageError
 from cka_cli.layers.rows import ReadOptions
+from cka_cli.plan.whole_matrices import WholeLayer, explaining_bytes
 from cka_cli.report.explain import CSV_HEADER, format_csv, format_json, format_table
 from cka_cli.report.writing import Provenance
 from tests import oracle
@@ -427,14 +428,13 @@ def test_an_address_of_several_layers_is_refused_before_their_rows_are_counted(t
 def test_what_does_not_fit_in_memory_is_refused_with_what_would_do(tmp_path):
     x, y = related((50, 400, 300), 1)
     path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
-    needed = least_bytes([x.shape, y.shape])
+    needed = explaining_bytes(*(WholeLayer(name, *each.shape, 1, each.nbytes) for name, each in (("x", x), ("y", y))))
     with pytest.raises(DataError, match="too little to decompose") as caught:
         explain(f"{path}::x", f"{path}::y", memory_bytes=needed - 1)
     (least_mib,) = re.findall(r"give at least --memory (\d+)MiB", str(caught.value))
     assert explain(f"{path}::x", f"{path}::y", memory_bytes=int(least_mib) << 20).pairs.cka == pytest.approx(
         oracle.value(x, y), abs=1e-9
     )
-    assert least_bytes([x.shape, y.shape], is_at_once=True) > needed
 
 
 def test_factorising_is_told_of(tmp_path):

@@ -101,6 +101,11 @@ _MEMORY = (
         "memory-tall", "3 + 3 layers of 20000 examples, whose Gram matrices would take 9 GiB, in 1 GiB",
         _cka(Activations(3, 20000, 2048), "-k", "rbf", "--memory", "1GiB"), int(1.15 * 1024 * _MIB),
     ),
+    WithinMemory(
+        "memory-diagnose", "3 + 3 layers of 3000 examples, diagnosed in 1 GiB",
+        Command("cka", ("diagnose", "{x}", "{y}", "--memory", "1GiB"), Activations(3, 3000, 2048)),
+        int(1.15 * 1024 * _MIB),
+    ),
 )  # fmt: skip
 
 _GROWTH = (

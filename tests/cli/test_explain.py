@@ -27,7 +27,7 @@ WRONG = [
     ("explain rows2.h5 rows2.h5", 1, "rows2.h5::conv1: 2 examples, but cka needs at least 3{advice}"),
     ("explain b.h5 nan.h5", 1, "nan.h5::conv1: 2 values are not finite (NaN or infinite; 2 rows, the first is row 3); mend the file, or leave those examples out of every layer with --nonfinite drop"),
     ("explain b.h5 nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name"),
-    ("explain b.h5 a.npy --memory 1KiB", 1, "--memory 1KiB: too little to decompose b.h5::conv1 and a.npy::a, which are held whole; give at least --memory 65MiB, or fewer examples (--sample) or --pool mean"),
+    ("explain b.h5 a.npy --memory 1KiB", 1, "--memory 1KiB: too little to decompose b.h5::conv1 and a.npy::a, which are held whole; give at least --memory 1MiB, or fewer examples (--sample) or --pool mean"),
     ("explain b.h5 a.npy --memory lots", 2, "--memory lots: give a size with its unit, as 512MiB or 4GB (found 'lots')"),
     ("explain b.h5 a.npy -o good.csv", 1, "good.csv: exists already; give --force to replace it, or another --output"),
     ("explain b.h5 a.npy -o a.npy -f", 2, "a.npy: is also an input; give another --output"),

@@ -51,18 +51,17 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class LayerGrams:
-    """A layer as the checks see it: its Gram matrix and that of its ranks, both centred, the first of trace n.
+    """A layer that varies, as the checks see it: its Gram matrix and that of its ranks, centred, the first of trace n.
 
     unbiased : the Gram matrix U-centred. distances : squared, of the rows, in the units of `gram`; 0 where they are no
     more than rounding. doubled : each row that repeats an earlier one, and the first such row.
-    is_constant : every row is the same, to rounding; then there is nothing in `gram`. n_features, n_constant_features :
-    columns, and how many of them never change. fingerprint : see `repeats.fingerprint`.
+    n_features, n_constant_features : columns, and how many of them never change. fingerprint : see
+    `duplicates.fingerprint`.
     """
 
     address: Address
     n_features: int
     n_constant_features: int
-    is_constant: bool
     gram: Float64
     unbiased: Float64
     distances: Float64
@@ -126,9 +125,7 @@ class LayerNumbers:
 def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     """Return what is measured of one layer; O(n²) and no more."""
     n = len(layer.gram)
-    counts = (layer.address, n, layer.n_features, layer.n_constant_features, layer.is_constant)
-    if layer.is_constant:
-        return LayerNumbers(*counts)
+    counts = (layer.address, n, layer.n_features, layer.n_constant_features, False)
     first, spread = layer.components.variances[0], layer.components
     k = layer.unbiased
     far = int(np.argmax(layer.norms))

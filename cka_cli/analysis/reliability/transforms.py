@@ -54,7 +54,9 @@ def squared_distances(gram: Float64) -> Float64:
     """Return ‖x−y‖² of all rows, from their Gram matrix; 0 on the diagonal and where it is no more than rounding."""
     terms = RowTerms(np.diag(gram), np.zeros(len(gram)))
     distances: Float64 = kernels.squared_distances(gram.copy(), terms, terms)
-    distances[distances <= _ROUNDING * np.add.outer(terms.squared_norms, terms.squared_norms)] = 0
+    rounding = np.add.outer(terms.squared_norms, terms.squared_norms)
+    rounding *= _ROUNDING
+    distances[distances <= rounding] = 0
     return distances
 
 
