@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cka_cli.analysis.reliability.classes import read_labels, row_names
+from cka_cli.analysis.reliability.classes import classes_of
 from cka_cli.analysis.reliability.duplicates import distance_of
-from cka_cli.analysis.reliability.evaluate import judge_layer, judge_pair
+from cka_cli.analysis.reliability.evaluate import RowNames, judge_layer, judge_pair
 from cka_cli.analysis.reliability.quantities import (
     LEAST_EXAMPLES,
     Address,
@@ -30,7 +30,9 @@ from cka_cli.execution.checkpoint import Checkpoint
 from cka_cli.execution.executors import Threads
 from cka_cli.execution.loop import Loop
 from cka_cli.floating_point import quiet_arithmetic
+from cka_cli.files import Layer
 from cka_cli.layers.examples import select_files
+from cka_cli.layers.row_metadata import read_vector, row_words, vector_named
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.plan.whole_matrices import DiagnosisPlan, WholeLayer, plan_diagnosis
@@ -40,6 +42,7 @@ from cka_cli.text import listed
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.
 MOST_EXAMPLES = 3000
+_DEFAULT_LABELS = "labels"
 
 
 @quiet_arithmetic
@@ -66,8 +69,8 @@ def diagnose(
     files, notes, warnings = select_files([x] if y is None else [x, y], read, progress)
     files = _drawn(files, read.seed, notes)
     places = _paired(files, notes, all_pairs=all_pairs)
-    classes = read_labels(files, labels, notes)
-    names = [name for file in files for name in [row_names(file, read.ids)] * len(file.layers)]
+    classes = _classes(files, labels, notes)
+    names = [name for file in files for name in [_row_names(file, read.ids)] * len(file.layers)]
     selected = [layer for file in files for layer in file.layers]
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
     plan = plan_diagnosis([*map(WholeLayer.of, selected)], len(places), memory_bytes, n_threads)
@@ -117,6 +120,44 @@ def _drawn(files: list[SelectedFile], seed: int, notes: list[str]) -> list[Selec
         replace(file, layers=tuple(layer.with_rows(np.asarray(layer.rows)[drawn]) for layer in file.layers))
         for file in files
     ]
+
+
+def _row_names(file: SelectedFile, ids: str | None) -> RowNames:
+    """Return what the rows of a file are called, by `ids` where it names an array of the file."""
+    first = file.layers[0]
+    vector = None if ids is None else vector_named(file.file, ids)
+    return RowNames(list(first.rows), first.n_positions, None if vector is None else _words_of(first, vector))
+
+
+def _words_of(layer: SelectedLayer, vector: Layer) -> list[str]:
+    words = row_words(vector)
+    return [words[row] for row in layer.rows]
+
+
+def _classes(files: list[SelectedFile], name: str | None, notes: list[str]) -> Labels | None:
+    """Return the classes of the examples, from the first file that has them; None where there are none.
+
+    name : of the array; without one, `labels` is taken where it is there and fits. A note says when labels are no
+    classes. Raises DataError when a named array is missing or does not fit.
+    """
+    found = ((file, vector_named(file.file, name or _DEFAULT_LABELS)) for file in files)
+    file, vector = next((each for each in found if each[1] is not None), (files[0], None))
+    if vector is None:
+        if name is not None:
+            read_vector(file.file, name, file.n_saved, "labels")  # says why there is none
+        return None
+    if vector.shape[0] != file.n_saved:
+        if name is None:
+            return None
+        raise DataError(
+            f"{vector.label}: {vector.shape[0]} labels for {file.n_saved} examples; give one label for each row"
+        )
+    words = _words_of(file.layers[0], vector)
+    classes = classes_of(vector.name, words, file.layers[0].n_positions)
+    if classes is None:
+        found_words = f"{len(set(words))} labels on {len(words)} examples"
+        notes.append(f"{vector.label}: {found_words} are no classes, so labels are not checked")
+    return classes
 
 
 def _paired(files: list[SelectedFile], notes: list[str], *, all_pairs: bool) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cka_cli.arrays import Indices
-from cka_cli.errors import DataError, nearest
+from cka_cli.errors import DataError, nearest, one_line
 from cka_cli.files.layer import ActivationFile, Layer
 from cka_cli.text import first_few
 
@@ -61,10 +61,15 @@ def _check_there(
         )
 
 
+def vector_named(file: ActivationFile, name: str) -> Layer | None:
+    """Return the one-axis array of this name, if there is one that can be read."""
+    return next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
+
+
 def find_vector(file: ActivationFile, name: str, what: str) -> Layer | None:
     """Return the one-axis array of this name, if there is one. Raises DataError when it is there and cannot be read."""
     name = name.strip("/")
-    found = next((vector for vector in file.vectors if vector.name == name), None)
+    found = vector_named(file, name)
     if found is None and (why := file.why_not(name)) is not None:
         raise DataError(f"{file.path}::{name}: cannot be read as {what}: {why}")
     return found
@@ -82,6 +87,13 @@ def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> lis
     if vector.shape[0] != n_saved:
         raise DataError(f"{vector.label}: {vector.shape[0]} {what} for {n_saved} examples; give one for each row")
     return vector_values(vector)
+
+
+def row_words(vector: Layer) -> list[str]:
+    """Return the values of a one-axis array as text, each in one line."""
+    values = vector.as_saved().read(0, vector.shape[0]).tolist()
+    texts = (value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value) for value in values)
+    return list(map(one_line, texts))
 
 
 def vector_values(vector: Layer) -> list[Any]:

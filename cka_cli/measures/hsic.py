@@ -2,7 +2,7 @@
 
 from cka_cli.arrays import Float64
 from cka_cli.measures.measure import KORNBLITH, Measure
-from cka_cli.reductions.hsic import cka
+from cka_cli.reductions.gram_matrices import cka
 
 
 def _cross_only(cross: Float64, x_norms: Float64, y_norms: Float64) -> Float64:

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
-from cka_cli.floating_point import flags_ignored
+from cka_cli.floating_point import quiet_arithmetic
 
 # Of the largest entry, diagonal apart: what rounding leaves of a Gram matrix that centring makes 0.
 _NOTHING = 1e-14
@@ -76,7 +76,7 @@ def hsic_unbiased(inner: Float64, row_products: Float64, total_products: Float64
     return np.asarray(sums / (n * (n - 3)))
 
 
-@flags_ignored
+@quiet_arithmetic
 def cosine(cross: Array | float, x_squares: Array | float, y_squares: Array | float) -> Float64:
     """Return ⟨K,L⟩/(‖K‖‖L‖) of sums that broadcast, ⟨K,L⟩, ‖K‖² and ‖L‖²; NaN where a norm is NaN or not above 0.
 
