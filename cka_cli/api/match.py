@@ -174,7 +174,8 @@ def study_depth(
     """Return how similar each layer of one network is to the layer before and to the last, and its dimension.
 
     threshold : the similarity to the last layer from which on a layer adds nothing, above 0 and at most 1.
-    The rest as in `compare`.
+    The dimension is that of the linear kernel, whatever kernels are asked for: it is worked out beside them, from sums
+    of the same products, and its similarities are left out again. The rest as in `compare`.
     """
     _check_threshold(threshold)
     comparison = compare(
@@ -210,7 +211,7 @@ def _check_threshold(threshold: float) -> None:
 
 
 def _with_linear(kernels: Sequence[str]) -> list[str]:
-    """Return the kernels and the linear one: the effective dimension is its, at next to no cost."""
+    """Return the kernels and, for the effective dimension, the linear one where it is not among them."""
     return [*kernels, *["linear"] * (parse_kernel("linear") not in map(parse_kernel, kernels))]
 
 
