@@ -13,6 +13,7 @@ import numpy as np
 
 from cka_cli.arrays import Float64, Indices
 from cka_cli.results.matrix import TIE, is_largest, title_of
+from cka_cli.uncertainty.jackknife import critical_t
 
 SIGNIFICANT = 0.05
 N_PERMUTATIONS = 1999
@@ -205,15 +206,3 @@ def jackknife_error(without_each: Float64) -> float:
     """Return the standard error from the values without each of the n networks: √((n−1)/n Σ(value − mean)²)."""
     n = len(without_each)
     return float(np.sqrt((n - 1) / n * ((without_each - without_each.mean()) ** 2).sum()))
-
-
-def critical_t(n_degrees: int) -> float:
-    """Return the 97.5 % point of Student's t, to 1 % from two degrees of freedom: Abramowitz & Stegun 26.7.5."""
-    z = 1.959963984540054
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return float(z + sum(term / n_degrees**power for power, term in enumerate(terms, start=1)))

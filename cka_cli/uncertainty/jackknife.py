@@ -1,5 +1,6 @@
 """The jackknife: standard errors from values without each fold of the examples."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,33 +12,28 @@ from cka_cli.reductions.gram_sums import GramSums
 if TYPE_CHECKING:
     from cka_cli.reductions.minibatch import BatchSums
 
-# Student's t with k − 1 degrees of freedom, two-sided 95 %, for k from 2.
-_T_95 = (
-    12.71,
-    4.30,
-    3.18,
-    2.78,
-    2.57,
-    2.45,
-    2.36,
-    2.31,
-    2.26,
-    2.23,
-    2.20,
-    2.18,
-    2.16,
-    2.14,
-    2.13,
-    2.12,
-    2.11,
-    2.10,
-    2.09,
-)
+
+def critical_t(n_degrees: int) -> float:
+    """Return the 97.5 % point of Student's t, by halving: Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    is_odd, low, high = n_degrees % 2, 0.0, math.pi / 2
+
+    def share(angle: float) -> float:
+        """Return how much of the distribution lies within √ν tan(angle) of 0."""
+        term, total = math.cos(angle) ** is_odd, 0.0
+        for n in range(2 + is_odd, n_degrees + 1, 2):
+            total += term
+            term *= math.cos(angle) ** 2 * (n - 1) / n
+        return 2 / math.pi * (angle + math.sin(angle) * total) if is_odd else math.sin(angle) * total
+
+    for _ in range(60):
+        angle = (low + high) / 2
+        low, high = (low, angle) if share(angle) > 0.95 else (angle, high)
+    return math.sqrt(n_degrees) * math.tan(low)
 
 
 def interval_factor(n_folds: int) -> float:
-    """Return how many standard errors by so many folds, 2 to 20, an interval of 95 % reaches on either side."""
-    return _T_95[n_folds - 2]
+    """Return how many standard errors by so many folds, at least 2, an interval of 95 % reaches on either side."""
+    return critical_t(n_folds - 1)
 
 
 def jackknife_std_error(value: Float64, left_out: Float64, sizes: Indices) -> Float64:
@@ -59,19 +55,14 @@ def jackknife_std_error(value: Float64, left_out: Float64, sizes: Indices) -> Fl
 
 def std_error_of(sums: "GramSums | BatchSums", value_of: "Callable[[GramSums | BatchSums], Float64]") -> Float64:
     """Return the standard error of what follows from the sums of a kernel, by leaving out examples in turn."""
-    if isinstance(sums, GramSums):
-        return std_error_of_gram_sums(sums, value_of)
-    return std_error_of_batches(sums, value_of)
-
-
-def std_error_of_gram_sums(sums: GramSums, value_of: Callable[[GramSums], Float64]) -> Float64:
-    """Return the standard error of what follows from the sums, by leaving out each fold in turn."""
+    if not isinstance(sums, GramSums):
+        return _std_error_of_batches(sums, value_of)
     assert sums.folds is not None
     left_out = np.array([value_of(sums.without(fold)) for fold in range(len(sums.folds.sizes))])
     return jackknife_std_error(value_of(sums), left_out, sums.folds.sizes)
 
 
-def std_error_of_batches(sums: "BatchSums", value_of: "Callable[[BatchSums], Float64]") -> Float64:
+def _std_error_of_batches(sums: "BatchSums", value_of: "Callable[[BatchSums], Float64]") -> Float64:
     """Return the standard error of what follows from the sums; NaN with one batch.
 
     Within a pass batches are left out in turn. Several passes see the same examples: their average strays less

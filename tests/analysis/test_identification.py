@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cka_cli.analysis.identification import Guesses, credits_of, critical_t, identify, jackknife_error
+from cka_cli.analysis.identification import Guesses, credits_of, identify, jackknife_error
 from cka_cli.results.matrix import is_largest
 
 seeds = st.integers(0, 2**32 - 1)
@@ -85,11 +85,6 @@ def test_of_means_the_jackknife_gives_the_usual_standard_error():
     values = np.random.default_rng(0).standard_normal(12)
     without = np.array([np.delete(values, out).mean() for out in range(12)])
     assert jackknife_error(without) == pytest.approx(values.std(ddof=1) / math.sqrt(12))
-
-
-@pytest.mark.parametrize(("n_degrees", "expected"), [(2, 4.3027), (3, 3.1824), (5, 2.5706), (9, 2.2622), (30, 2.0423)])
-def test_critical_t_is_that_of_the_tables(n_degrees, expected):
-    assert critical_t(n_degrees) == pytest.approx(expected, rel=0.01)
 
 
 # Chance

@@ -11,7 +11,7 @@ from cka_cli.api.compare import compare, compare_each
 from cka_cli.errors import DataError, UsageError
 from cka_cli.plan.options import RunOptions
 from cka_cli.reductions.folds import Folds, folds_of_rows, order_by_fold
-from cka_cli.uncertainty.jackknife import jackknife_std_error
+from cka_cli.uncertainty.jackknife import critical_t, jackknife_std_error
 from tests import oracle
 from tests.asked import asked, changed, compared
 
@@ -269,3 +269,13 @@ def test_standard_errors_are_true_and_intervals_cover(tmp_path, signal):
         # Without any relation the statistic is degenerate: its jackknife is too large, never too small.
         assert sd <= np.mean(errors) <= 1.6 * sd
         assert np.mean(covered) >= 0.92
+
+
+# As tables have it, for 1 to 19 degrees of freedom and a few more.
+TABLE = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+         2.120, 2.110, 2.101, 2.093]  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_degrees", "expected"), [*enumerate(TABLE, 1), (30, 2.042), (100, 1.984), (10_000, 1.960)])
+def test_the_critical_value_is_that_of_the_tables(n_degrees, expected):
+    assert critical_t(n_degrees) == pytest.approx(expected, abs=6e-4)

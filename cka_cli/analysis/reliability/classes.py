@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from cka_cli.analysis.reliability.quantities import Labels
-from cka_cli.files.layer import Layer
 
 
 def classes_of(dataset: str, words: Sequence[str], n_positions: int) -> Labels | None:

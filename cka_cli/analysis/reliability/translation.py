@@ -59,39 +59,27 @@ class Translation:
 
 
 def translation(gram: Float64, subset: Booleans, projections: Float64 | None = None) -> Translation:
-    """Return what a translation of a subset does to a layer.
+    """Return what a translation of a subset does to a layer: see `translations`; subset : shape (n_examples,)."""
+    return translations(gram, subset[None], projections)[0]
 
-    gram : centred. subset : shape (n_examples,). projections : Xv of the centred rows on the direction of the
-    translation, shape (n_examples,); without any, outwards: from the mean of all rows to that of the subset, or a
+
+def translations(gram: Float64, subsets: Booleans, projections: Float64 | None = None) -> list[Translation]:
+    """Return what the translation of each of many subsets does to a layer, by one matrix product for all of them.
+
+    gram : centred. subsets : shape (n_subsets, n_examples). projections : Xv of the centred rows on the direction of
+    the translation, shape (n_examples,); without any, outwards: from the mean of all rows to that of the subset, or a
     direction that the layer does not use when the two are one.
     """
-    indicator = subset - subset.mean()
-    return _translation(indicator, gram @ indicator, float(np.vdot(gram, gram)), projections)
-
-
-def translations(gram: Float64, subsets: Booleans) -> list[Translation]:
-    """Return what the translation of each of many subsets outwards does to a layer; subsets : (n_subsets, n_examples).
-
-    One matrix product for all of them.
-    """
     indicators = subsets - subsets.mean(axis=1)[:, None]
-    squared = float(np.vdot(gram, gram))
-    return [_translation(*each, squared, None) for each in zip(indicators, indicators @ gram, strict=True)]
-
-
-def _translation(indicator: Float64, image: Float64, squared: float, projections: Float64 | None) -> Translation:
-    ks = float(indicator @ image)
-    if projections is None:
+    squared, found = float(np.vdot(gram, gram)), []
+    for indicator, image in zip(indicators, indicators @ gram, strict=True):
+        ks = float(indicator @ image)
         # The mean of the subset is X's/|S|, so that Xv = Ks/√(s'Ks).
-        projections = image / np.sqrt(ks) if ks > 0 else np.zeros(len(image))
-    return Translation(
-        kw=float(image @ projections),
-        ks=ks,
-        squared=squared,
-        ss=float(indicator @ indicator),
-        sw=float(indicator @ projections),
-        ww=float(projections @ projections),
-    )
+        outwards = image / np.sqrt(ks) if ks > 0 else np.zeros(len(image))
+        xv = outwards if projections is None else projections
+        sums = [float(one @ other) for one, other in ((indicator, indicator), (indicator, xv), (xv, xv))]
+        found.append(Translation(float(image @ xv), ks, squared, *sums))
+    return found
 
 
 def apart_if_even(shares: Float64) -> Float64:
