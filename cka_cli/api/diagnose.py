@@ -29,7 +29,7 @@ from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint
 from cka_cli.execution.executors import Threads
 from cka_cli.execution.loop import Loop
-from cka_cli.files import Layer
+from cka_cli.files.layer import Layer
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import select_files
 from cka_cli.layers.row_metadata import read_vector, row_words, vector_named

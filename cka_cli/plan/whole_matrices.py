@@ -21,7 +21,7 @@ _MOST_LAYER_BYTES, SLICE_BYTES = 1 << 28, 1 << 24
 # sought in the kept ones; and at work on a pair beside the kept ones of both.
 _N_KEPT, _N_READING, _N_DECOMPOSING, _N_PAIRING = 4, 6, 8, 6
 # Copies of a slice while its values are ranked, and while it is read.
-_N_RANKING, _N_SLICES = 8, 3
+_N_RANKING, _N_SLICES = 3, 3
 
 
 @dataclass(frozen=True)

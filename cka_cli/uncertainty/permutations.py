@@ -82,12 +82,8 @@ class MatrixInvariants:
 
 def stack(layers: Sequence[MatrixInvariants]) -> MatrixInvariants:
     """Return the invariants of several layers of the same examples as one."""
-    return MatrixInvariants(
-        layers[0].n_examples,
-        np.concatenate([layer.traces for layer in layers]),
-        np.concatenate([layer.squares for layer in layers]),
-        np.concatenate([layer.cubes for layer in layers]),
-    )
+    parts = ((layer.traces, layer.squares, layer.cubes) for layer in layers)
+    return MatrixInvariants(layers[0].n_examples, *map(np.concatenate, zip(*parts, strict=True)))
 
 
 def invariants_of(matrix: Array) -> MatrixInvariants:

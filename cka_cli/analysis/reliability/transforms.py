@@ -34,20 +34,13 @@ def _reweighted(gram: Float64, wanted: Float64, norms: Float64) -> Float64:
 
 def ranks(values: Array) -> Float64:
     """Return each feature's values as ranks, ties sharing their mean, centred: shape (n_examples, n_features)."""
-    columns = np.ascontiguousarray(values.T)
-    order = np.argsort(columns, axis=1)
-    ordered = np.take_along_axis(columns, order, axis=1)
-    n = columns.shape[1]
-    is_first = np.ones(columns.shape, bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=is_first[:, 1:])
-    is_last = np.ones(columns.shape, bool)
-    is_last[:, :-1] = is_first[:, 1:]
-    places = np.arange(n)
-    first = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
-    last = np.minimum.accumulate(np.where(is_last, places, n - 1)[:, ::-1], axis=1)[:, ::-1]
-    result = np.empty(columns.shape)
-    np.put_along_axis(result, order, (first + last) / 2 - (n - 1) / 2, axis=1)
-    return np.asarray(result.T)
+    centred = np.empty(values.shape[::-1])
+    for column, of_column in zip(np.ascontiguousarray(values.T), centred, strict=True):
+        ordered = np.sort(column)  # as many are smaller as stand to the left, and as many no larger as to the right
+        of_column[...] = np.searchsorted(ordered, column, "left") + np.searchsorted(ordered, column, "right")
+    centred -= len(values)
+    centred /= 2
+    return np.asarray(centred.T)
 
 
 def squared_distances(gram: Float64) -> Float64:
