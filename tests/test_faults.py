@@ -24,8 +24,8 @@ import cka_cli.cli.options
 import cka_cli.execution.checkpoint
 import cka_cli.layers.examples
 import cka_cli.system.atomic_files
-from cka_cli.report import read_matrices
-from cka_cli.report.writing import from_text
+from cka_cli.report.csv_text import from_text
+from cka_cli.report.reading import read_matrices
 from tests.cli.command import CKA, child_environment, run_child, run_here
 from tests.small_files import state, values, write_hdf5
 

@@ -127,11 +127,11 @@ def test_worker_threads_ignore_flags_and_their_starter_does_not(n_threads):
 @pytest.mark.parametrize(
     ("typed", "place"),
     [
-        ("compare a.h5 b.h5", "cka_cli.report:format_tidy"),
+        ("compare a.h5 b.h5", "cka_cli.report.compare:ComparisonReport.cells"),
         ("compare a.h5 --dry-run", "cka_cli.api.compare:make_plan"),
-        ("match a.h5 b.h5 --report partners", "cka_cli.report.match:format_partners"),
-        ("explain a.h5::p b.h5::p", "cka_cli.report.explain:format_csv"),
-        ("diagnose a.h5", "cka_cli.report.diagnose:format_findings"),
+        ("match a.h5 b.h5 --report partners", "cka_cli.report.match:MatchingReport.cells"),
+        ("explain a.h5::p b.h5::p", "cka_cli.report.explain:ExplanationReport.cells"),
+        ("diagnose a.h5", "cka_cli.report.diagnose:DiagnosisReport.cells"),
         ("heatmap a.h5 -o h.png", "cka_cli.pictures.heatmap:heatmap_bytes"),
         ("inspect a.h5", "cka_cli.api.inspect:_scan"),
     ],

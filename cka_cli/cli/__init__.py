@@ -67,6 +67,7 @@ def cli(context: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 done, 1 the data or the disk, 2 the command line, 130 Ctrl-C, 143 SIGTERM."""
     _replace_closed_streams()
+    _give_blas_one_thread()
     with ended_by_signals():
         status = _run(arguments)
         _discard_unwritten()
@@ -93,6 +94,16 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as error:  # from click when the reader is gone
         status = error.code
     return status if isinstance(status, int) else 0
+
+
+def _give_blas_one_thread() -> None:
+    """Give each BLAS call one thread, before numpy is imported: the work is divided among threads of our own.
+
+    BLAS threads wait for each other on the short, wide products of tiles, and sums of tiles that are added in a fixed
+    order are the same for any number of threads.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def _replace_closed_streams() -> None:

@@ -1,47 +1,52 @@
 """`cka compare`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cka_cli.cli.checkpoint import end_checkpoint
-from cka_cli.cli.dry_run import dry_run_option, write_plans
 from cka_cli.cli.options import (
-    comparison_options,
-    measure_options,
-    output_options,
-    provenance_of,
+    Asked,
+    Kinds,
+    check_checkpoint,
+    dry_run_option,
+    end_checkpoint,
+    ignore_flags,
+    kind_options,
+    kinds_in,
     read_options,
-    run_comparison,
-    run_options,
-    screen,
-    settle_report,
-    stats_options,
-    talk_options,
-    use_own_threads,
-    write_report,
+    run_and_stats_options,
 )
-from cka_cli.errors import UsageError
+from cka_cli.cli.output import (
+    Output,
+    ReportOutput,
+    Talk,
+    all_formats,
+    comparison_provenance,
+    report_options,
+    talk_options,
+    write_plans,
+)
+from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
+    from cka_cli.layers.examples import Check
+    from cka_cli.layers.options import ReadOptions
     from cka_cli.results.matrix import Comparison
 
 
 @click.command("compare")
 @click.argument("x", metavar="X")
 @click.argument("y", metavar="[Y ...]", nargs=-1)
-@measure_options
+@kind_options
 @read_options
-@output_options
-@click.option(
-    "--format", "report_format", type=click.Choice(["csv", "wide", "json", "table"]),
-    help="Tidy CSV, wide CSV, JSON or a table.  [default: table on a terminal, else csv; json for -o *.json]",
-)  # fmt: skip
+@report_options("compare", all_formats("compare"))
 @dry_run_option
-@stats_options
-@run_options
+@run_and_stats_options
 @talk_options
-def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
+def compare_command(
+    talk: Talk, run: RunOptions, dry_run: bool, output: ReportOutput, read: "ReadOptions", kinds: Kinds,
+    x: str, y: tuple[str, ...],
+) -> None:  # fmt: skip
     """Compare the layers of X with those of Y, or with each other when X is alone.
 
     \b
@@ -49,48 +54,36 @@ def compare_command(x: str, y: tuple[str, ...], **options: Any) -> None:
     cka compare a.h5 b.h5 -m cka-debiased -k rbf        debiased, Gaussian kernel
     cka compare 'a.h5::conv*' b.h5 -m cka -m cca-r2 -o result.csv
     """
-    from cka_cli.specs import parse_kernel, parse_measure
+    asked = kinds.asked(read, run)
+    output.check((x, *y))
+    ignore_flags()
+    if output.format == "wide":
+        from cka_cli.report.compare import check_wide
 
-    # A mistyped name or an output in the way is said before anything is read.
-    for text in options["measures"]:
-        parse_measure(text)
-    for text in options["kernels"]:
-        parse_kernel(text)
-    if options["stats"] and options["report_format"] == "wide":
-        raise UsageError("--format wide: has no room for --stats; use --format csv or json")
-    settle_report(options, (x, *y))
-    use_own_threads()
-    if options["report_format"] == "wide":
-        from cka_cli.measures.registry import kinds_of
-        from cka_cli.report.writing import check_wide
-
-        check_wide(max(len(y), 1) * len(kinds_of(options["measures"] or ["cka"], options["kernels"] or ["linear"])))
-    if options["dry_run"]:
+        check_wide(max(len(y), 1) * len(kinds_in(asked)), with_statistics=run.stats)
+    if dry_run:
         from cka_cli.api.compare import plan_comparison
 
-        write_plans({"": plan_comparison(x, y, **comparison_options(options))}, options)
+        write_plans({"": plan_comparison(x, y, **asked)}, output.format)
         return
-    comparison = run_comparison((x, *y), options)
-    write_report(_report(comparison, options), options)
-    end_checkpoint(options)
+    comparison = run_comparison((x, *y), asked, talk, output)
+    from cka_cli.report.compare import ComparisonReport
+
+    output.write_report(ComparisonReport(comparison, comparison_provenance(comparison)))
+    end_checkpoint(run)
 
 
-def _report(comparison: "Comparison", options: dict[str, Any]) -> str:
-    report_format = options["report_format"]
-    if report_format == "table":
-        from cka_cli.report.terminal import format_table
+def run_comparison(
+    sources: tuple[str, ...], asked: Asked, talk: Talk, output: Output, check: "Check | None" = None
+) -> "Comparison":
+    """Return the comparison that is asked for; notes go to standard error.
 
-        return format_table(comparison, **screen(options["output"]))
-    from cka_cli import report
+    check : called with the files before their values are read.
+    """
+    check_checkpoint(asked["run"], (*sources, output.path))
+    from cka_cli.api.compare import compare
 
-    if report_format == "json":
-        return report.format_json(comparison, provenance_of(options, **canonical_names(comparison)))
-    return report.format_wide(comparison) if report_format == "wide" else report.format_tidy(comparison)
-
-
-def canonical_names(comparison: "Comparison") -> dict[str, list[str]]:
-    """Return the measures and kernels of a comparison in canonical form."""
-    return {
-        "measures": list(dict.fromkeys(matrix.measure for matrix in comparison.matrices)),
-        "kernels": list(dict.fromkeys(matrix.kernel for matrix in comparison.matrices if matrix.kernel)),
-    }
+    with talk.progress() as progress:
+        comparison = compare(sources[0], sources[1:], progress=progress, check=check, **asked)
+    talk.notes(comparison)
+    return comparison

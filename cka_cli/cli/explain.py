@@ -1,27 +1,14 @@
 """`cka explain`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cka_cli.cli.letters import noting_missing_letters
-from cka_cli.cli.options import (
-    check_plot,
-    example_options,
-    make_read_options,
-    output_options,
-    parse_memory,
-    plot_option,
-    provenance_of,
-    settle_report,
-    show_notes,
-    talk_options,
-    use_own_threads,
-    write_report,
-)
+from cka_cli.cli.options import example_options, ignore_flags, memory_option
+from cka_cli.cli.output import Plot, ReportOutput, Talk, plot_option, provenance, report_options, talk_options
 
 if TYPE_CHECKING:
-    from cka_cli.analysis.components import Explanation
+    from cka_cli.layers.options import ReadOptions
 
 
 @click.command("explain")
@@ -32,16 +19,14 @@ if TYPE_CHECKING:
     help="How many components of each layer, and pairs of them, to list and draw.",
 )  # fmt: skip
 @example_options
-@output_options
-@click.option(
-    "--format", "report_format", type=click.Choice(["csv", "json", "table"]),
-    help="Pairs of components as CSV, everything as JSON, or a table.  "
-    "[default: table on a terminal, else csv; json for -o *.json]",
-)  # fmt: skip
+@report_options("explain", "Pairs of components as CSV, everything as JSON, or a table.")
 @plot_option
-@click.option("--memory", metavar="SIZE", help="Limit, as 512MiB or 4GB.  [default: half of what is free]")
+@memory_option
 @talk_options
-def explain_command(x: str, y: str, **options: Any) -> None:
+def explain_command(
+    talk: Talk, memory_bytes: int | None, plot: Plot, output: ReportOutput, read: "ReadOptions",
+    x: str, y: str, components: int,
+) -> None:  # fmt: skip
     """Tell which principal components make the linear CKA of two layers, and which do not.
 
     CKA adds up how well each component of X is aligned with each of Y, weighted by their variances; CCA weighs them
@@ -51,33 +36,20 @@ def explain_command(x: str, y: str, **options: Any) -> None:
     cka explain a.h5::conv5 b.h5::conv5
     cka explain a.h5::conv1 a.h5::conv8 --components 20 --plot why.pdf
     """
-    from cka_cli.system.atomic_files import write_output
-
-    memory_bytes = parse_memory(options["memory"])
-    plot_format = check_plot(options, (x, y))
-    settle_report(options, (x, y))
-    use_own_threads()
+    plot.check(output, (x, y))
+    output.check((x, y))
+    ignore_flags()
     from cka_cli.api.explain import explain
-    from cka_cli.system.progress import shown_progress
+    from cka_cli.report.explain import ExplanationReport
 
-    with shown_progress(quiet=options["quiet"]) as progress:
-        explanation = explain(x, y, read=make_read_options(options), memory_bytes=memory_bytes, progress=progress)
-    show_notes(explanation, options)
-    if plot_format is not None:
+    with talk.progress() as progress:
+        explanation = explain(x, y, read=read, memory_bytes=memory_bytes, progress=progress)
+    talk.notes(explanation)
+
+    def draw(picture_format: str) -> bytes:
         from cka_cli.pictures.explain import explained_bytes
 
-        with noting_missing_letters(options):
-            picture = explained_bytes(explanation, options["components"], plot_format)
-        write_output(options["plot"], picture, force=options["force"], option="--plot")
-    write_report(_report(explanation, options), options)
+        return explained_bytes(explanation, components, picture_format)
 
-
-def _report(explanation: "Explanation", options: dict[str, Any]) -> str:
-    from cka_cli.report import explain as explained
-
-    report_format, n_components = options["report_format"], options["components"]
-    if report_format == "table":
-        return explained.format_table(explanation, n_components)
-    if report_format == "csv":
-        return explained.format_csv(explanation, n_components)
-    return explained.format_json(explanation, n_components, provenance_of(options))
+    plot.write(draw, output, talk)
+    output.write_report(ExplanationReport(explanation, components, provenance()))

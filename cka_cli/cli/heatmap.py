@@ -6,59 +6,72 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cka_cli.cli.checkpoint import end_checkpoint
-from cka_cli.cli.dry_run import dry_run_option, write_plans
-from cka_cli.cli.letters import noting_missing_letters
+from cka_cli.cli.bundles import Bundle, Option
+from cka_cli.cli.compare import run_comparison
 from cka_cli.cli.options import (
-    PICTURE_FORMATS,
-    comparison_options,
-    is_terminal,
-    measure_options,
-    output_options,
-    picture_format_of,
+    Asked,
+    Kinds,
+    dry_run_option,
+    end_checkpoint,
+    ignore_flags,
+    kind_options,
+    kinds_in,
     read_options,
-    run_comparison,
     run_options,
-    show_note,
-    talk_options,
-    use_own_threads,
 )
+from cka_cli.cli.output import PICTURE_FORMATS, Output, Talk, chosen_format, output_options, talk_options, write_plans
 from cka_cli.errors import DataError, UsageError
+from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cka_cli.layers.examples import Check
+    from cka_cli.layers.options import ReadOptions
     from cka_cli.layers.selection import SelectedFile
     from cka_cli.pictures.heatmap import HeatmapStyle
     from cka_cli.results.matrix import Matrix
 
 _BLOCK_BYTES = 1 << 20
-# Options that say how activations are read and compared.
-_READ_OPTIONS = {"layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"}
-_RUN_OPTIONS = {"precision", "checkpoint", "batch", "passes", "memory", "threads", "dry_run"}
+
+
+def _style(*, size: str | None, **facts: Any) -> "HeatmapStyle":
+    from cka_cli.pictures.heatmap import HeatmapStyle
+
+    return HeatmapStyle(size=parse_inches(size), **facts)
+
+
+_style_options = Bundle(
+    _style,
+    Option(["--title"], help="A title over the whole picture."),
+    Option(["--cmap"], default="magma", show_default=True, metavar="NAME", help="A colour map of matplotlib."),
+    Option(["--vmin"], type=float, metavar="VALUE", help="Value of the darkest colour."),
+    Option(["--vmax"], type=float, metavar="VALUE", help="Value of the lightest colour."),
+    Option(["--annotate"], is_flag=True, help="Write the values in the cells."),
+    Option(["--mark-best"], is_flag=True, help="Mark the largest value of each row."),
+    Option(["--flip"], is_flag=True, help="First layer at the top, not at the lower left."),
+    Option(["--dpi"], type=int, default=200, show_default=True, help="Dots per inch."),
+    Option(["--size"], metavar="WxH", help="Size of the picture in inches, as 6x5."),
+)
 
 
 @click.command("heatmap")
 @click.argument("sources", metavar="[MATRIX | X [Y ...]]", nargs=-1)
 @output_options
 @click.option(
-    "--format", "picture_format", type=click.Choice(PICTURE_FORMATS), help="[default: by the name of --output; png]"
-)
-@click.option("--title", help="A title over the whole picture.")
-@click.option("--cmap", default="magma", show_default=True, metavar="NAME", help="A colour map of matplotlib.")
-@click.option("--vmin", type=float, metavar="VALUE", help="Value of the darkest colour.")
-@click.option("--vmax", type=float, metavar="VALUE", help="Value of the lightest colour.")
-@click.option("--annotate", is_flag=True, help="Write the values in the cells.")
-@click.option("--mark-best", is_flag=True, help="Mark the largest value of each row.")
-@click.option("--flip", is_flag=True, help="First layer at the top, not at the lower left.")
-@click.option("--dpi", type=int, default=200, show_default=True, help="Dots per inch.")
-@click.option("--size", metavar="WxH", help="Size of the picture in inches, as 6x5.")
+    "--format", "picture_format", type=click.Choice(list(PICTURE_FORMATS)),
+    help="[default: by the name of --output; png]",
+)  # fmt: skip
+@_style_options
 @dry_run_option
-@measure_options
+@kind_options
 @read_options
 @run_options
 @talk_options
-def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
+def heatmap_command(
+    talk: Talk, run: RunOptions, read: "ReadOptions", kinds: Kinds, dry_run: bool, style: "HeatmapStyle",
+    output: Output, sources: tuple[str, ...], picture_format: str | None,
+) -> None:  # fmt: skip
     """Draw matrices as a paper prints them: from reports of `cka compare`, or straight from activation files.
 
     Reads tidy CSV, wide CSV, JSON or any table of numbers, with names or without; standard input when nothing is named.
@@ -68,25 +81,30 @@ def heatmap_command(sources: tuple[str, ...], **options: Any) -> None:
     cka compare a.h5 b.h5 | cka heatmap -o sim.png
     cka heatmap a.h5 b.h5 -k rbf:sigma=0.4 --mark-best -o sim.pdf
     """
-    from cka_cli.system.atomic_files import check_output, write_output
-
-    if is_terminal(options["output"]) and not options["dry_run"]:
+    if output.is_terminal and not dry_run:
         raise UsageError("standard output: is a terminal, which shows no picture; give -o FILE.png, or a pipe")
-    picture_format = picture_format_of(options["output"], options["picture_format"])
-    check_output(options["output"], force=options["force"], inputs=[source for source in sources if source != "-"])
-    use_own_threads()
-    from cka_cli.pictures.heatmap import HeatmapStyle, check_style, heatmap_bytes
+    default = "png" if output.path == "-" else None
+    chosen = chosen_format(output.path, picture_format, PICTURE_FORMATS, "picture", default=default)
+    output.check([source for source in sources if source != "-"])
+    ignore_flags()
+    from cka_cli.pictures.heatmap import check_style, heatmap_bytes
 
-    style_names = ("cmap", "vmin", "vmax", "title", "dpi", "annotate", "mark_best", "flip")
-    style = HeatmapStyle(size=parse_inches(options["size"]), **{name: options[name] for name in style_names})
     check_style(style)  # before a long comparison, not after it
-    matrices = _matrices(sources, options, style)
-    if options["dry_run"]:
-        return
-    with noting_missing_letters(options):
-        picture = heatmap_bytes(matrices, style, picture_format)
-    write_output(options["output"], picture, force=options["force"])
-    end_checkpoint(options)
+    sources = sources or _standard_input()
+    if holds_activations(sources[0]):
+        asked = kinds.asked(read, run)
+        check = _drawable(sources, asked, style)
+        if dry_run:
+            from cka_cli.api.compare import plan_comparison
+
+            write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, "table")
+            return
+        matrices = run_comparison(sources, asked, talk, output, check).matrices
+    else:
+        _check_for_a_report(sources[0])
+        matrices = _of_reports(sources, kinds, talk)
+    output.write(talk.drawn(lambda: heatmap_bytes(matrices, style, chosen)))
+    end_checkpoint(run)
 
 
 def parse_inches(text: str | None) -> tuple[float, float] | None:
@@ -100,39 +118,32 @@ def parse_inches(text: str | None) -> tuple[float, float] | None:
         raise UsageError(f"--size {text}: give width and height in inches, as 6x5 (found '{text}')") from None
 
 
-def _matrices(sources: tuple[str, ...], options: dict[str, Any], style: "HeatmapStyle") -> "tuple[Matrix, ...]":
-    """Return what is to be drawn; nothing for `--dry-run`, which prints a plan."""
-    if not sources:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
-        sources = ("-",)
-    if holds_activations(sources[0]):
-        return _compared(sources, options, style)
+def _standard_input() -> tuple[str, ...]:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
+    return ("-",)
+
+
+def _check_for_a_report(source: str) -> None:
+    """Raise for an option that says how activations are read and compared."""
     context = click.get_current_context()
-    for name in sorted(_READ_OPTIONS | _RUN_OPTIONS):
+    for name in sorted(read_options.names | run_options.names | dry_run_option.names):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} is for activation files, but {sources[0]} is a report; give it to cka compare")
-    return _of_reports(sources, options)
+            raise UsageError(f"{option} is for activation files, but {source} is a report; give it to cka compare")
 
 
-def _compared(sources: tuple[str, ...], options: dict[str, Any], style: "HeatmapStyle") -> "tuple[Matrix, ...]":
-    """Return the matrices of activation files; what cannot be drawn is said before they are worked out."""
-    from cka_cli.api.compare import plan_comparison
-    from cka_cli.measures.registry import kinds_of
+def _drawable(sources: tuple[str, ...], asked: Asked, style: "HeatmapStyle") -> "Check":
+    """Return what raises, by the headers of files, where they could not be drawn; raise what is known without."""
     from cka_cli.pictures.heatmap import check_drawable, check_panels
 
-    asked = comparison_options(options)
-    kinds = kinds_of(asked["measures"], asked["kernels"])
+    kinds = kinds_in(asked)
     check_panels(max(len(sources) - 1, 1) * len(kinds))
 
     def check(files: "Sequence[SelectedFile]") -> None:
         check_drawable(_without_values(files, kinds), style)
 
-    if options["dry_run"]:
-        write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, options)
-        return ()
-    return run_comparison(sources, options, check=check).matrices
+    return check
 
 
 def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]]) -> "list[Matrix]":
@@ -149,9 +160,9 @@ def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]
     ]
 
 
-def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Matrix, ...]":
+def _of_reports(sources: tuple[str, ...], kinds: Kinds, talk: Talk) -> "tuple[Matrix, ...]":
     """Return the matrices of reports; `--measure` and `--kernel` choose among them."""
-    from cka_cli.report import doubts_of, read_matrices
+    from cka_cli.report.reading import doubts_of, read_matrices
     from cka_cli.specs import parse_kernel, parse_measure
 
     matrices: list[Matrix] = []
@@ -159,12 +170,12 @@ def _of_reports(sources: tuple[str, ...], options: dict[str, Any]) -> "tuple[Mat
         data = _bytes_of(source)
         read = read_matrices(data, _name_of(source))
         matrices += read
-        for doubt in [] if options["quiet"] else doubts_of(data, read, _name_of(source)):
-            show_note(doubt)
-    measures = {str(parse_measure(text)) for text in options["measures"]} or {matrix.measure for matrix in matrices}
-    kernels = {str(parse_kernel(text)) for text in options["kernels"]} | {""}
+        for doubt in doubts_of(data, read, _name_of(source)):
+            talk.doubt(doubt)
+    measures = {str(parse_measure(text)) for text in kinds.typed_measures} or {matrix.measure for matrix in matrices}
+    kernels = {str(parse_kernel(text)) for text in kinds.typed_kernels} | {""}
     chosen = [matrix for matrix in matrices
-              if matrix.measure in measures and (not options["kernels"] or matrix.kernel in kernels)]  # fmt: skip
+              if matrix.measure in measures and (not kinds.typed_kernels or matrix.kernel in kernels)]  # fmt: skip
     if not chosen:
         found = ", ".join(dict.fromkeys(matrix.title or "a matrix without a name" for matrix in matrices))
         raise DataError(

@@ -1,55 +1,53 @@
 """`cka match`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cka_cli.cli.checkpoint import check_checkpoint, end_checkpoint
-from cka_cli.cli.compare import canonical_names
-from cka_cli.cli.dry_run import dry_run_option, write_plans
-from cka_cli.cli.letters import noting_missing_letters
+from cka_cli.cli.bundles import Option
 from cka_cli.cli.options import (
-    check_plot,
-    comparison_options,
-    measure_options,
-    output_options,
-    plot_option,
-    provenance_of,
+    Asked,
+    Kinds,
+    check_checkpoint,
+    dry_run_option,
+    end_checkpoint,
+    ignore_flags,
+    kind_options,
+    kinds_in,
     read_options,
     run_options,
-    screen,
-    settle_report,
-    show_notes,
+)
+from cka_cli.cli.output import (
+    Plot,
+    ReportOutput,
+    Talk,
+    comparison_provenance,
+    plot_option,
+    report_options,
     talk_options,
-    use_own_threads,
-    write_report,
+    write_plans,
 )
 from cka_cli.errors import DataError, UsageError
+from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cka_cli.analysis.depth import DepthStudy
-    from cka_cli.api.match import Matching
-    from cka_cli.layers.examples import Check
+    from cka_cli.layers.options import ReadOptions
     from cka_cli.layers.selection import SelectedFile
-    from cka_cli.results.matrix import Comparison
+    from cka_cli.plan.planner import Plan
 
 
 @click.command("match")
 @click.argument("files", metavar="X [Y ...]", nargs=-1, required=True)
-@measure_options
+@kind_options
 @read_options
-@output_options
-@click.option(
-    "--format",
-    "report_format",
-    type=click.Choice(["csv", "json", "table"]),
-    help="One table, everything, or tables.  [default: table on a terminal, else csv; json for -o *.json]",
-)
+@report_options("match", "One table, everything, or tables.")
 @click.option(
     "--report",
+    cls=Option,
+    decides=False,
     type=click.Choice(["accuracy", "partners", "depth"]),
     help="What the CSV holds.  [default: accuracy; partners where files differ in depth; depth of one file]",
 )
@@ -65,7 +63,18 @@ if TYPE_CHECKING:
 @dry_run_option
 @run_options
 @talk_options
-def match_command(files: tuple[str, ...], **options: Any) -> None:
+def match_command(
+    talk: Talk,
+    run: RunOptions,
+    dry_run: bool,
+    plot: Plot,
+    output: ReportOutput,
+    read: "ReadOptions",
+    kinds: Kinds,
+    files: tuple[str, ...],
+    report: str | None,
+    threshold: float,
+) -> None:
     """Find which layer of one network corresponds to which of another, and how many each measure identifies.
 
     Of one network alone: what its depth adds, layer by layer.
@@ -75,192 +84,141 @@ def match_command(files: tuple[str, ...], **options: Any) -> None:
     cka match runs/*.h5 -m cka -m svcca-r2           how many layers each measure identifies
     cka match deep.h5 --exclude logits --plot d.png  which layers add nothing
     """  # fmt: skip
-    from cka_cli.specs import parse_kernel, parse_measure
-    from cka_cli.system.atomic_files import write_output
-
-    # A mistyped name or an output in the way is said before anything is read.
-    for text in options["measures"]:
-        parse_measure(text)
-    for text in options["kernels"]:
-        parse_kernel(text)
-    picture_format = check_plot(options, files)
-    settle_report(options, files)
-    check_checkpoint(options, files)
-    use_own_threads()
-    is_depth = len(files) == 1 or options["report"] == "depth"
-    if len(files) == 1 and options["report"] in ("accuracy", "partners"):
-        raise UsageError(f"--report {options['report']}: needs two files or more (found 1); give another file")
-    if is_depth and len(files) > 1 and options["checkpoint"] is not None:
+    plot.check(output, files)
+    output.check(files)
+    check_checkpoint(run, (*files, output.path, plot.path))
+    ignore_flags()
+    is_depth = len(files) == 1 or report == "depth"
+    if len(files) == 1 and report in ("accuracy", "partners"):
+        raise UsageError(f"--report {report}: needs two files or more (found 1); give another file")
+    if is_depth and len(files) > 1 and run.checkpoint is not None:
         raise UsageError("--checkpoint: is of one run; with --report depth give one file at a time")
-    if options["dry_run"]:
-        _write_plans(files, options, is_depth=is_depth)
+    asked = kinds.asked(read, run)
+    job = _Depths(files, asked, plot, threshold) if is_depth else _Matching(files, asked, plot, report)
+    if dry_run:
+        write_plans(job.plans(), output.format)
         return
-    report, picture = (_of_depth if is_depth else _of_matching)(files, options, picture_format)
-    if picture is not None:
-        write_output(options["plot"], picture, force=options["force"], option="--plot")
-    write_report(report, options)
-    end_checkpoint(options)
+    job.write(output, talk)
+    end_checkpoint(run)
 
 
-def _write_plans(files: tuple[str, ...], options: dict[str, Any], *, is_depth: bool) -> None:
-    """Write how it would be done, and refuse what the work would be refused for."""
-    from cka_cli.api.match import plan_depth, plan_match
+@dataclass(frozen=True)
+class _Matching:
+    """Networks compared with each other."""
 
-    if is_depth:
-        _check_studies(files, options)
-        plans = {
-            file: plan_depth(file, threshold=options["threshold"], **_asked_of(file, files, options)) for file in files
-        }
-    else:
-        plans = {"": plan_match(files, check=_checked(options), **comparison_options(options))}
-    write_plans(plans, options)
+    files: tuple[str, ...]
+    asked: Asked
+    plot: Plot
+    report: str | None
 
+    def plans(self) -> "dict[str, Plan]":
+        """Return how it would be done; raise what the work would be refused for."""
+        from cka_cli.api.match import plan_match
 
-def _asked_of(file: str, files: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """Return what is asked of one of several files, without the channels of layers that another of them addresses."""
-    own, *others = (each.partition("::")[0] + "::" for each in (file, *files))
-    channels = [text for text in options["channels"]
-                if text.startswith(own) or not any(text.startswith(other) for other in others)]  # fmt: skip
-    return comparison_options(options | {"channels": tuple(channels)})
+        return {"": plan_match(self.files, check=self._check, **self.asked)}
 
-
-def _checked(options: dict[str, Any]) -> "Check":
-    """Return what must be so of the files, by their headers, for the report and the picture that are asked for."""
-
-    def check(files: "Sequence[SelectedFile]") -> None:
+    def _check(self, files: "Sequence[SelectedFile]") -> None:
+        """Raise where the headers of the files say that there is no such report or picture."""
         depths = [len(file.layers) for file in files]
         is_even = len(set(depths)) == 1
-        if options["report"] == "accuracy" and not is_even:
+        if self.report == "accuracy" and not is_even:
             found = ", ".join(f"{file.file.path} {depth}" for file, depth in zip(files, depths, strict=True))
             raise DataError(
                 f"--report accuracy: needs as many layers in every file (found {found}); "
                 "choose layers with --layers or --exclude, or give --report partners"
             )
-        if options["plot"] is not None:
+        if self.plot.path is not None:
             from cka_cli.pictures.heatmap import check_panels
 
             n_pairs = 1 if is_even else comb(len(files), 2)
-            check_panels(n_pairs * _n_kinds(options))
+            check_panels(n_pairs * len(kinds_in(self.asked)))
 
-    return check
+    def write(self, output: ReportOutput, talk: Talk) -> None:
+        """Work it out, and write the picture and the report."""
+        from cka_cli.api.match import match
+        from cka_cli.report.match import MatchingReport
 
+        with talk.progress() as progress:
+            matching = match(self.files, progress=progress, check=self._check, **self.asked)
+        talk.notes(matching.comparison)
 
-def _n_kinds(options: dict[str, Any]) -> int:
-    from cka_cli.measures.registry import kinds_of
+        def draw(picture_format: str) -> bytes:
+            from cka_cli.pictures.match import matching_bytes
 
-    return len(kinds_of(options["measures"] or ["cka"], options["kernels"] or ["linear"]))
+            return matching_bytes(matching, picture_format)
 
-
-def _check_studies(files: tuple[str, ...], options: dict[str, Any]) -> None:
-    if options["plot"] is not None:
-        from cka_cli.pictures.depth import check_studies
-
-        check_studies(len(files) * _n_kinds(options))
-
-
-def _of_matching(
-    files: tuple[str, ...], options: dict[str, Any], picture_format: str | None
-) -> tuple[str, bytes | None]:  # fmt: skip
-    """Return the report and the picture of networks compared with each other."""
-    from cka_cli.api.match import match
-    from cka_cli.system.progress import shown_progress
-
-    with shown_progress(quiet=options["quiet"]) as progress:
-        matching = match(files, progress=progress, check=_checked(options), **comparison_options(options))
-    show_notes(matching.comparison, options)
-    if picture_format is None:
-        return _matching_report(matching, options), None
-    with noting_missing_letters(options):
-        picture = _matching_picture(matching, picture_format)
-    return _matching_report(matching, options), picture
+        self.plot.write(draw, output, talk)
+        output.write_report(MatchingReport(matching, self.report, comparison_provenance(matching.comparison)))
 
 
-def _matching_report(matching: "Matching", options: dict[str, Any]) -> str:
-    report_format = options["report_format"]
-    comparison, identifications = matching.comparison, matching.identifications
-    if report_format == "table":
-        from cka_cli.report.match_table import format_matching
+@dataclass(frozen=True)
+class _Depths:
+    """Each network by itself."""
 
-        parts = (identifications, matching.correspondences, matching.matrices)
-        return format_matching(*parts, report=options["report"], **screen(options["output"]))
-    from cka_cli.report import match as matched
+    files: tuple[str, ...]
+    asked: Asked
+    plot: Plot
+    threshold: float
 
-    if report_format == "json":
-        provenance = provenance_of(options, **canonical_names(comparison))
-        return matched.format_matching_json(comparison, matching.correspondences, identifications, provenance)
-    if options["report"] == "partners" or not identifications:
-        return matched.format_partners(matching.correspondences)
-    return matched.format_accuracies(identifications)
+    def plans(self) -> "dict[str, Plan]":
+        """Return how it would be done, by file; raise what the work would be refused for."""
+        self._check()
+        return {file: self._plan(file) for file in self.files}
 
+    def _plan(self, file: str) -> "Plan":
+        from cka_cli.api.match import plan_depth
 
-def _matching_picture(matching: "Matching", picture_format: str) -> bytes:
-    """Draw the mean over all pairs of equally deep networks, or each pair of files with the monotone path."""
-    from itertools import combinations, permutations
+        return plan_depth(file, threshold=self.threshold, **self._asked_of(file))
 
-    from cka_cli.api.match import mean_matrices
-    from cka_cli.pictures.heatmap import HeatmapStyle, heatmap_bytes
+    def _check(self) -> None:
+        if self.plot.path is not None:
+            from cka_cli.pictures.depth import check_studies
 
-    n_files, identifications = len(matching.comparison.files), matching.identifications
-    captions = [
-        f"{100 * each.accuracy:.1f}{'' if each.std_error is None else f' ± {100 * each.std_error:.1f}'} %"
-        for each in identifications
-    ]
-    if identifications and n_files > 2:
-        title = f"mean of {n_files * (n_files - 1)} ordered pairs of {n_files} networks; % of layers identified"
-        style = HeatmapStyle(mark_best=True, title=title)
-        return heatmap_bytes(mean_matrices(matching), style, picture_format, captions=captions)
-    pairs = list(permutations(range(n_files), 2))
-    n_each = len(matching.matrices) // len(pairs)
-    shown = [pairs.index(pair) * n_each + kind for pair in combinations(range(n_files), 2) for kind in range(n_each)]
-    paths = [] if identifications else [matching.correspondences[place].path for place in shown]
-    captions = [f"{caption} identified" for caption in captions]
-    matrices = [matching.matrices[place] for place in shown]
-    return heatmap_bytes(matrices, HeatmapStyle(mark_best=True), picture_format, captions=captions, paths=paths)
+            check_studies(len(self.files) * len(kinds_in(self.asked)))
 
+    def _asked_of(self, file: str) -> Asked:
+        """Return what is asked of one of the files, without the channels of layers that another of them addresses."""
+        from dataclasses import replace
 
-def _of_depth(
-    files: tuple[str, ...], options: dict[str, Any], picture_format: str | None
-) -> tuple[str, bytes | None]:  # fmt: skip
-    """Return the report and the picture of each network by itself."""
-    from dataclasses import replace
-
-    from cka_cli.api.match import plan_depth, study_depth
-    from cka_cli.system.progress import shown_progress
-
-    _check_studies(files, options)
-    for file in files[1:]:  # what is wrong with the last is said before the first is worked out
-        plan_depth(file, threshold=options["threshold"], **_asked_of(file, files, options))
-    with shown_progress(quiet=options["quiet"]) as progress:
-        depths = [
-            study_depth(file, threshold=options["threshold"], progress=progress, **_asked_of(file, files, options))
-            for file in files
+        own, *others = (each.partition("::")[0] + "::" for each in (file, *self.files))
+        read = self.asked["read"]
+        channels = () if isinstance(read.channels, str) else read.channels or ()
+        kept = [
+            (glob, axis)
+            for glob, axis in channels
+            if glob.startswith(own) or not any(glob.startswith(other) for other in others)
         ]
-    whole = replace(
-        depths[0].comparison,
-        matrices=tuple(matrix for each in depths for matrix in each.comparison.matrices),
-        files=tuple(file for each in depths for file in each.comparison.files),
-        notes=tuple(dict.fromkeys(note for each in depths for note in each.comparison.notes)),
-        warnings=tuple(dict.fromkeys(warning for each in depths for warning in each.comparison.warnings)),
-    )
-    show_notes(whole, options)
-    studies = [study for each in depths for study in each.studies]
-    if picture_format is None:
-        return _depth_report(whole, studies, options), None
-    from cka_cli.pictures.depth import depth_bytes
+        return {**self.asked, "read": replace(read, channels=tuple(kept))}
 
-    with noting_missing_letters(options):
-        picture = depth_bytes(studies, picture_format)
-    return _depth_report(whole, studies, options), picture
+    def write(self, output: ReportOutput, talk: Talk) -> None:
+        """Work it out, and write the picture and the report."""
+        from dataclasses import replace
 
+        from cka_cli.api.match import study_depth
+        from cka_cli.report.match import DepthReport
 
-def _depth_report(comparison: "Comparison", studies: "list[DepthStudy]", options: dict[str, Any]) -> str:
-    report_format = options["report_format"]
-    if report_format == "table":
-        from cka_cli.report.match_table import format_depth
+        self._check()
+        for file in self.files[1:]:  # what is wrong with the last is said before the first is worked out
+            self._plan(file)
+        with talk.progress() as progress:
+            depths = [
+                study_depth(file, threshold=self.threshold, progress=progress, **self._asked_of(file))
+                for file in self.files
+            ]
+        whole = replace(
+            depths[0].comparison,
+            matrices=tuple(matrix for each in depths for matrix in each.comparison.matrices),
+            files=tuple(file for each in depths for file in each.comparison.files),
+            notes=tuple(dict.fromkeys(note for each in depths for note in each.comparison.notes)),
+            warnings=tuple(dict.fromkeys(warning for each in depths for warning in each.comparison.warnings)),
+        )
+        talk.notes(whole)
+        studies = [study for each in depths for study in each.studies]
 
-        return format_depth(studies, **screen(options["output"]))
-    from cka_cli.report import match as matched
+        def draw(picture_format: str) -> bytes:
+            from cka_cli.pictures.depth import depth_bytes
 
-    if report_format == "json":
-        return matched.format_depth_json(comparison, studies, provenance_of(options, **canonical_names(comparison)))
-    return matched.format_depths(studies)
+            return depth_bytes(studies, picture_format)
+
+        self.plot.write(draw, output, talk)
+        output.write_report(DepthReport(whole, studies, comparison_provenance(whole)))

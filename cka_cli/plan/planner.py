@@ -230,13 +230,11 @@ def _piece_bytes(request: Request, n_rows: int, n_blocks: int, widths: Sequence[
         for layer, width in zip(request.layers, widths, strict=True)
     ]
     scratch = 2 * costs.scratch_bytes(request, n_rows)
-    of_layer = costs.tile_bytes(request, n_rows) // len(request.layers)  # one on its way from each thread to its tile
-    kept = (
-        costs.sums_bytes(request)
-        + costs.factor_bytes(request)
-        + costs.tile_bytes(request, n_rows)
-        + (n_threads + (n_threads > 1)) * of_layer
-    )
+    # Of each thread the tiles of a layer by every kernel, the first of which are its products, and those being added.
+    n_kernels = len(request.gram_kernels)
+    waiting = n_threads * (n_kernels - 1) + (n_threads > 1) * n_kernels
+    of_layer = costs.tile_bytes(request, n_rows) * waiting // (len(request.layers) * n_kernels)
+    kept = costs.sums_bytes(request) + costs.factor_bytes(request) + costs.tile_bytes(request, n_rows) + of_layer
     return kept + n_threads * (scratch + max(slices, default=0))
 
 

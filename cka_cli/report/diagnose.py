@@ -1,14 +1,16 @@
 """What `cka diagnose` found, as CSV, JSON, or a table for a person."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from textwrap import wrap
+from typing import Any
 
 from cka_cli.analysis.reliability.quantities import Address
 from cka_cli.analysis.reliability.result import Diagnosis
 from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, VERDICTS, Finding
 from cka_cli.errors import counted, one_line
-from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
+from cka_cli.report import Cell, Cells, Report, Screen
+from cka_cli.report.json_text import Provenance
 from cka_cli.text import aligned
 
 HEADER = ("x_file", "x_layer", "y_file", "y_layer", "check", "verdict", "number", "threshold", "found", "advice")
@@ -19,9 +21,36 @@ _MOST_LINES = 6
 _COLOURS = {DISTRUST: "bold red", LOOK: "bold yellow", FINE: "bold green"}
 
 
-def format_findings(diagnosis: Diagnosis) -> str:
-    """Return one line for each check of each layer and pair; y_file and y_layer are empty for a check of one layer."""
-    return csv_text(HEADER, (_cells(finding) for finding in diagnosis.findings))
+@dataclass(frozen=True)
+class DiagnosisReport(Report):
+    """How far similarities can be trusted. everything : whether a person is shown what is fine too."""
+
+    diagnosis: Diagnosis
+    everything: bool
+    provenance: Provenance
+
+    def cells(self) -> Cells:
+        """Return one line for each check of each layer and pair; y_file and y_layer are empty for one of a layer."""
+        return HEADER, map(_cells, self.diagnosis.findings)
+
+    def document(self) -> dict[str, Any]:
+        """Return everything: version, command, options, counts of verdicts, findings, the numbers behind them."""
+        diagnosis = self.diagnosis
+        return self.provenance.document(
+            x_file=diagnosis.x_file,
+            y_file=diagnosis.y_file,
+            n_examples=diagnosis.n_examples,
+            labels=diagnosis.labels,
+            counts=diagnosis.counts,
+            findings=[dict(zip(HEADER, _cells(finding), strict=True)) for finding in diagnosis.findings],
+            layers=[asdict(layer) for layer in diagnosis.layers],
+            pairs=[asdict(pair) for pair in diagnosis.pairs],
+            notes=diagnosis.notes,
+        )
+
+    def text(self, screen: Screen) -> str:
+        """Return how many checks have each verdict, then what is not fine."""
+        return format_summary(self.diagnosis, everything=self.everything, width=screen.width, colour=screen.colour)
 
 
 def _cells(finding: Finding) -> list[Cell]:
@@ -31,23 +60,6 @@ def _cells(finding: Finding) -> list[Cell]:
         finding.x.file, finding.x.layer, y_file, y_layer, finding.check, finding.verdict,
         float(finding.number), threshold, finding.found, finding.advice,
     ]  # fmt: skip
-
-
-def format_diagnosis(diagnosis: Diagnosis, provenance: Provenance) -> str:
-    """Return everything as JSON: version, command, options, counts of verdicts, findings, the numbers behind them."""
-    findings = [dict(zip(HEADER, _cells(finding), strict=True)) for finding in diagnosis.findings]
-    return json_text(
-        provenance,
-        x_file=diagnosis.x_file,
-        y_file=diagnosis.y_file,
-        n_examples=diagnosis.n_examples,
-        labels=diagnosis.labels,
-        counts=diagnosis.counts,
-        findings=findings,
-        layers=[asdict(layer) for layer in diagnosis.layers],
-        pairs=[asdict(pair) for pair in diagnosis.pairs],
-        notes=diagnosis.notes,
-    )
 
 
 def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int = WIDEST, colour: bool = False) -> str:

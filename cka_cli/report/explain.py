@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from cka_cli.analysis.components import ComponentPairs, Explanation, Removal, Spectrum, block_sums
 from cka_cli.arrays import Float64
 from cka_cli.errors import counted, one_line
-from cka_cli.report.writing import Cell, Provenance, csv_text, json_text
+from cka_cli.report import Cell, Cells, Report, Screen
+from cka_cli.report.json_text import Provenance
 from cka_cli.text import aligned, decimals, fixed
 
 CSV_HEADER = (
@@ -23,15 +24,64 @@ _WIDTH = 80
 _NOTHING = "-"
 
 
-def format_csv(explanation: Explanation, n_components: int) -> str:
-    """Return one line for each pair of the first components, and of these with the `rest` of either layer.
+@dataclass(frozen=True)
+class ExplanationReport(Report):
+    """What makes the similarity of two layers; of so many components of each, and of pairs of them."""
 
-    The rest is one line with sums of alignments, so that contributions add up to CKA, shares to 1 and alignments to
-    what R²_CCA is made of, whatever `n_components`.
-    """
-    pairs = explanation.pairs
-    names = (pairs.x.file, pairs.x.layer, pairs.y.file, pairs.y.layer)
-    return csv_text(CSV_HEADER, ((*names, *row) for row in _csv_rows(pairs, n_components)))
+    explanation: Explanation
+    n_components: int
+    provenance: Provenance
+
+    def cells(self) -> Cells:
+        """Return one line for each pair of the first components, and of these with the `rest` of either layer.
+
+        The rest is one line with sums of alignments, so that contributions add up to CKA, shares to 1 and alignments
+        to what R²_CCA is made of, whatever `n_components`.
+        """
+        pairs = self.explanation.pairs
+        names = (pairs.x.file, pairs.x.layer, pairs.y.file, pairs.y.layer)
+        return CSV_HEADER, ((*names, *row) for row in _csv_rows(pairs, self.n_components))
+
+    def document(self) -> dict[str, Any]:
+        """Return everything: where it comes from, both spectra, components, pairs, removals, the sentence and notes."""
+        pairs, n_components = self.explanation.pairs, self.n_components
+        x_names, _ = _with_rest(pairs.x, n_components)
+        y_names, _ = _with_rest(pairs.y, n_components)
+        return self.provenance.document(
+            files=[asdict(file) for file in self.explanation.files],
+            n_examples=pairs.n_examples,
+            kernel="linear",
+            cka=pairs.cka,
+            cca_r2=pairs.cca_r2,
+            chance=pairs.chance,
+            is_cca_saturated=pairs.is_saturated,
+            n_forced_correlations=pairs.n_forced,
+            sentence=self.explanation.sentence,
+            x=_side_object(pairs, n_components),
+            y=_side_object(pairs.reversed, n_components),
+            pairs={"x_components": x_names, "y_components": y_names, **_tables(pairs, n_components)},
+            largest_pairs=[
+                {"x_component": row + 1, "y_component": column + 1, **cells}
+                for row, column, cells in _largest_pairs(pairs, n_components)
+            ],
+            removals=[_removal_object(removal) for removal in pairs.removals()],
+            notes=self.explanation.notes,
+        )
+
+    def text(self, screen: Screen) -> str:
+        """Return the explanation for a person, in lines of at most 80 characters but for long names."""
+        pairs, n_components = self.explanation.pairs, self.n_components
+        sentence = textwrap.fill(self.explanation.sentence, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        n_left = max(pairs.x.rank, pairs.y.rank)
+        parts = [
+            "\n".join(_heading(pairs)),
+            sentence,
+            "\n".join(_component_lines(pairs, "X", "Y", n_components)),
+            "\n".join(_component_lines(pairs.reversed, "Y", "X", n_components)),
+            "" if pairs.is_zero else "\n".join(_pair_lines(pairs, n_components)),
+            "\n".join(_removal_lines(pairs.removals())) if n_left > 1 else "",
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _csv_rows(pairs: ComponentPairs, n_components: int) -> Iterator[tuple[Cell, ...]]:
@@ -68,34 +118,6 @@ def _with_shares(pairs: ComponentPairs, alignment: Float64, contribution: Float6
     return {"alignment": alignment, "contribution": contribution, **shares}
 
 
-def format_json(explanation: Explanation, n_components: int, provenance: Provenance) -> str:
-    """Return everything: where it comes from, both spectra, components, pairs, removals, the sentence and notes."""
-    pairs = explanation.pairs
-    x_names, _ = _with_rest(pairs.x, n_components)
-    y_names, _ = _with_rest(pairs.y, n_components)
-    return json_text(
-        provenance,
-        files=[asdict(file) for file in explanation.files],
-        n_examples=pairs.n_examples,
-        kernel="linear",
-        cka=pairs.cka,
-        cca_r2=pairs.cca_r2,
-        chance=pairs.chance,
-        is_cca_saturated=pairs.is_saturated,
-        n_forced_correlations=pairs.n_forced,
-        sentence=explanation.sentence,
-        x=_side_object(pairs, n_components),
-        y=_side_object(pairs.reversed, n_components),
-        pairs={"x_components": x_names, "y_components": y_names, **_tables(pairs, n_components)},
-        largest_pairs=[
-            {"x_component": row + 1, "y_component": column + 1, **cells}
-            for row, column, cells in _largest_pairs(pairs, n_components)
-        ],
-        removals=[_removal_object(removal) for removal in pairs.removals()],
-        notes=explanation.notes,
-    )
-
-
 def _side_object(pairs: ComponentPairs, n_components: int) -> dict[str, Any]:
     side = pairs.x
     return {
@@ -128,22 +150,6 @@ def _largest_pairs(pairs: ComponentPairs, n_pairs: int) -> Iterator[tuple[int, i
         cells = _with_shares(pairs, pairs.alignment[place], pairs.contributions[place])
         variances = {"x_variance_share": pairs.x.shares[place[0]], "y_variance_share": pairs.y.shares[place[1]]}
         yield *place, {name: float(value) for name, value in (variances | cells).items()}
-
-
-def format_table(explanation: Explanation, n_components: int) -> str:
-    """Return the explanation for a person, in lines of at most 80 characters but for long names."""
-    pairs = explanation.pairs
-    sentence = textwrap.fill(explanation.sentence, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    n_left = max(pairs.x.rank, pairs.y.rank)
-    parts = [
-        "\n".join(_heading(pairs)),
-        sentence,
-        "\n".join(_component_lines(pairs, "X", "Y", n_components)),
-        "\n".join(_component_lines(pairs.reversed, "Y", "X", n_components)),
-        "" if pairs.is_zero else "\n".join(_pair_lines(pairs, n_components)),
-        "\n".join(_removal_lines(pairs.removals())) if n_left > 1 else "",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _heading(pairs: ComponentPairs) -> Iterator[str]:

@@ -1,25 +1,35 @@
 """What `cka inspect` found, as CSV, JSON, or lines for a person."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cka_cli.errors import one_line
-from cka_cli.report.writing import Cell, csv_text, utf8
+from cka_cli.report import Cell, Cells, Report, Screen
 from cka_cli.results.inspection import Inspected
 from cka_cli.text import aligned, size_text
 
 _MAX_NAME = 120
 
 
-def format_inspection(arrays: Sequence[Inspected], report_format: str) -> str:
-    """Return the arrays as `csv`, `json` or `table`."""
-    if report_format == "table":
-        return _table(arrays)
-    records = [_record(array) for array in arrays]
-    if report_format == "json":
-        return utf8(json.dumps(records, ensure_ascii=False, indent=1)) + "\n"
-    return csv_text(list(records[0]) if records else [], (_csv_cells(record) for record in records))
+@dataclass(frozen=True)
+class InspectionReport(Report):
+    """The arrays of files."""
+
+    arrays: Sequence[Inspected]
+
+    def cells(self) -> Cells:
+        """Return one line for each array."""
+        records = self.document()
+        return list(records[0]) if records else [], map(_csv_cells, records)
+
+    def document(self) -> list[dict[str, Any]]:
+        """Return each array by name of what is known of it."""
+        return [_record(array) for array in self.arrays]
+
+    def text(self, screen: Screen) -> str:
+        """Return the arrays of each file below its name."""
+        return _table(self.arrays)
 
 
 def _csv_cells(record: dict[str, Any]) -> list[Cell]:

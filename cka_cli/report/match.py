@@ -1,14 +1,19 @@
 """What `cka match` found, as CSV and JSON: accuracies, partners, or a study of depth; one CSV holds one of them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from cka_cli.analysis.correspondence import Correspondence
 from cka_cli.analysis.depth import DepthStudy
 from cka_cli.analysis.identification import Identification
-from cka_cli.report.writing import Cell, Provenance, csv_text, json_text, matrix_object
+from cka_cli.report import Cell, Cells, Report, Screen
+from cka_cli.report.compare import comparison_document
+from cka_cli.report.json_text import Provenance
 from cka_cli.results.matrix import Comparison
+
+if TYPE_CHECKING:
+    from cka_cli.api.match import Matching
 
 ACCURACY_HEADER = (
     "measure", "kernel", "n_files", "n_layers", "n_examples", "accuracy", "std_error", "chance", "p_value",
@@ -24,87 +29,98 @@ DEPTH_HEADER = (
 )  # fmt: skip
 
 
-def format_accuracies(identifications: Sequence[Identification]) -> str:
-    """Return one line for each measure and kernel; accuracies and chance are shares from 0 to 1.
+@dataclass(frozen=True)
+class MatchingReport(Report):
+    """Networks compared with each other. kind : `accuracy` or `partners`; None for what suits."""
 
-    What needs three networks is empty where there are fewer.
-    """
-    return csv_text(ACCURACY_HEADER, (_cells(_accuracy(each).values()) for each in identifications))
+    matching: "Matching"
+    kind: str | None
+    provenance: Provenance
 
+    def cells(self) -> Cells:
+        """Return the accuracies, or the partners where those are asked for or files differ in depth.
 
-def format_partners(correspondences: Sequence[Correspondence]) -> str:
-    """Return one line for each layer of X, file of Y, measure and kernel; empty where a layer has no such partner."""
-    rows = (
-        (each.x_file, partner.layer, each.y_file, each.measure, each.kernel, each.n_examples,
-         *(getattr(partner, name) for name in PARTNERS_HEADER[6:]))
-        for each in correspondences for partner in each.partners
-    )  # fmt: skip
-    return csv_text(PARTNERS_HEADER, map(_cells, rows))
+        Accuracies: one line for each measure and kernel; they and chance are shares from 0 to 1, and what needs three
+        networks is empty where there are fewer. Partners: one line for each layer of X, file of Y, measure and
+        kernel; empty where a layer has no such partner.
+        """
+        if self.kind == "partners" or not self.matching.identifications:
+            rows = (
+                (each.x_file, partner.layer, each.y_file, each.measure, each.kernel, each.n_examples,
+                 *(getattr(partner, name) for name in PARTNERS_HEADER[6:]))
+                for each in self.matching.correspondences for partner in each.partners
+            )  # fmt: skip
+            return PARTNERS_HEADER, map(_cells, rows)
+        return ACCURACY_HEADER, (_cells(_accuracy(each).values()) for each in self.matching.identifications)
 
+    def document(self) -> dict[str, Any]:
+        """Return everything: the accuracies, the partners of every pair, and the matrices they follow from."""
+        files = [file.path for file in self.matching.comparison.files]
+        return comparison_document(
+            self.matching.comparison,
+            self.provenance,
+            accuracies=[
+                _accuracy(each)
+                | {
+                    "by_file": [
+                        {"file": file, "accuracy": accuracy, "p_value": p_value}
+                        for file, accuracy, p_value in zip(files, each.by_file, each.p_value_by_file, strict=True)
+                    ]
+                }
+                for each in self.matching.identifications
+            ],
+            pairs=[_pair_object(each) for each in self.matching.correspondences],
+        )
 
-def format_depths(studies: Sequence[DepthStudy]) -> str:
-    """Return one line for each layer, measure and kernel; `to_previous` of the first layer is empty."""
-    rows = (
-        (matrix.x_file, layer.layer, matrix.measure, matrix.kernel, matrix.n_examples,
-         *(getattr(layer, name) for name in DEPTH_HEADER[5:]))
-        for each in studies for matrix in [each.matrix] for layer in each.layers
-    )  # fmt: skip
-    return csv_text(DEPTH_HEADER, map(_cells, rows))
+    def text(self, screen: Screen) -> str:
+        """Return the accuracies, and the partners where they are asked for or few."""
+        from cka_cli.report.match_table import format_matching
 
-
-def format_matching_json(
-    comparison: Comparison,
-    correspondences: Sequence[Correspondence],
-    identifications: Sequence[Identification],
-    provenance: Provenance,
-) -> str:
-    """Return everything: the accuracies, the partners of every pair, and the matrices they follow from."""
-    files = [file.path for file in comparison.files]
-    return _document(
-        comparison,
-        provenance,
-        accuracies=[
-            _accuracy(each)
-            | {
-                "by_file": [
-                    {"file": file, "accuracy": accuracy, "p_value": p_value}
-                    for file, accuracy, p_value in zip(files, each.by_file, each.p_value_by_file, strict=True)
-                ]
-            }
-            for each in identifications
-        ],
-        pairs=[_pair_object(each) for each in correspondences],
-    )
+        parts = (self.matching.identifications, self.matching.correspondences, self.matching.matrices)
+        return format_matching(*parts, report=self.kind, width=screen.width, colour=screen.colour)
 
 
-def format_depth_json(comparison: Comparison, studies: Sequence[DepthStudy], provenance: Provenance) -> str:
-    """Return everything: each layer of each study, the first layer that adds nothing, and the matrices."""
-    return _document(
-        comparison,
-        provenance,
-        depth=[
-            {
-                "file": each.matrix.x_file,
-                "measure": each.matrix.measure,
-                "kernel": each.matrix.kernel,
-                "threshold": each.threshold,
-                "like_last": _span(each, each.like_last) if each.n_like_last else None,
-                "stretch": _span(each, each.stretch) if each.stretch else None,
-                "layers": [asdict(layer) for layer in each.layers],
-            }
-            for each in studies
-        ],
-    )
+@dataclass(frozen=True)
+class DepthReport(Report):
+    """Networks by themselves. comparison : of all of them."""
 
+    comparison: Comparison
+    studies: Sequence[DepthStudy]
+    provenance: Provenance
 
-def _document(comparison: Comparison, provenance: Provenance, **findings: Any) -> str:
-    return json_text(
-        provenance,
-        files=[asdict(file) for file in comparison.files],
-        **findings,
-        matrices=[matrix_object(matrix) for matrix in comparison.matrices],
-        notes=comparison.notes,
-    )
+    def cells(self) -> Cells:
+        """Return one line for each layer, measure and kernel; `to_previous` of the first layer is empty."""
+        rows = (
+            (matrix.x_file, layer.layer, matrix.measure, matrix.kernel, matrix.n_examples,
+             *(getattr(layer, name) for name in DEPTH_HEADER[5:]))
+            for each in self.studies for matrix in [each.matrix] for layer in each.layers
+        )  # fmt: skip
+        return DEPTH_HEADER, map(_cells, rows)
+
+    def document(self) -> dict[str, Any]:
+        """Return everything: each layer of each study, the first layer that adds nothing, and the matrices."""
+        return comparison_document(
+            self.comparison,
+            self.provenance,
+            depth=[
+                {
+                    "file": each.matrix.x_file,
+                    "measure": each.matrix.measure,
+                    "kernel": each.matrix.kernel,
+                    "threshold": each.threshold,
+                    "like_last": _span(each, each.like_last) if each.n_like_last else None,
+                    "stretch": _span(each, each.stretch) if each.stretch else None,
+                    "layers": [asdict(layer) for layer in each.layers],
+                }
+                for each in self.studies
+            ],
+        )
+
+    def text(self, screen: Screen) -> str:
+        """Return the layers of each study, and in a sentence which of them add nothing."""
+        from cka_cli.report.match_table import format_depth
+
+        return format_depth(self.studies, width=screen.width, colour=screen.colour)
 
 
 def _accuracy(each: Identification) -> dict[str, Any]:

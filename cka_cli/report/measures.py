@@ -1,24 +1,29 @@
 """The measures and kernels there are, as text."""
 
-import json
 from collections.abc import Iterator
 
 from cka_cli.measures.registry import MEASURES
 from cka_cli.reductions.kernels import KERNELS
-from cka_cli.report.writing import csv_text
+from cka_cli.report import Cells, Report, Screen
 from cka_cli.specs import parse_kernel, parse_measure
 
 _FIELDS = ("kind", "name", "formula", "range", "invariant_to", "cost", "source", "parameters", "remarks")
 
 
-def format_catalogue(report_format: str) -> str:
-    """Return the catalogue as `csv`, `json` or `table` (blocks of lines for a person)."""
-    entries = [*_measures(), *_kernels()]
-    if report_format == "json":
-        return json.dumps(entries, ensure_ascii=False, indent=1) + "\n"
-    if report_format == "csv":
-        return csv_text(_FIELDS, ([entry[key] for key in _FIELDS] for entry in entries))
-    return "\n".join(_block(entry) for entry in entries)
+class Catalogue(Report):
+    """Every measure and kernel."""
+
+    def cells(self) -> Cells:
+        """Return one line for each."""
+        return _FIELDS, ([entry[key] for key in _FIELDS] for entry in self.document())
+
+    def document(self) -> list[dict[str, str]]:
+        """Return each by name of what is known of it."""
+        return [*_measures(), *_kernels()]
+
+    def text(self, screen: Screen) -> str:
+        """Return a block of lines for each."""
+        return "\n".join(map(_block, self.document()))
 
 
 def _measures() -> Iterator[dict[str, str]]:

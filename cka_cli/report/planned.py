@@ -1,11 +1,12 @@
 """A plan as a person reads it, or as JSON."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from cka_cli.errors import one_line
 from cka_cli.plan.planner import Plan
+from cka_cli.report import Report, Screen
 from cka_cli.text import size_text
 
 _ROUTES = {
@@ -16,14 +17,22 @@ _ROUTES = {
 }
 
 
-def format_plans(plans: Mapping[str, Plan], *, as_json: bool) -> str:
-    """Return what would be done and what it would cost; of several plans each under what it is of."""
-    if as_json:
-        records = {name: asdict(plan) for name, plan in plans.items()}
-        return json.dumps(records if len(plans) > 1 else next(iter(records.values())), indent=1) + "\n"
-    if len(plans) == 1:
-        return "".join(map(_lines, plans.values()))
-    return "\n".join(f"{one_line(name)}\n{_lines(plan)}" for name, plan in plans.items())
+@dataclass(frozen=True)
+class PlansReport(Report):
+    """What would be done and what it would cost; of several plans each under what it is of."""
+
+    plans: Mapping[str, Plan]
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan, or several by name."""
+        records = {name: asdict(plan) for name, plan in self.plans.items()}
+        return records if len(records) > 1 else next(iter(records.values()))
+
+    def text(self, screen: Screen) -> str:
+        """Return a line for each fact."""
+        if len(self.plans) == 1:
+            return "".join(map(_lines, self.plans.values()))
+        return "\n".join(f"{one_line(name)}\n{_lines(plan)}" for name, plan in self.plans.items())
 
 
 def _lines(plan: Plan) -> str:

@@ -10,10 +10,11 @@ from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.report.cells import Table, text_of
+from cka_cli.report.compare import TIDY_HEADER
+from cka_cli.report.csv_text import from_text
 from cka_cli.report.extents import Rows
 from cka_cli.report.labels import has_names
 from cka_cli.report.others import other_csv, other_table
-from cka_cli.report.writing import TIDY_HEADER, from_text
 from cka_cli.results.matrix import TIE, Matrix
 from cka_cli.specs import is_bounded
 from cka_cli.text import cut

@@ -20,9 +20,10 @@ from cka_cli.api.explain import explain
 from cka_cli.errors import DataError, UsageError
 from cka_cli.layers.rows import ReadOptions
 from cka_cli.plan.whole_matrices import WholeLayer, explaining_bytes
-from cka_cli.report.explain import CSV_HEADER, format_csv, format_json, format_table
-from cka_cli.report.writing import Provenance
+from cka_cli.report.explain import CSV_HEADER
+from cka_cli.report.json_text import Provenance
 from tests import oracle
+from tests.report.written import format_explanation
 from tests.small_files import factorise, write_hdf5
 
 SIZES = st.tuples(st.integers(3, 24), st.integers(1, 30), st.integers(1, 30))
@@ -187,7 +188,7 @@ def test_the_largest_pairs_come_in_order(sizes, seed, n):
 def test_csv_sums_to_the_whole_however_many_are_listed(sizes, seed, n):
     pairs = pairs_of(*related(sizes, seed))
     explanation = Explanation(pairs, "")
-    rows = list(csv.DictReader(io.StringIO(format_csv(explanation, n))))
+    rows = list(csv.DictReader(io.StringIO(format_explanation(explanation, n, "csv"))))
     assert tuple(rows[0]) == CSV_HEADER
     assert len(rows) == min(n + 1, pairs.x.rank) * min(n + 1, pairs.y.rank)
     assert sum(float(row["contribution"]) for row in rows) == pytest.approx(pairs.cka, abs=1e-9)
@@ -205,7 +206,7 @@ def test_csv_sums_to_the_whole_however_many_are_listed(sizes, seed, n):
 
 def test_json_holds_everything(explain_arrays):
     explanation = explain_arrays(*related((30, 12, 4), 3))
-    text = format_json(explanation, 3, Provenance(["cka"], {"components": 3}))
+    text = format_explanation(explanation, 3, "json", Provenance(["cka"], {"components": 3}))
     document = json.loads(text)
     pairs = explanation.pairs
     assert document["sentence"] == explanation.sentence
@@ -319,7 +320,7 @@ def test_equal_variances_count_as_one_whatever_the_basis(explain_arrays):
     assert "components 2 to 4 have equal variance" in explained[0].notes[0]
     np.testing.assert_allclose(*(group_pairs(each.pairs, 3).shares for each in explained), rtol=0, atol=1e-9)
     assert [each.is_unique for each in explained[0].pairs.removals()] == [True, False, True]
-    table = format_table(explained[0], 4)
+    table = format_explanation(explained[0], 4, "table")
     assert re.search(r"^ +~2 ", table, re.MULTILINE)
     assert "~ cuts between components of equal variance" in table
 
@@ -347,12 +348,12 @@ def test_layers_without_anything_in_common(explain_arrays):
     explanation = explain_arrays(basis[:, :4] * [4, 3, 2, 1], basis[:, 4:] * [5, 4, 3, 2, 1])
     assert explanation.pairs.is_zero
     assert explanation.sentence.startswith("CKA is 0: ")
-    rows = list(csv.DictReader(io.StringIO(format_csv(explanation, 2))))
+    rows = list(csv.DictReader(io.StringIO(format_explanation(explanation, 2, "csv"))))
     assert {row["share"] for row in rows} == {"nan"}
-    document = json.loads(format_json(explanation, 2, Provenance([], {})))
+    document = json.loads(format_explanation(explanation, 2, "json", Provenance([], {})))
     assert document["largest_pairs"][0]["share"] is None
-    assert "linear CKA 0, CCA R² 0" in format_table(explanation, 2)
-    assert "contribute most" not in format_table(explanation, 2)
+    assert "linear CKA 0, CCA R² 0" in format_explanation(explanation, 2, "table")
+    assert "contribute most" not in format_explanation(explanation, 2, "table")
 
 
 @pytest.mark.parametrize(
@@ -449,6 +450,6 @@ def test_names_stay_on_their_line(tmp_path):
     path = str(tmp_path / "two\nlines.h5")
     with h5py.File(path, "w") as file:
         file["a\tb"] = related((30, 6, 5), 9)[0]
-    table = format_table(explain(path, path), 3)
+    table = format_explanation(explain(path, path), 3, "table")
     assert r"two\nlines.h5::a\tb  6 features, 6 components" in table.splitlines()[0]
     assert all(len(line) <= 80 for line in table.splitlines()[2:])

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from cka_cli.api.inspect import inspect
 from cka_cli.errors import DataError
-from cka_cli.report.inspect import format_inspection
+from tests.report.written import format_inspection
 from tests.small_files import values, write_folder, write_hdf5
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cka_cli.api.compare import compare
-from cka_cli.report import read_matrices
+from cka_cli.report.reading import read_matrices
 from tests.cli.command import run_child, run_here
 from tests.small_files import values, write_hdf5
 

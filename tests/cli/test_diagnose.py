@@ -111,7 +111,7 @@ def test_no_line_is_longer_than_a_hundred_columns(here, capsysbinary, name, ever
 
 def test_a_terminal_gets_a_table_in_colour_and_as_wide_as_it_is(here):
     from cka_cli.api.diagnose import diagnose
-    from cka_cli.report.diagnose import format_summary
+    from tests.report.written import format_summary
 
     diagnosis = diagnose("far.h5", "b.h5")
     plain = format_summary(diagnosis, width=70)

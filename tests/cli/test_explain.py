@@ -7,10 +7,10 @@ import pytest
 
 from cka_cli.api.compare import compare
 from cka_cli.api.explain import explain
-from cka_cli.report.explain import format_csv, format_table
 from tests.cli.command import run_child, run_here
 from tests.cli.test_errors import is_line
 from tests.cli.test_startup import HEAVY, OTHERS, imported, modules_of
+from tests.report.written import format_explanation
 from tests.small_files import make_wrong_files, state, values, write_hdf5
 
 # ruff: noqa: E501 - a line of the table is a line that a user sees
@@ -83,12 +83,12 @@ def test_a_pipe_gets_csv_that_sums_to_what_compare_gives(here, capsysbinary):
 def test_each_format_and_where_it_goes(here, capsysbinary):
     explanation = explain("a.h5::conv1", "b.h5::fc")
     table = run_here(["explain", "a.h5::conv1", "b.h5", "--format", "table"], capsysbinary).out.decode()
-    assert table == format_table(explanation, 10)
+    assert table == format_explanation(explanation, 10, "table")
     assert "\x1b" not in table
     for name, arguments in {"out.csv": [], "out": [], "x.txt": ["--format", "csv"]}.items():
         ended = run_here(["explain", "a.h5::conv1", "b.h5", "-o", name, *arguments], capsysbinary)
         assert (ended.status, ended.out, ended.err) == (0, b"", "")
-        assert (here / name).read_text() == format_csv(explanation, 10)
+        assert (here / name).read_text() == format_explanation(explanation, 10, "csv")
     assert run_here(["explain", "a.h5::conv1", "b.h5", "-o", "x.json"], capsysbinary).status == 0
     assert json.loads((here / "x.json").read_bytes())["sentence"] == explanation.sentence
 

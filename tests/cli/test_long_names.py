@@ -11,6 +11,7 @@ from cka_cli.api.match import study_depth
 from cka_cli.pictures.depth import draw_depth
 from cka_cli.pictures.diagnose import draw_diagnosis
 from cka_cli.pictures.explain import draw_explained
+from cka_cli.report import Screen
 from tests.cli.command import run_here
 from tests.small_files import write_hdf5
 
@@ -46,9 +47,7 @@ def numbers_in(text):
     ["compare a.h5", "match a.h5", "match a.h5 a.h5 --report partners", "diagnose a.h5 --all"],
 )
 def test_shortened_names_stay_different_in_tables(here, capsysbinary, monkeypatch, command, width):
-    monkeypatch.setattr("cka_cli.cli.options.screen", lambda output: {"width": width, "colour": False})
-    for name in ("compare", "match", "diagnose"):
-        monkeypatch.setattr(f"cka_cli.cli.{name}.screen", lambda output: {"width": width, "colour": False})
+    monkeypatch.setattr("cka_cli.cli.output._screen", lambda output: Screen(width))
     ended = run_here([*command.split(), "--format", "table", "-q"], capsysbinary)
     assert ended.status == 0
     table = re.sub(r"layer[^\n]*is like|from [^\n]* on ", "", ended.out.decode())

@@ -111,7 +111,7 @@ def drawn(monkeypatch, arguments, capture):
     """What `match` gives to the heat map: matrices, and the options beside style and format."""
     calls = []
     monkeypatch.setattr(
-        "cka_cli.pictures.heatmap.heatmap_bytes", lambda *given, **options: calls.append((*given, options)) or b""
+        "cka_cli.pictures.match.heatmap_bytes", lambda *given, **options: calls.append((*given, options)) or b""
     )
     assert run_here(["match", *arguments, "--plot", "x.png"], capture).status == 0
     ((matrices, style, _, options),) = calls

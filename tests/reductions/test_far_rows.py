@@ -10,9 +10,9 @@ from cka_cli import compare, diagnose, explain
 from cka_cli.floating_point import flags_off
 from cka_cli.pictures.explain import draw_explained
 from cka_cli.reductions.far_rows import NO_FAR_ROWS, Landmark, amid, distances_between, rows_in_the_middle
-from cka_cli.report.explain import format_csv, format_table
 from tests import oracle, precise
 from tests.cli.command import run_here
+from tests.report.written import format_explanation
 from tests.small_files import values as noise
 from tests.small_files import write_hdf5
 
@@ -304,13 +304,13 @@ def test_explain_shares_out_nothing_of_a_cca_that_is_nan(tmp_path, places, fill,
     y = np.hstack([y, np.random.default_rng(3).standard_normal((len(y), n_features))])
     path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
     found = explain(f"{path}::x", f"{path}::y")
-    shown = format_table(found, 2)
+    shown = format_explanation(found, 2, "table")
     assert ", CCA R² nan, " in shown
     assert "CCA R² is nan" in found.sentence
     assert not any(note.startswith("CCA R²") for note in found.notes)  # of values by force, which it has none
     for line in shown.split("\n\n")[2:4]:  # the components of X, and of Y
         assert all(row.endswith("-       -") for row in line.splitlines()[1:])
-    rows = list(csv.DictReader(io.StringIO(format_csv(found, 2))))
+    rows = list(csv.DictReader(io.StringIO(format_explanation(found, 2, "csv"))))
     assert {row["cca_share"] for row in rows} == {"nan"}
     assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
     assert all(np.isnan(removal.rest.cca_r2) for removal in found.pairs.removals())

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from cka_cli.errors import DataError
-from cka_cli.report import Provenance, format_json, format_tidy, format_wide, read_matrices
+from cka_cli.report.json_text import Provenance
+from cka_cli.report.reading import read_matrices
 from cka_cli.results.matrix import Comparison, Matrix
+from tests.report.written import format_json, format_tidy, format_wide
 
 NAMES = ("conv1", "conv2", "fc")
 VALUES = np.array([[1, 0.5, 0.25], [0.5, 1, 0.75], [0.25, 0.75, 1]])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cka_cli.errors import DataError
-from cka_cli.report import read_matrices
+from cka_cli.report.reading import read_matrices
 
 # ruff: noqa: E501 - a line of a table is a report and the line that a user sees
 

@@ -12,16 +12,17 @@ from rich.cells import cell_len
 from cka_cli.analysis.correspondence import correspondence
 from cka_cli.analysis.depth import study
 from cka_cli.analysis.identification import Identification
-from cka_cli.report import Provenance, read_matrices
-from cka_cli.report.match import (
+from cka_cli.report.json_text import Provenance
+from cka_cli.report.match_table import format_depth, format_matching, sentences
+from cka_cli.report.reading import read_matrices
+from cka_cli.results.matrix import Comparison, Matrix
+from tests.report.written import (
     format_accuracies,
     format_depth_json,
     format_depths,
     format_matching_json,
     format_partners,
 )
-from cka_cli.report.match_table import format_depth, format_matching, sentences
-from cka_cli.results.matrix import Comparison, Matrix
 
 NAN = float("nan")
 MEANT = Provenance(["cka", "match"], {"threshold": 0.95})

@@ -9,11 +9,11 @@ import pytest
 from cka_cli.api.compare import compare
 from cka_cli.errors import DataError, UsageError
 from cka_cli.plan.options import RunOptions
-from cka_cli.report import format_json, format_tidy
-from cka_cli.report.writing import Provenance
+from cka_cli.report.json_text import Provenance
 from cka_cli.uncertainty.p_values import least_p_value, random_pairings
 from tests import oracle
 from tests.asked import asked
+from tests.report.written import format_json, format_tidy
 
 
 def save(tmp_path, **layers):
