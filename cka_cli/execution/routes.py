@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from cka_cli.arrays import Float64
 from cka_cli.execution.loop import Loop
@@ -13,8 +15,10 @@ from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.gram_tiles import GramTiles, Kept, TileFunction, gram_scales, set_rounding
 from cka_cli.reductions.kernel_inputs import GramLayer, prepare
-from cka_cli.reductions.kernels import KERNELS, needs_median
-from cka_cli.reductions.medians import MedianDistances, MedianFunction
+from cka_cli.reductions.kernels import KERNELS, lost_of_terms, needs_median
+from cka_cli.reductions.medians import MedianFunction, OfLayers, least_median, with_medians
+from cka_cli.reductions.near_median import MOST_LOST, Bracket, guessed_median
+from cka_cli.reductions.protocol import OfPlace
 from cka_cli.reductions.source import Source
 from cka_cli.specs import Spec
 
@@ -62,8 +66,15 @@ def _by_gram_tiles(request: Request, plan: Plan, layers: Sequence[GramLayer], fo
     by_median = [spec for spec in kernels if needs_median(spec)]
     sums: dict[Spec, GramSums] = {}
     kept: Kept = {}
+    if plan.n_terms > 1:
+        found = _in_one_pass(request, plan, layers, folds, loop)
+        if found.medians is not None:
+            layers = with_medians(layers, found.medians)
+            set_rounding(found.sums, layers)
+            return layers, [found.sums[spec] for spec in request.gram_kernels]
+        sums, kernels = found.sums, by_median
     if by_median:
-        medians = MedianDistances(MedianFunction.of(layers, plan.n_tile_rows, plan.n_kept, kept), layers)
+        medians = _medians(MedianFunction.of(layers, plan.n_tile_rows, plan.n_kept, kept), layers)
         if plan.keep_distances:
             loop.restore(medians)
             others = [spec for spec in kernels if spec not in by_median]
@@ -75,11 +86,47 @@ def _by_gram_tiles(request: Request, plan: Plan, layers: Sequence[GramLayer], fo
                 kept.update(first.kept)
                 sums |= dict(zip(others, first.sums, strict=True))
             kernels = by_median
-        layers = loop.run(medians).layers()
+        layers = with_medians(layers, loop.run(medians).values[:, 0])
     last = loop.run(tiles(TileFunction(layers, kernels, request.x, request.y, folds, kept=kept)))
     sums |= dict(zip(kernels, last.sums, strict=True))
     set_rounding(sums, layers)
     return layers, [sums[spec] for spec in request.gram_kernels]
+
+
+def _medians(function: Callable[[int], Sequence[float]], layers: Sequence[GramLayer]) -> OfLayers:
+    return OfLayers("medians", "finding median distances", function, layers)
+
+
+class _OnePass(NamedTuple):
+    """The medians that one pass found, None where it missed one, and the sums of all kernels that are done by then."""
+
+    medians: list[float] | None
+    sums: dict[Spec, GramSums]
+
+
+def _in_one_pass(
+    request: Request, plan: Plan, layers: Sequence[GramLayer], folds: Folds | None, loop: Loop
+) -> _OnePass:
+    """The tiles of all kernels, those by a median as terms about its guess; see `near_median`."""
+    sampled = OfLayers("brackets", "sampling distances", OfPlace(guessed_median, layers), layers, 3)
+    brackets = [Bracket(*each) for each in loop.run(sampled).values.tolist()]
+    guessed = with_medians(layers, [each.guess for each in brackets])
+    function = TileFunction(
+        guessed, request.gram_kernels, request.x, request.y, folds, n_terms=plan.n_terms, brackets=brackets
+    )
+    tiles = loop.run(GramTiles(function, plan.n_tile_rows, by_layer=False, name="tiles of terms"))
+    of_kernels = dict(zip(request.gram_kernels, tiles.sums, strict=True))
+    medians = tiles.near.medians(guessed)
+    varying = np.array([not layer.source.is_constant for layer in layers])
+    off = np.array([each.guess for each in brackets])[varying] / medians[varying] - 1
+    lost = max((lost_of_terms(plan.n_terms, float(each)) for each in off), default=0.0)
+    has_width = [median > least_median(layer) for layer, median in zip(layers, medians, strict=True)]
+    if not all(np.array(has_width)[varying]) or lost > MOST_LOST[layers[0].source.dtype]:
+        return _OnePass(None, {spec: sums for spec, sums in of_kernels.items() if not needs_median(spec)})
+    factors = np.ones((len(layers), plan.n_terms))
+    factors[varying] = np.power.outer(-off, np.arange(plan.n_terms))
+    sums = {spec: each.of_terms(factors) if needs_median(spec) else each for spec, each in of_kernels.items()}
+    return _OnePass(medians.tolist(), sums)
 
 
 def _by_feature_products(
@@ -104,9 +151,8 @@ def _by_batches(request: Request, plan: Plan, layers: Sequence[GramLayer], folds
     if request.n_by_median:
         from cka_cli.reductions.medians import MedianWithinBatches
 
-        layers = loop.run(
-            MedianDistances(MedianWithinBatches(layers, batches_of(orders[:1], n_batch)), layers)
-        ).layers()
+        medians = _medians(MedianWithinBatches(layers, batches_of(orders[:1], n_batch)), layers)
+        layers = with_medians(layers, loop.run(medians).values[:, 0])
     function = BatchFunction(layers, request.gram_kernels, request.x, request.y)
     return layers, loop.run(Minibatch(function, orders, n_batch)).sums()
 

@@ -7,6 +7,9 @@ from cka_cli.text import MIB
 
 # Distances that a thread may hold while a median is sought.
 _MOST_KEPT, _LEAST_KEPT = 1 << 26, 1 << 16
+# Examples from which a median is sought in the pass that uses it; and what an entry takes of each layer, beside its
+# product, in a pass that seeks a median, and for each term more.
+_LEAST_FOR_TERMS, _PER_PASS, _PER_TERM = 2048, 250, 20
 # Bytes that are read in one go.
 READ_BYTES = 1 << 25
 
@@ -32,10 +35,31 @@ def saved_bytes(request: Request) -> int:
     return request.n_examples * sum(layer.n_features * layer.dtype.itemsize for layer in request.layers)
 
 
-def tile_bytes(request: Request, n_rows: int) -> int:
+def n_terms(request: Request) -> int:
+    """Return in how many terms kernels come whose median is sought in the pass that uses it; 1 where it is not.
+
+    More terms for float64, which has more digits to lose. A pass less saves all products; the sums of terms take as
+    many more as there are pairs of terms.
+    """
+    n = 3 if request.n_value_bytes == 4 else 4
+    per_product, n_pairs = request.n_value_bytes // 4, request.n_x * request.n_y + len(request.layers)
+    saved = per_product * sum(request.widths) + _PER_PASS * len(request.layers)
+    n_products = n * (n + 1) // 2 - 1  # of terms with terms, beside the first with itself
+    more = request.n_by_median * (2 * per_product * n_products * n_pairs + _PER_TERM * (n - 1) * len(request.layers))
+    return n if request.n_by_median and request.n_examples >= _LEAST_FOR_TERMS and more < saved else 1
+
+
+def near_bytes(request: Request, n_terms: int) -> int:
+    """Bytes of the distances about the median of each layer that are kept in the one pass: some 0.4 % of all pairs."""
+    n_pairs = request.n_examples**2 // 2
+    return len(request.layers) * request.n_value_bytes * n_pairs // 100 if n_terms > 1 else 0
+
+
+def tile_bytes(request: Request, n_rows: int, n_terms: int = 1) -> int:
     """Bytes of one tile of all layers, every kernel."""
     n_value_bytes = 8 if request.needs_double else request.n_value_bytes
-    return len(request.layers) * len(request.gram_kernels) * n_rows**2 * n_value_bytes
+    n_tiles = len(request.gram_kernels) + (n_terms - 1) * request.n_by_median
+    return len(request.layers) * n_tiles * n_rows**2 * n_value_bytes
 
 
 def scratch_bytes(request: Request, n_rows: int) -> int:
@@ -44,12 +68,13 @@ def scratch_bytes(request: Request, n_rows: int) -> int:
     return n_rows**2 * (request.n_value_bytes * n_products + (16 if request.needs_double else 0))
 
 
-def sums_bytes(request: Request) -> int:
+def sums_bytes(request: Request, n_terms: int = 1) -> int:
     """Bytes of the sums by row, of the means, of a row of the widest layer on its way, and of the result as text."""
     widths = request.widths
     n_pairs = request.n_x * request.n_y
-    of_rows = (2 + request.n_folds) * 8 * request.n_examples * len(widths) * max(1, len(request.gram_kernels))
-    of_pairs = (256 + 8 * request.n_folds) * n_pairs * max(1, len(request.gram_kernels))
+    n_sums = max(1, len(request.gram_kernels) + (n_terms - 1) * request.n_by_median)
+    of_rows = (2 + request.n_folds) * 8 * request.n_examples * len(widths) * n_sums
+    of_pairs = (256 + 8 * request.n_folds) * n_pairs * n_sums * n_terms
     return of_rows + of_pairs + 2 * 8 * sum(widths) + 32 * max(widths) + 4 * MIB
 
 

@@ -38,6 +38,7 @@ class Plan:
     n_tile_rows : rows of a tile, or of a block on the feature route. n_slices : features read at a time, by layer.
     keep_distances : distances stay in memory between finding their median and using it.
     n_kept : distances of one layer that each thread may hold while their median is sought.
+    n_terms : in how many terms a kernel comes whose median is sought in the same pass; 1 where it is known before.
     peak_bytes : what the arrays take at most; the interpreter and its libraries come on top (about 70 MiB).
     """
 
@@ -54,6 +55,7 @@ class Plan:
     peak_bytes: int
     multiplications: int
     n_kept: int = 1 << 25
+    n_terms: int = 1
 
 
 def make_plan(request: Request, memory_bytes: int | None = None, n_threads: int | None = None) -> Plan:
@@ -71,8 +73,11 @@ def make_plan(request: Request, memory_bytes: int | None = None, n_threads: int 
 def _plan_of_sums(request: Request, memory_bytes: int, n_threads: int) -> Plan:
     if request.run.n_batch is not None:
         return _plan_batches(request, request.run.n_batch, memory_bytes, n_threads)
+    n_terms = costs.n_terms(request)
     for threads in range(n_threads, 0, -1):
         plans = [_plan_in_memory(request, memory_bytes, threads)]
+        if n_terms > 1 and not plans[0].keep_distances:
+            plans.insert(0, _plan_in_memory(request, memory_bytes, threads, n_terms))
         # The feature route multiplies in float64, which takes twice the time.
         is_less = costs.feature_multiplications(request) * (8 // request.n_value_bytes) < costs.gram_multiplications(
             request
@@ -99,7 +104,7 @@ def _with_counting(plan: Plan, request: Request) -> Plan:
     return replace(plan, peak_bytes=peak_bytes, multiplications=plan.multiplications + counting)
 
 
-def _plan_in_memory(request: Request, memory_bytes: int, n_threads: int) -> Plan:
+def _plan_in_memory(request: Request, memory_bytes: int, n_threads: int, n_terms: int = 1) -> Plan:
     n = request.n_examples
     widest = max(request.widths)
     values = (
@@ -112,15 +117,18 @@ def _plan_in_memory(request: Request, memory_bytes: int, n_threads: int) -> Plan
     loading += n_threads * costs.factor_work_bytes(request, in_memory=True)
     n_rows = _tile_rows(request, n_threads, max(costs.READ_BYTES, (memory_bytes - values) // 2))
     tiles = (
-        n_threads * (costs.tile_bytes(request, n_rows) + costs.scratch_bytes(request, n_rows))
+        n_threads * (costs.tile_bytes(request, n_rows, n_terms) + costs.scratch_bytes(request, n_rows))
         if len(request.gram_kernels)
         else 0
     )
     n_kept = costs.n_kept(request, max(tiles, (memory_bytes - values) // 2), n_threads)
     medians = n_threads * costs.kept_bytes(request, n_kept) if request.n_by_median else 0
-    peak = values + factors + max(loading, tiles, medians) + costs.sums_bytes(request)
+    peak = values + factors + max(loading, tiles, medians) + costs.sums_bytes(request, n_terms)
+    peak += costs.near_bytes(request, n_terms)
     kept = len(request.layers) * request.n_value_bytes * n * (n + n_rows) // 2
-    keep = request.n_by_median > 0 and peak + kept + n_threads * kept // len(request.layers) // 8 <= memory_bytes
+    # Distances that are kept are not saved: a run that may be broken off does without where one pass does, too.
+    may_keep = request.n_by_median > 0 and (request.run.checkpoint is None or costs.n_terms(request) == 1)
+    keep = may_keep and n_terms == 1 and peak + kept * (1 + n_threads / len(request.layers) / 8) <= memory_bytes
     n_blocks = -(-n // n_rows)
     return Plan(
         route="gram" if len(request.gram_kernels) else "factors",
@@ -136,11 +144,12 @@ def _plan_in_memory(request: Request, memory_bytes: int, n_threads: int) -> Plan
         peak_bytes=peak + (kept if keep else 0),
         multiplications=costs.factor_multiplications(request)
         + (
-            costs.times(request, n_kept, keep=keep) * costs.gram_multiplications(request)
+            costs.times(request, n_kept, keep=keep or n_terms > 1) * costs.gram_multiplications(request)
             if len(request.gram_kernels)
             else 0
         ),
         n_kept=n_kept,
+        n_terms=n_terms,
     )
 
 

@@ -24,7 +24,9 @@ _CHUNK_BYTES = 1 << 20
 class TileSums:
     """What the tile of rows `rows` and columns `columns` adds to the Gram sums of one kernel, the diagonal apart.
 
-    cross : shape (n_x_layers, n_y_layers); norms : shape (n_layers,). Counted twice already off the diagonal.
+    cross : shape (n_x_layers, n_y_layers); norms : shape (n_layers,). Counted twice already off the diagonal. Where a
+    kernel comes in several terms, both begin with an axis of `pairs_of_terms`, and below all layers of the first term
+    come first, then all of the second.
     row_sums : shape (n_layers, len(rows)); column_sums : shape (n_layers, len(columns)), None on the diagonal.
     diagonals : shape (n_layers, len(rows)), None off the diagonal.
     of_folds : what each fold that meets the tile has part in; empty where folds are not told apart.
@@ -54,10 +56,13 @@ class FoldSums:
     column_sums: Float64 | None = None
 
 
-def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice, folds: Folds | None = None) -> TileSums:
+def tile_sums(
+    tiles: Array, rows: slice, columns: slice, x: slice, y: slice, folds: Folds | None = None, n_terms: int = 1
+) -> TileSums:
     """Return the sums of one tile of every layer; overwrites the diagonal of the tiles.
 
-    tiles : shape (n_layers, n_rows, n_columns). x, y : which layers stand in the rows and columns of the matrix.
+    tiles : shape (n_terms × n_layers, n_rows, n_columns). x, y : which layers stand in the rows and columns of the
+    matrix.
     """
     is_diagonal = rows == columns
     diagonals = None
@@ -67,11 +72,11 @@ def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice, fol
         on_diagonal[...] = 0
     row_runs = folds.runs(rows) if folds else [(0, slice(0, tiles.shape[1]))]
     column_runs = folds.runs(columns) if folds else [(0, slice(0, tiles.shape[2]))]
-    total = _PartSums(tiles.shape, x, y)
+    total = _PartSums(tiles.shape, x, y, n_terms)
     of_folds: dict[int, FoldSums] = {}
     for row_fold, row_run in row_runs:
         for column_fold, column_run in column_runs:
-            part = _part_sums(tiles[:, row_run, column_run], x, y, 1 if is_diagonal else 2)
+            part = _part_sums(tiles[:, row_run, column_run], x, y, n_terms, 1 if is_diagonal else 2)
             total.add(part, row_run, column_run)
             if folds:
                 _add_to_folds(of_folds, part, (row_fold, row_run), (column_fold, column_run), tiles.shape)
@@ -82,11 +87,9 @@ def tile_sums(tiles: Array, rows: slice, columns: slice, x: slice, y: slice, fol
 class _PartSums:
     """Sums of part of a tile: see `TileSums`."""
 
-    def __init__(self, shape: tuple[int, ...], x: slice, y: slice):
+    def __init__(self, shape: tuple[int, ...], x: slice, y: slice, n_terms: int):
         n_layers, n_rows, n_columns = shape
-        layers = range(n_layers)
-        self.cross = np.zeros((len(layers[x]), len(layers[y])))
-        self.norms = np.zeros(n_layers)
+        self.cross, self.norms = _zeros(n_layers // n_terms, x, y, n_terms)
         self.row_sums = np.zeros((n_layers, n_rows))
         self.column_sums = np.zeros((n_layers, n_columns))
 
@@ -97,23 +100,50 @@ class _PartSums:
         self.column_sums[:, columns] += part.column_sums
 
 
-def _part_sums(tiles: Array, x: slice, y: slice, weight: int) -> _PartSums:
+def _zeros(n_layers: int, x: slice, y: slice, n_terms: int) -> tuple[Float64, Float64]:
+    layers, of_pairs = range(n_layers), () if n_terms == 1 else (len(pairs_of_terms(n_terms)),)
+    return np.zeros((*of_pairs, len(layers[x]), len(layers[y]))), np.zeros((*of_pairs, n_layers))
+
+
+def pairs_of_terms(n_terms: int) -> list[tuple[int, int]]:
+    """Return which products of terms count: those of as high an order as the first term that is left out do not."""
+    return [(one, other) for one in range(n_terms) for other in range(n_terms - one)]
+
+
+def _part_sums(tiles: Array, x: slice, y: slice, n_terms: int, weight: int) -> _PartSums:
     n_layers, n_rows, n_columns = tiles.shape
-    sums = _PartSums(tiles.shape, x, y)
+    sums = _PartSums(tiles.shape, x, y, n_terms)
     n_chunk = max(1, _CHUNK_BYTES // (8 * n_layers * n_columns))
     # A kernel that overflows is told of by its norm.
     for start in range(0, n_rows, n_chunk):
+        chunk = tiles[:, start : start + n_chunk]
+        if n_terms > 1:
+            _add_products_of_terms(sums, chunk, x, y, n_terms)
         # float32 sums of this many terms would cost two to three digits of a debiased value.
-        chunk = tiles[:, start : start + n_chunk].astype(np.float64)
-        flat = chunk.reshape(n_layers, -1)
-        sums.cross += flat[x] @ flat[y].T
-        # Row by row: short sums keep their digits.
-        sums.norms += np.einsum("lij,lij->li", chunk, chunk).sum(axis=1)
+        chunk = chunk.astype(np.float64)
+        if n_terms == 1:
+            flat = chunk.reshape(n_layers, -1)
+            sums.cross += flat[x] @ flat[y].T
+            # Row by row: short sums keep their digits.
+            sums.norms += np.einsum("lij,lij->li", chunk, chunk).sum(axis=1)
         sums.row_sums[:, start : start + n_chunk] = chunk.sum(axis=2)
         sums.column_sums += chunk.sum(axis=1)
     sums.cross *= weight
     sums.norms *= weight
     return sums
+
+
+def _add_products_of_terms(sums: _PartSums, chunk: Array, x: slice, y: slice, n_terms: int) -> None:
+    """Add the products of the terms; all but those of the first with itself as they are, for they count little."""
+    terms = chunk.reshape(n_terms, len(chunk) // n_terms, -1)
+    first = terms[0].astype(np.float64)
+    for place, (one, other) in enumerate(pairs_of_terms(n_terms)):
+        of_one, of_other = (first, first) if one == other == 0 else (terms[one], terms[other])
+        sums.norms[place] += (of_one[:, None, :] @ of_other[:, :, None])[:, 0, 0]
+        if x == y and other < one:
+            sums.cross[place] = sums.cross[pairs_of_terms(n_terms).index((other, one))].T
+        else:
+            sums.cross[place] += of_one[x] @ of_other[y].T
 
 
 def _add_to_folds(
@@ -148,18 +178,18 @@ class GramSums:
     fold_cross, fold_norms, fold_row_sums : what is missing without each fold, first axis n_folds (`FoldSums`).
     """
 
-    def __init__(self, n_layers: int, n_examples: int, x: slice, y: slice, folds: Folds | None = None):
-        layers = range(n_layers)
+    def __init__(
+        self, n_layers: int, n_examples: int, x: slice, y: slice, folds: Folds | None = None, n_terms: int = 1
+    ):
         self.n_examples, self.x, self.y, self.folds = n_examples, x, y, folds
         self.entry_rounding, self.product_rounding = np.zeros(n_layers), 0.0
-        self.cross = np.zeros((len(layers[x]), len(layers[y])))
-        self.norms = np.zeros(n_layers)
-        self.row_sums = np.zeros((n_layers, n_examples))
-        self.diagonals = np.zeros((n_layers, n_examples))
+        self.cross, self.norms = _zeros(n_layers, x, y, n_terms)
+        self.row_sums = np.zeros((n_terms * n_layers, n_examples))
+        self.diagonals = np.zeros((n_terms * n_layers, n_examples))
         n_folds = len(folds.sizes) if folds else 0
         self.fold_cross = np.zeros((n_folds, *self.cross.shape))
-        self.fold_norms = np.zeros((n_folds, n_layers))
-        self.fold_row_sums = np.zeros((n_folds, n_layers, n_examples))
+        self.fold_norms = np.zeros((n_folds, *self.norms.shape))
+        self.fold_row_sums = np.zeros((n_folds, n_terms * n_layers, n_examples))
 
     def add(self, tile: TileSums) -> None:
         """Add one tile of the upper triangle; the order of the tiles changes nothing but rounding."""
@@ -182,6 +212,25 @@ class GramSums:
         """Return the sums by name, to be saved, or set to what was."""
         names = ("cross", "norms", "row_sums", "diagonals", "fold_cross", "fold_norms", "fold_row_sums")
         return {name: getattr(self, name) for name in names}
+
+    def of_terms(self, factors: Float64) -> "GramSums":
+        """Return the sums of the kernel that is the sum of its terms, each times a factor of the layer.
+
+        factors : shape (n_layers, n_terms).
+        """
+        n_layers, n_terms = factors.shape
+        one, other = (factors[:, list(places)].T for places in zip(*pairs_of_terms(n_terms), strict=True))
+        sums = GramSums(n_layers, self.n_examples, self.x, self.y, self.folds)
+        for name, values in self.state().items():
+            if name.endswith("cross"):
+                total = np.einsum("...pab,pa,pb->...ab", values, one[:, self.x], other[:, self.y])
+            elif name.endswith("norms"):
+                total = np.einsum("...pa,pa,pa->...a", values, one, other)
+            else:  # of rows
+                shape = (*values.shape[:-2], n_terms, n_layers, values.shape[-1])
+                total = np.einsum("...jan,aj->...an", values.reshape(shape), factors)
+            setattr(sums, name, total)
+        return sums
 
     def without(self, fold: int) -> "GramSums":
         """Return the sums over the examples that are not in a fold; widths of kernels stay as they are.

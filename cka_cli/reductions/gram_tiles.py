@@ -1,8 +1,9 @@
 """From centred layers to Gram sums, tile by tile.
 
 A layer's tile is computed once, for all the pairs and kernels that need it; only tiles of the upper triangle are
-computed. A kernel whose width is a share of the median distance waits for `medians.MedianDistances`; where memory holds
-the distances of all pairs of rows, these stay there from the one to the other.
+computed. A kernel whose width is a share of the median distance waits for `medians.OfLayers`; where memory holds
+the distances of all pairs of rows, these stay there from the one to the other. Or it comes in several terms around a
+width that a sample has guessed, while the distances near the median are collected: see `near_median`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from cka_cli.reductions import kernels
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums, TileSums, tile_sums
 from cka_cli.reductions.kernel_inputs import NO_TERMS, GramLayer, Tile, has_gram, tile_inputs
+from cka_cli.reductions.near_median import NEAR, Bracket, Near, NearMedian, near_in_tile
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
 
@@ -35,11 +37,13 @@ class TileResult:
     """What a tile adds to the Gram sums of each kernel, or the tile of one layer by each kernel: (1, rows, columns).
 
     distances : the squared distances of each layer of the task, where they are kept.
+    near : of each layer the squared distances about its median, where they are sought.
     """
 
     sums: list[TileSums] = field(default_factory=list)
     of_layer: list[Array] = field(default_factory=list)
     distances: list[Array] = field(default_factory=list)
+    near: list[Near] = field(default_factory=list)
 
 
 def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
@@ -77,6 +81,8 @@ class TileFunction:
 
     x, y : the layers that stand in the rows and columns of the matrix.
     keeps_distances : whether the result holds the squared distances. kept : those that are known already.
+    n_terms : in how many terms kernels come whose width is a share of the median; brackets : about the guess of each
+        layer, between which its median is sought then.
     """
 
     layers: Sequence[GramLayer]
@@ -86,22 +92,36 @@ class TileFunction:
     folds: Folds | None = None
     keeps_distances: bool = False
     kept: Kept = field(default_factory=dict)
+    n_terms: int = 1
+    brackets: Sequence[Bracket] = ()
+
+    def terms_of(self, spec: Spec) -> int:
+        """Return in how many terms a kernel comes."""
+        return self.n_terms if kernels.needs_median(spec) else 1
 
     def __call__(self, task: TileTask) -> TileResult:
         """Return what a tile adds."""
         rows, columns, place = task
         places = range(len(self.layers)) if place is None else [place]
         shape = (len(places), rows.stop - rows.start, columns.stop - columns.start)
-        tiles = [np.empty(shape, tile_dtype(self.layers, spec)) for spec in self.kernels]
+        tiles = [np.empty((self.terms_of(spec), *shape), tile_dtype(self.layers, spec)) for spec in self.kernels]
+        near: list[Near] = []
         distances = [
-            self._fill(tiles, number, each, (rows, columns)) for number, each in enumerate(places)
+            self._fill(tiles, number, each, (rows, columns), near) for number, each in enumerate(places)
         ] if self.kernels or self.keeps_distances else []  # fmt: skip
         found = [each for each in distances if each is not None]
         if place is not None:
-            return TileResult(of_layer=tiles, distances=found)
-        return TileResult([tile_sums(each, rows, columns, self.x, self.y, self.folds) for each in tiles], [], found)
+            return TileResult(of_layer=[each[0] for each in tiles], distances=found)
+        return TileResult(self.sums_of(tiles, (rows, columns)), [], found, near)
 
-    def _fill(self, tiles: list[Array], number: int, place: int, tile: Tile) -> Array | None:
+    def sums_of(self, tiles: Sequence[Array], tile: Tile) -> list[TileSums]:
+        """Return what the tiles of all layers by each kernel add; tiles : (..., n_rows, n_columns), terms first."""
+        return [
+            tile_sums(each.reshape(-1, *each.shape[-2:]), *tile, self.x, self.y, self.folds, self.terms_of(spec))
+            for spec, each in zip(self.kernels, tiles, strict=True)
+        ]
+
+    def _fill(self, tiles: list[Array], number: int, place: int, tile: Tile, near: list[Near]) -> Array | None:
         """Put the tile of one layer by each kernel where it belongs; return its distances where they are kept."""
         layer, out, known = self.layers[place], None, self.kept.get(key_of(tile))
         row_terms = column_terms = NO_TERMS
@@ -110,18 +130,23 @@ class TileFunction:
             inputs: dict[str, Array] = {"distances": known[place].copy()}
         else:
             needs = needs | _DISTANCES if self.keeps_distances else needs
-            out = tiles[0][number] if len(tiles) == 1 and not self.keeps_distances else None
+            out = tiles[0][0, number] if len(tiles) == 1 and not self.keeps_distances and self.n_terms == 1 else None
             inputs, row_terms, column_terms = tile_inputs(layer, tile, needs, out)
+        if self.brackets:
+            near.append(near_in_tile(inputs["distances"], tile, self.brackets[place]))
         for kernel, (spec, of_kernel) in enumerate(zip(self.kernels, tiles, strict=True)):
             if not has_gram(layer, spec):
-                of_kernel[number] = 0
+                of_kernel[:, number] = 0
                 continue
             need = kernels.KERNELS[spec.name].needs
             is_last = all(kernels.KERNELS[later.name].needs != need for later in self.kernels[kernel + 1 :])
             values = inputs[need] if is_last and not self.keeps_distances else inputs[need].copy()
+            if len(of_kernel) > 1:
+                kernels.rbf_terms(values, layer.terms, spec, out=of_kernel[:, number])
+                continue
             result = kernels.KERNELS[spec.name].tile(values, row_terms, column_terms, layer.terms, spec)
             if result is not out:
-                of_kernel[number] = result
+                of_kernel[0, number] = result
         return inputs["distances"] if self.keeps_distances else None
 
 
@@ -141,7 +166,11 @@ class GramTiles(Reduction[TileTask, TileResult]):
         self.is_kept = bool(function.kernels)
         self._tiles = upper_tiles(function.layers[0].source.n_examples, n_rows)
         n_layers, n_examples = len(function.layers), function.layers[0].source.n_examples
-        self.sums = [GramSums(n_layers, n_examples, function.x, function.y, function.folds) for _ in function.kernels]
+        self.sums = [
+            GramSums(n_layers, n_examples, function.x, function.y, function.folds, function.terms_of(spec))
+            for spec in function.kernels
+        ]
+        self.near = NearMedian(function.brackets)
         self.kept: Kept = {}
         self._waiting: list[Array] = []
         self._n_waiting = 0
@@ -162,6 +191,7 @@ class GramTiles(Reduction[TileTask, TileResult]):
         if not self._by_layer:
             tile = self._tiles[self.n_added]
             self._add(tile, partial.sums, partial.distances)
+            self.near.add(partial.near)
             self.n_added += 1
             return
         tile, n_layers = self._tiles[self.n_added // len(self.compute.layers)], len(self.compute.layers)
@@ -173,8 +203,7 @@ class GramTiles(Reduction[TileTask, TileResult]):
             self.kept.setdefault(key_of(tile), []).extend(partial.distances)
         self._n_waiting += 1
         if self._n_waiting == n_layers:
-            x, y, folds = self.compute.x, self.compute.y, self.compute.folds
-            self._add(tile, [tile_sums(each, *tile, x, y, folds) for each in self._waiting], [])
+            self._add(tile, self.compute.sums_of(self._waiting, tile), [])
             self.n_added += n_layers
             self._waiting, self._n_waiting = [], 0
 
@@ -186,9 +215,16 @@ class GramTiles(Reduction[TileTask, TileResult]):
         self.compute.kept.pop(key_of(tile), None)
 
     def state(self) -> dict[str, Array]:
-        """Return the sums of every kernel."""
+        """Return the sums of every kernel, and the distances near medians."""
         states = [each.state() for each in self.sums]
-        return {f"{name} {place}": values for place, state in enumerate(states) for name, values in state.items()}
+        arrays = {f"{name} {place}": values for place, state in enumerate(states) for name, values in state.items()}
+        return arrays | self.near.state()
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Set the sums to saved ones, and take the distances near medians that were."""
+        near = {name: values for name, values in state.items() if name.startswith(NEAR)}
+        self.near.restore(near)
+        super().restore({**state, **self.near.state()})
 
 
 def set_rounding(sums: Mapping[Spec, GramSums], layers: Sequence[GramLayer]) -> None:

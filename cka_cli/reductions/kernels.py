@@ -24,6 +24,8 @@ from cka_cli.specs import Spec
 
 # A kernel of exp(-t) at its typical distance: above this, exp(-t) itself has more digits than 1 - exp(-t).
 _NARROW = 0.7
+# Above it the terms of exp(−u) are 0 in any sum of theirs.
+_MOST_EXPONENT = 80.0
 # Entries worked on in one go: few enough to stay in a core's cache.
 _CHUNK_VALUES = 1 << 15
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -72,6 +74,7 @@ class LayerTerms:
     shrink: float = 1.0
 
 
+_NO_ROWS = RowTerms(*(np.empty(0),) * 2)
 TileFunction = Callable[[Array, RowTerms, RowTerms, LayerTerms, Spec], Array]
 # f(a+u+v+w) − f(a+u) − f(a+v) + f(a): see `second_differences`.
 Difference = Callable[[float, Float64, Float64, Float64, Spec], Float64]
@@ -112,6 +115,34 @@ def rbf_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTe
     function(values, out=values)
     values -= values.dtype.type(function(-rate * layer.typical_distance))
     return values
+
+
+def rbf_terms(distances: Array, layer: LayerTerms, spec: Spec, out: Array) -> None:
+    """Set `out` to the terms of exp(−u(1+ε)) = Σⱼ (−ε)ʲ uʲ e^(−u)/j! for u = ‖x−y‖²/(2σ²), each less a constant.
+
+    Of a σ that is not known exactly yet. out : shape (n_terms, n_rows, n_columns), the first as `rbf_tile` has it;
+    overwrites `distances`.
+    """
+    rate = min(rbf_rate(layer, spec), float(np.finfo(distances.dtype).max) / 1e9)
+    typical = rate * layer.typical_distance
+    n_chunk = max(1, _CHUNK_VALUES // max(1, distances.shape[1]))
+    for start in range(0, len(distances), n_chunk):
+        chunk = slice(start, start + n_chunk)
+        u = np.minimum(distances[chunk] * distances.dtype.type(rate), _MOST_EXPONENT)
+        term = np.exp(-u)
+        for place in range(1, len(out)):
+            term *= u
+            if place > 1:
+                term /= place
+            constant = typical**place / math.factorial(place) * math.exp(-typical)
+            np.subtract(term, term.dtype.type(constant), out=out[place, chunk])
+    out[0] = rbf_tile(distances, _NO_ROWS, _NO_ROWS, layer, spec)
+
+
+def lost_of_terms(n_terms: int, off: float) -> float:
+    """Return what `rbf_terms` may lack of an entry: the largest uᴶ e^(−u)/J! times |ε|ᴶ, ε how far off σ² was."""
+    most = n_terms**n_terms * math.exp(-n_terms) / math.factorial(n_terms)
+    return float(most * (abs(off) * (1 + abs(off))) ** n_terms)
 
 
 def _is_narrow(rate: float, layer: LayerTerms) -> bool:

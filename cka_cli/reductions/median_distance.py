@@ -25,7 +25,7 @@ def median_of_all_pairs(
     max_kept : how many distances may be kept at once.
     """
     n_pairs = n_examples * (n_examples - 1) // 2
-    places = _middle_places(n_examples, n_pairs)
+    places = middle_places(n_examples, n_pairs)
     wanted = sorted({place for place in places if place is not None})
     if not wanted:
         return 0.0
@@ -48,13 +48,13 @@ def median_of_batches(distances: Array, n_zeros: int) -> float:
 
     distances : of every pair of examples that are in one batch.
     """
-    places = _middle_places(n_zeros, len(distances))
+    places = middle_places(n_zeros, len(distances))
     wanted = sorted({place for place in places if place is not None})
     ordered = np.partition(distances, wanted) if wanted else distances
     return float(np.mean([0.0 if place is None else float(ordered[place]) for place in places]))
 
 
-def _middle_places(n_zeros: int, n_pairs: int) -> list[int | None]:
+def middle_places(n_zeros: int, n_pairs: int) -> list[int | None]:
     """Return where the middle two of n_zeros zeros and of every pair twice stand among the pairs; None for a zero."""
     n_all = n_zeros + 2 * n_pairs
     return [None if place < n_zeros else (place - n_zeros) // 2 for place in ((n_all - 1) // 2, n_all // 2)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cka_cli.arrays import Array, Indices
+from cka_cli.arrays import Array, Float64, Indices
 from cka_cli.reductions.gram_tiles import Kept, key_of, upper_tiles
 from cka_cli.reductions.kernel_inputs import GramLayer, Tile, gathered, sampled_distances, tile_inputs
 from cka_cli.reductions.median_distance import median_of_all_pairs, median_of_batches
@@ -32,11 +32,11 @@ class MedianFunction:
         """Return what gives the medians in tiles of so many rows."""
         return cls(layers, upper_tiles(layers[0].source.n_examples, n_rows), kept, n_kept)
 
-    def __call__(self, place: int) -> float:
+    def __call__(self, place: int) -> list[float]:
         """Return the median of the layer at a place."""
         layer = self.layers[place]
         if layer.source.is_constant:
-            return layer.terms.typical_distance
+            return [layer.terms.typical_distance]
         if self.kept:
             sample = np.concatenate([_each_pair_once(of_tile[place], tile)[::97] for tile, of_tile in self._at_hand()])
             sample, stray = sample[np.isfinite(sample)], 0.01
@@ -46,9 +46,7 @@ class MedianFunction:
         median = median_of_all_pairs(
             lambda: self._distances(place), sample, layer.source.n_examples, share=stray, max_kept=self.n_kept // 2
         )
-        if median <= 64 * float(np.finfo(layer.source.dtype).eps) * layer.terms.mean_distance:
-            return 0.0  # equal rows, told apart by rounding alone
-        return median
+        return [median if median > least_median(layer) else 0.0]
 
     def _at_hand(self) -> Iterator[tuple[Tile, list[Array]]]:
         return ((tile, self.kept[key_of(tile)]) for tile in self.tiles if key_of(tile) in self.kept)
@@ -60,6 +58,11 @@ class MedianFunction:
             if known is None:
                 inputs, _, _ = tile_inputs(self.layers[place], tile, _DISTANCES)
             yield _each_pair_once(inputs["distances"] if known is None else known[place], tile)
+
+
+def least_median(layer: GramLayer) -> float:
+    """Return the median distance of a layer whose rows are told apart by rounding alone."""
+    return 64 * float(np.finfo(layer.source.dtype).eps) * layer.terms.mean_distance
 
 
 def _each_pair_once(distances: Array, tile: Tile) -> Array:
@@ -76,54 +79,57 @@ class MedianWithinBatches:
     layers: Sequence[GramLayer]
     batches: Sequence[Indices]
 
-    def __call__(self, place: int) -> float:
+    def __call__(self, place: int) -> list[float]:
         """Return the median of the layer at a place."""
         layer = self.layers[place]
         if layer.source.is_constant:
-            return layer.terms.typical_distance
+            return [layer.terms.typical_distance]
         distances = []
         for rows in self.batches:
             tile = slice(0, len(rows)), slice(0, len(rows))
             inputs, _, _ = tile_inputs(gathered(layer, rows), tile, _DISTANCES)
             distances.append(inputs["distances"][~np.tri(len(rows), dtype=bool)])
-        return median_of_batches(np.concatenate(distances), layer.source.n_examples)
+        return [median_of_batches(np.concatenate(distances), layer.source.n_examples)]
 
 
-class MedianDistances(Reduction[int, float]):
-    """The median squared distance of every layer. A task is a layer, by its place."""
+class OfLayers(Reduction[int, Sequence[float]]):
+    """A few numbers of each layer, such as its median distance. A task is a layer, by its place.
 
-    name = "medians"
-    stage = "finding median distances"
+    values : shape (n_layers, n_values).
+    """
 
-    def __init__(self, function: Callable[[int], float], layers: Sequence[GramLayer]):
-        self.compute, self._layers = function, layers
-        self.medians = np.full(len(layers), np.nan)
+    def __init__(
+        self, name: str, stage: str, function: Callable[[int], Sequence[float]], layers: Sequence[GramLayer], n: int = 1
+    ):
+        self.name, self.stage, self.compute, self._layers = name, stage, function, layers
+        self.values = np.full((len(layers), n), np.nan)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all medians are known."""
-        return self.n_added == len(self.medians)
+        """Whether all layers are done."""
+        return self.n_added == len(self.values)
 
     def tasks(self) -> Sequence[int]:
         """Return the place of each layer."""
-        return range(len(self.medians))
+        return range(len(self.values))
 
     def costs(self) -> list[int]:
         """Return the features of each layer."""
         return [layer.source.n_features for layer in self._layers]
 
-    def add(self, partial: float) -> None:
-        """Take the next median."""
-        self.medians[self.n_added] = partial
+    def add(self, partial: Sequence[float]) -> None:
+        """Take the numbers of the next layer."""
+        self.values[self.n_added] = partial
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the medians."""
-        return {"medians": self.medians}
+        """Return the numbers."""
+        return {"values": self.values}
 
-    def layers(self) -> list[GramLayer]:
-        """Return the layers with their medians."""
-        return [
-            replace(layer, terms=replace(layer.terms, typical_distance=float(median)))
-            for layer, median in zip(self._layers, self.medians, strict=True)
-        ]
+
+def with_medians(layers: Sequence[GramLayer], medians: Sequence[float] | Float64) -> list[GramLayer]:
+    """Return the layers with their median distances."""
+    return [
+        replace(layer, terms=replace(layer.terms, typical_distance=float(median)))
+        for layer, median in zip(layers, medians, strict=True)
+    ]

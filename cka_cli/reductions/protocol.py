@@ -60,7 +60,7 @@ class Reduction(Protocol[Task, Partial]):
 
 
 @dataclass(frozen=True)
-class _OfPlace(Generic[Item, Result]):
+class OfPlace(Generic[Item, Result]):
     """What a function gives of one of several items, by its place."""
 
     function: Callable[[Item], Result]
@@ -80,7 +80,7 @@ class Each(Reduction[int, Result]):
         self, stage: str, function: Callable[[Any], Result], items: Sequence[Any], costs: Sequence[int] | None = None
     ):
         self.name = self.stage = stage
-        self.compute = _OfPlace(function, items)
+        self.compute = OfPlace(function, items)
         self._costs = [1] * len(items) if costs is None else costs
         self.results: list[Result] = []
 

@@ -9,6 +9,7 @@ JOBS = {
     "tiles": {"kernels": ["polynomial", "cosine", "linear"]},
     "in pieces": {"kernels": ["laplacian", "rbf"], "plan": {"in_memory": False, "n_slices": (2,) * 6}},
     "medians": {"kernels": ["rbf", "rbf:sigma=0.3"], "plan": {"keep_distances": False, "n_kept": 100}},
+    "terms": {"kernels": ["linear", "rbf"], "stats": True, "plan": {"n_terms": 4, "keep_distances": False}},
     "kept distances": {"kernels": ["linear", "rbf"], "plan": {"route": "gram", "keep_distances": True}},
     "features": {"stats": True, "plan": {"route": "features"}},
     "factors": {"measures": ["cka", "cca-rho", "pwcca"], "kernels": ["rbf"]},

@@ -27,6 +27,7 @@ from tests.cli.command import child_environment, run_here
 JOBS = {
     "gram": {"kernels": ["polynomial", "cosine"], "measures": ["cka", "cka-debiased"]},
     "medians": {"kernels": ["linear", "rbf", "rbf:sigma=0.3"], "stats": True},
+    "terms": {"kernels": ["polynomial", "rbf", "rbf:sigma=0.3"], "stats": True},
     "features": {"kernels": ["linear"], "stats": True},
     "factors": {"measures": ["cka", "cca-rho", "regression-r2"], "kernels": ["rbf"]},
     "batches": {"kernels": ["rbf", "linear"], "n_batch": 12, "n_passes": 3, "stats": True},
@@ -63,9 +64,12 @@ def bits(comparison):
     return [values.tobytes() for values in (*(matrix.values for matrix in comparison.matrices), *statistics)]
 
 
-@pytest.mark.parametrize(("job", "keep_distances"), [*((job, True) for job in JOBS), ("medians", False)])
+@pytest.mark.parametrize(
+    ("job", "keep_distances"), [*((job, True) for job in JOBS), ("medians", False), ("terms", False)]
+)
 def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, tmp_path, job, keep_distances):
     how = {"route": "gram", "keep_distances": keep_distances} if job == "medians" else {}
+    how |= {"n_terms": 4, "keep_distances": False} if job == "terms" else {}
     options = {**JOBS[job], "plan_of": divided(**how, n_threads=2)}
     file = str(tmp_path / "run.ckpt")
     unbroken = bits(compared(*paths, **options))

@@ -13,8 +13,9 @@ from cka_cli.reductions.feature_products import FeatureProducts, FoldRowSums, su
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_tiles import GramTiles, TileFunction
 from cka_cli.reductions.kernel_inputs import prepare
-from cka_cli.reductions.medians import MedianDistances, MedianFunction, MedianWithinBatches
+from cka_cli.reductions.medians import MedianFunction, MedianWithinBatches, OfLayers
 from cka_cli.reductions.minibatch import BatchFunction, Minibatch, batches_of, shuffled_orders
+from cka_cli.reductions.near_median import guessed_median
 from cka_cli.reductions.protocol import Each
 from cka_cli.specs import parse_kernel, parse_measure
 from cka_cli.uncertainty.p_values import CentredGram, PermutationCounts, random_pairings
@@ -83,19 +84,35 @@ class TestOneTileOfKeptDistances(TestTilesOfKeptDistances):
     by_layer = True
 
 
+class TestTilesOfTerms(TestTiles):
+    def make(self, folder):
+        layers, specs = prepared(opened(folder), "rbf", "polynomial", "rbf:sigma=0.3")
+        brackets = [guessed_median(layer) for layer in layers]
+        function = TileFunction(layers, specs, X, Y, self.folds, n_terms=3, brackets=brackets)
+        return GramTiles(function, 17, by_layer=False)
+
+    def result(self, reduction):
+        return [super().result(reduction), reduction.near.state()]
+
+
+class TestTilesOfTermsAndFolds(TestTilesOfTerms):
+    folds = Folds(np.arange(N) // 3 % 5)
+
+
 class TestMedians(ReductionTests):
     def make(self, folder):
         layers, _ = prepared(opened(folder))
-        return MedianDistances(MedianFunction.of(layers, 17, 100, {}), layers)
+        return OfLayers("medians", "", MedianFunction.of(layers, 17, 100, {}), layers)
 
     def result(self, reduction):
-        return [layer.terms.typical_distance for layer in reduction.layers()]
+        return reduction.values
 
 
 class TestMediansWithinBatches(TestMedians):
     def make(self, folder):
         layers, _ = prepared(read_in_pieces(folder))
-        return MedianDistances(MedianWithinBatches(layers, batches_of(shuffled_orders(N, 1, 0), 11)), layers)
+        function = MedianWithinBatches(layers, batches_of(shuffled_orders(N, 1, 0), 11))
+        return OfLayers("medians", "", function, layers)
 
 
 class TestFeatureProducts(ReductionTests):
