@@ -1,1 +1,1 @@
-"""A request and its plan carried out: the run, its threads, its checkpoint, and what must be said of it."""
+"""A request carried out as its plan says: reductions run in the one `loop`, on an executor, with a checkpoint."""
