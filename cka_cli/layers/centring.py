@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.layers.nonfinite import nonfinite_error
 from cka_cli.layers.selection import SelectedLayer
 from cka_cli.reductions.far_rows import NO_FAR_ROWS, FarRows, Landmark, amid, distances_between, rows_in_the_middle
-from cka_cli.reductions.source import CentredLayer, ScaledLayer, row_norms
+from cka_cli.reductions.source import CentredLayer, Rows, ScaledLayer, Slice, row_norms
 
 # Values above this may overflow when summed.
 _NEAR_OVERFLOW = 1e290
@@ -47,53 +47,37 @@ class StreamedLayer:
 
     @property
     def label(self) -> str:
-        """`FILE::LAYER`."""
         return self.layer.label
 
     @property
     def n_examples(self) -> int:
-        """Number of rows."""
         return self.layer.n_examples
 
     @property
     def n_features(self) -> int:
-        """Number of columns."""
         return self.layer.n_features
 
-    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
-        """Give the features of some rows, `n_slice` of them at a time, centred and scaled."""
-        for features in self._feature_slices():
-            yield features, self._centred(self._saved(rows, features), features)
+    def slices(self, rows: Rows) -> Iterator[Slice]:
+        for features, saved in self._read(rows):
+            values = saved.astype(_working(self.layer, self.dtype))
+            yield features, _centre(values, self.mean[features], self.scale, self.dtype)
 
-    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
-        """Give the features of rows that do not follow each other, `n_slice` of them at a time."""
-        for features in self._feature_slices():
-            yield features, self._centred(self._saved(rows, features), features)
-
-    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
-        """Give the features of some rows, `n_slice` of them at a time, scaled and not centred."""
-        for features in self._feature_slices():
-            values = self._saved(rows, features).astype(np.float64)
+    def saved_slices(self, rows: Rows) -> Iterator[Slice]:
+        for features, saved in self._read(rows):
+            values = saved.astype(np.float64)
             _rescale(values, self.scale)
             yield features, values
 
     def saved_norms(self) -> Float64:
-        """Return the norms of all rows, which must have been asked for."""
         assert self.norms is not None
         return self.norms
 
-    def _saved(self, rows: slice | Indices, features: slice) -> Array:
-        if isinstance(rows, slice):
-            return self.layer.read(rows.start, rows.stop, features)
-        return self.layer.read_rows_at(rows, features)
-
-    def _feature_slices(self) -> Iterator[slice]:
-        for start in range(0, self.n_features, self.n_slice):
-            yield slice(start, min(start + self.n_slice, self.n_features))
-
-    def _centred(self, saved: Array, features: slice) -> Array:
-        values = saved.astype(_working(self.layer, self.dtype))
-        return _centre(values, self.mean[features], self.scale, self.dtype)
+    def _read(self, rows: Rows) -> Iterator[Slice]:
+        for features in pieces(self.n_features, self.n_slice):
+            if isinstance(rows, slice):
+                yield features, self.layer.read(rows.start, rows.stop, features)
+            else:
+                yield features, self.layer.read_rows_at(rows, features)
 
 
 def _working(layer: SelectedLayer, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -163,8 +147,8 @@ def _far_rows_in_memory(values: Array, low: Array, high: Array) -> FarRows:
 
 
 def _blocks_of_others(values: Array, far: FarRows) -> Iterator[Array]:
-    for start in range(0, len(values), _N_SUM_ROWS):
-        yield far.leave_out(values[start : start + _N_SUM_ROWS], start)
+    for rows in pieces(len(values), _N_SUM_ROWS):
+        yield far.leave_out(values[rows], rows.start)
 
 
 def _values(layer: SelectedLayer, dtype: np.dtype[Any]) -> Array:
@@ -232,8 +216,9 @@ def _far_rows_on_disk(layer: SelectedLayer, largest: Float64, lowest: float, hig
     """Return which rows of a layer that is not held lie far out; reads it once more where that is not plain."""
     rows, n_features = rows_in_the_middle(largest), layer.n_features
     n_slice = max(1, _SAMPLE_BYTES // (8 * len(rows) * layer.n_step)) * layer.n_step
-    slices = [slice(start, min(start + n_slice, n_features)) for start in range(0, n_features, n_slice)]
-    place, typical = amid(distances_between(layer.read_rows_at(rows, features) for features in slices))
+    place, typical = amid(
+        distances_between(layer.read_rows_at(rows, features) for features in pieces(n_features, n_slice))
+    )
     row = layer.read_rows_at(rows[place : place + 1], slice(0, n_features))[0]
     landmark = Landmark(row.astype(np.float64), typical)
     if landmark.holds_all(lowest, highest):
@@ -261,9 +246,8 @@ def _scale_beside(far: FarRows, of_others: float, dtype: np.dtype[Any]) -> float
     scale = _scale(of_others or far.typical)
     if not len(far.places):
         return scale
-    most = _MOST_EXPONENT[dtype]
     exponent = math.frexp(far.largest)[1] + math.frexp(scale)[1] - 1
-    return math.ldexp(scale, min(0, most - exponent))
+    return math.ldexp(scale, min(0, _MOST_EXPONENT[dtype] - exponent))
 
 
 def _scale(largest: float) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Array, Float64, Indices, pieces
 
 _N_SAMPLE_ROWS = 9
 # Times the typical distance from the landmark beyond which a row lies far out. Nearer rows, up to half of all, move the
@@ -72,11 +72,10 @@ class Landmark:
     def distances(self, values: Array) -> Float64:
         """Return how far rows lie from the landmark, in the feature where that is most, shape (n_rows,)."""
         result = np.empty(len(values))
-        n_rows = max(1, _CHUNK_BYTES // (8 * max(1, len(self.row))))
-        for start in range(0, len(values), n_rows):
-            block = values[start : start + n_rows].astype(np.float64)
+        for rows in pieces(len(values), _CHUNK_BYTES // (8 * max(1, len(self.row)))):
+            block = values[rows].astype(np.float64)
             block -= self.row
-            result[start : start + n_rows] = np.abs(block, out=block).max(axis=1, initial=0)
+            result[rows] = np.abs(block, out=block).max(axis=1, initial=0)
         return result
 
     def far_rows(self, distances: Float64, largest: float) -> FarRows:

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Array, Float64, Indices, pieces
 from cka_cli.reductions import kernels
 from cka_cli.reductions.far_rows import sample_rows
 from cka_cli.reductions.kernels import LayerTerms, RowTerms
-from cka_cli.reductions.source import CentredLayer, SavedSource, ScaledLayer, Source
+from cka_cli.reductions.source import CentredLayer, Rows, SavedSource, ScaledLayer, Source
 from cka_cli.reductions.unit_rows import UnitRows, unit_rows
 from cka_cli.specs import Spec
 
-Rows = slice | Indices
 Tile = tuple[slice, slice]
 NO_TERMS = RowTerms(*(np.empty(0),) * 2)
 
@@ -26,9 +25,9 @@ _CHUNK_VALUES = 1 << 17
 # Squared norms, in mean squared distances, above which the distance of two rows that lie far out may be lost to
 # rounding; and the share of their squared norms below which it is worked out anew, from differences.
 _FAR_SQUARE, _LOST = 512.0, 0.01
+_N_TERM_ROWS = 1024
 # By how much rounding may move the exponent of a kernel whose width is given, where rows lie in groups far apart.
 _EXPONENT_ROUNDING = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
-_N_TERM_ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +43,6 @@ class GramLayer:
     row_terms: RowTerms | None
     unit: Source | None = None
 
-    def source_of(self, need: str) -> Source:
-        """Return what a kernel is a function of: the layer, or its rows brought to length 1."""
-        if need != "unit":
-            return self.source
-        assert self.unit is not None
-        return self.unit
-
 
 def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -> GramLayer:
     """Return a layer with its terms; the median distance is found later, by `with_medians`.
@@ -59,11 +51,15 @@ def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -
         alone need no terms of rows. Where rows of length 1 are all that is needed, values in memory become these.
     largest_gamma : of the kernels of distances whose width is given; 0 without one.
     """
-    mean_square, shrink = float(source.mean @ source.mean), source.far.shrink(source.scale)
-    terms = LayerTerms(source.n_features, source.scale, mean_square, 0.0, shrink=shrink)
-    if "l1" in needs:
-        terms = replace(terms, typical_l1=_sampled_l1(source))
-    terms = replace(terms, largest_rate=kernels.descaled(largest_gamma, source.scale))
+    terms = LayerTerms(
+        source.n_features,
+        source.scale,
+        mean_square=float(source.mean @ source.mean),
+        typical_distance=0.0,
+        typical_l1=_sampled_l1(source) if "l1" in needs else 0.0,
+        largest_rate=kernels.descaled(largest_gamma, source.scale),
+        shrink=source.far.shrink(source.scale),
+    )
     unit = None
     if "unit" in needs and not source.is_constant:
         assert isinstance(source, SavedSource)
@@ -73,7 +69,7 @@ def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -
     if needs <= {"products", "unit"}:
         return GramLayer(source, terms, NO_TERMS, unit)
     if isinstance(source, CentredLayer):
-        row_terms = row_terms_of(source, slice(0, source.n_examples))
+        row_terms = row_terms_of(source)
         others = np.delete(row_terms.squared_norms, source.far.places)
         distance = 2 * float(others.sum()) / max(1, len(others) - 1)
         return GramLayer(source, replace(terms, typical_distance=distance, mean_distance=distance), row_terms, unit)
@@ -82,41 +78,33 @@ def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -
         return layer
     distances = sampled_distances(layer)
     near = distances[distances <= _FAR_SQUARE * np.median(distances)] if len(source.far.places) else distances
-    return replace(
-        layer,
-        terms=replace(terms, typical_distance=float(np.median(distances)), mean_distance=float(np.mean(near))),
-    )
+    typical, mean = float(np.median(distances)), float(np.mean(near))
+    return replace(layer, terms=replace(terms, typical_distance=typical, mean_distance=mean))
 
 
-def row_terms_of(source: Source, rows: slice) -> RowTerms:
-    """Return the terms of some rows of a layer."""
-    parts = []
-    for start in range(rows.start, rows.stop, _N_TERM_ROWS):
-        block = slice(start, min(start + _N_TERM_ROWS, rows.stop))
-        terms = _RowTermSums(block.stop - block.start)
-        for features, values in source.slices(block):
-            terms.add(values, source.mean[features])
-        parts.append(terms.result())
-    return RowTerms(
-        np.concatenate([part.squared_norms for part in parts]), np.concatenate([part.mean_products for part in parts])
-    )
+def _zeros(n_rows: int) -> RowTerms:
+    return RowTerms(np.zeros(n_rows), np.zeros(n_rows))
 
 
-class _RowTermSums:
-    """Row terms, summed over slices of features."""
+def _part(terms: RowTerms, rows: Rows) -> RowTerms:
+    return RowTerms(terms.squared_norms[rows], terms.mean_products[rows])
 
-    def __init__(self, n_rows: int):
-        self._squared_norms, self._mean_products = np.zeros(n_rows), np.zeros(n_rows)
 
-    def add(self, values: Array, mean: Float64) -> None:
-        for start in range(0, len(values), 64):
-            block = values[start : start + 64].astype(np.float64)
-            rows = slice(start, start + len(block))
-            self._squared_norms[rows] += np.einsum("ij,ij->i", block, block)
-            self._mean_products[rows] += block @ mean
+def _add(terms: RowTerms, values: Array, mean: Float64) -> None:
+    """Add what a slice of the features of some rows has part in to their terms."""
+    for rows in pieces(len(values), 64):
+        block = values[rows].astype(np.float64)
+        terms.squared_norms[rows] += np.einsum("ij,ij->i", block, block)
+        terms.mean_products[rows] += block @ mean
 
-    def result(self) -> RowTerms:
-        return RowTerms(self._squared_norms, self._mean_products)
+
+def row_terms_of(source: Source) -> RowTerms:
+    """Return the terms of all rows of a layer in memory."""
+    terms = _zeros(source.n_examples)
+    for rows in pieces(source.n_examples, _N_TERM_ROWS):  # they may be centred as they are given
+        for features, values in source.slices(rows):
+            _add(_part(terms, rows), values, source.mean[features])
+    return terms
 
 
 def has_gram(layer: GramLayer, spec: Spec) -> bool:
@@ -125,17 +113,19 @@ def has_gram(layer: GramLayer, spec: Spec) -> bool:
 
 
 def tile_inputs(
-    layer: GramLayer, tile: Tile, needs: frozenset[str], out: Array | None = None
+    layer: GramLayer, tile: tuple[Rows, Rows], needs: frozenset[str], out: Array | None = None
 ) -> tuple[dict[str, Array], RowTerms, RowTerms]:
     """Return what kernels are functions of, for one tile of one layer, and the terms of its rows and columns.
 
+    tile : rows and columns; places only where they are the same.
     needs : any of `products`, `saved` (products with the terms that put the mean back), squared `distances`, `l1`,
         and `unit`: products of rows of length 1.
     out : where products may be put, if it has their dtype.
     """
     rows, columns = tile
-    source = layer.source
-    row_sums, column_sums = _RowTermSums(rows.stop - rows.start), _RowTermSums(columns.stop - columns.start)
+    source, is_same = layer.source, _are_same(rows, columns)
+    row_terms = _terms_at(layer, rows)
+    column_terms = row_terms if is_same else _terms_at(layer, columns)
     products = unit = l1 = None
     unit_of = layer.unit if isinstance(layer.unit, UnitRows) and "unit" in needs else None
     for features, row_values, column_values in _paired_slices(source, rows, columns, as_saved=bool(unit_of)):
@@ -143,7 +133,8 @@ def tile_inputs(
             sides = row_values, column_values
             if unit_of is not None:
                 sides = unit_of.brought(row_values, features, rows), unit_of.brought(column_values, features, columns)
-                row_values, column_values = _centred(source, features, row_values, column_values)
+                row_values = row_values - source.mean[features]
+                column_values = row_values if is_same else column_values - source.mean[features]
             unit = _add_product(unit, *sides, out if needs == {"unit"} else None)
         if needs & {"products", "saved", "distances"}:
             products = _add_product(products, row_values, column_values, out)
@@ -151,13 +142,9 @@ def tile_inputs(
             part = kernels.l1_distances(row_values, column_values)
             l1 = part if l1 is None else np.add(l1, part, out=l1)
         if layer.row_terms is None:
-            row_sums.add(row_values, source.mean[features])
-            if rows != columns:
-                column_sums.add(column_values, source.mean[features])
-    row_terms = layer.row_terms.rows(rows.start, rows.stop) if layer.row_terms else row_sums.result()
-    column_terms = row_terms
-    if rows != columns:
-        column_terms = layer.row_terms.rows(columns.start, columns.stop) if layer.row_terms else column_sums.result()
+            _add(row_terms, row_values, source.mean[features])
+            if not is_same:
+                _add(column_terms, column_values, source.mean[features])
     inputs: dict[str, Array] = {}
     if products is not None:
         if "distances" in needs:
@@ -172,9 +159,15 @@ def tile_inputs(
     return inputs, row_terms, column_terms
 
 
-def _centred(source: Source, features: slice, rows: Array, columns: Array) -> tuple[Array, Array]:
-    centred = rows - source.mean[features]
-    return centred, centred if columns is rows else columns - source.mean[features]
+def _are_same(rows: Rows, columns: Rows) -> bool:
+    return rows is columns or (isinstance(rows, slice) and rows == columns)
+
+
+def _terms_at(layer: GramLayer, rows: Rows) -> RowTerms:
+    """Return the terms of some rows where they are known, else zeros that they can be added to."""
+    if layer.row_terms is None:
+        return _zeros(rows.stop - rows.start if isinstance(rows, slice) else len(rows))
+    return _part(layer.row_terms, rows) if len(layer.row_terms.squared_norms) else NO_TERMS
 
 
 def _distances(
@@ -193,10 +186,10 @@ def _distances(
     found = distances[np.ix_(far_rows, far_columns)].astype(np.float64)
     norms = row_terms.squared_norms[far_rows][:, None] + column_terms.squared_norms[far_columns]
     of_rows, of_columns = np.nonzero(~(found > _LOST * norms))
-    anew = np.zeros(len(of_rows))
+    places, anew = (far_rows[of_rows], far_columns[of_columns]), np.zeros(len(of_rows))
     for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
-        anew += _of_pairs(_squared_difference, row_values, column_values, far_rows[of_rows], far_columns[of_columns])
-    distances[far_rows[of_rows], far_columns[of_columns]] = anew
+        anew += _of_pairs(lambda one, other: np.square(one - other), row_values, column_values, *places)
+    distances[places] = anew
     return distances
 
 
@@ -226,18 +219,12 @@ def _within_range(layer: GramLayer, products: Array, rows: Rows, columns: Rows) 
     return result
 
 
-def _squared_difference(one: Float64, other: Float64) -> Float64:
-    return np.square(one - other)
-
-
 def _of_pairs(
     function: Callable[[Float64, Float64], Float64], rows: Array, columns: Array, of_rows: Indices, of_columns: Indices
 ) -> Float64:
     """Return the sum over features of a function of two rows, float64, for each of some pairs of rows and columns."""
     sums = np.empty(len(of_rows))
-    n_chunk = max(1, _CHUNK_VALUES // max(1, rows.shape[1]))
-    for start in range(0, len(sums), n_chunk):
-        chunk = slice(start, start + n_chunk)
+    for chunk in pieces(len(sums), _CHUNK_VALUES // max(1, rows.shape[1])):
         one, other = rows[of_rows[chunk]].astype(np.float64), columns[of_columns[chunk]].astype(np.float64)
         sums[chunk] = function(one, other).sum(axis=1)
     return sums
@@ -246,18 +233,12 @@ def _of_pairs(
 def _paired_slices(
     source: Source, rows: Rows, columns: Rows, *, as_saved: bool = False
 ) -> Iterator[tuple[slice, Array, Array]]:
-    """Give slices of the features of some rows and some columns, centred or as saved; the same array where they are.
-
-    rows, columns : places only where they are the same.
-    """
-
-    def slices(rows: Rows) -> Iterator[tuple[slice, Array]]:
-        if as_saved:
-            assert isinstance(source, SavedSource)
-            return source.saved_slices(rows)
-        return source.slices(rows) if isinstance(rows, slice) else source.slices_of(rows)
-
-    if rows is columns or (isinstance(rows, slice) and rows == columns):
+    """Give slices of the features of some rows and some columns, centred or as saved; the same array where they are."""
+    slices = source.slices
+    if as_saved:
+        assert isinstance(source, SavedSource)
+        slices = source.saved_slices
+    if _are_same(rows, columns):
         for features, values in slices(rows):
             yield features, values, values
         return
@@ -268,39 +249,32 @@ def _paired_slices(
 def _add_product(total: Array | None, rows: Array, columns: Array, out: Array | None = None) -> Array:
     if total is None:
         return np.matmul(rows, columns.T, out=out if out is not None and out.dtype == rows.dtype else None)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        total[start : start + _ROWS_AT_ONCE] += rows[start : start + _ROWS_AT_ONCE] @ columns.T
+    for chunk in pieces(len(rows), _ROWS_AT_ONCE):
+        total[chunk] += rows[chunk] @ columns.T
     return total
 
 
 def sampled_distances(layer: GramLayer) -> Array:
     """Return the squared distances between a few rows spread evenly over the layer."""
-    source = layer.source
-    rows = sample_rows(source.n_examples, _N_SAMPLE_ROWS)
-    products, sums = None, _RowTermSums(len(rows))
-    for features, values in source.slices_of(rows):
-        products = _add_product(products, values, values)
-        sums.add(values, source.mean[features])
-    assert products is not None
-    terms = sums.result()
-    return _distances(layer, products, rows, rows, terms, terms)[np.triu_indices(len(rows), 1)]
+    return _sampled(layer, "distances", _N_SAMPLE_ROWS)
 
 
 def _sampled_l1(source: Source) -> float:
     """Return the median L1 distance between a few rows spread evenly over the layer."""
-    rows = sample_rows(source.n_examples, _N_L1_ROWS)
-    total = np.zeros((len(rows), len(rows)))
-    for _, values in source.slices_of(rows):
-        total += kernels.l1_distances(values, values)
-    return float(np.median(total[np.triu_indices(len(rows), 1)]))
+    layer = GramLayer(source, LayerTerms(source.n_features, source.scale, 0.0, 0.0), NO_TERMS)
+    return float(np.median(_sampled(layer, "l1", _N_L1_ROWS)))
+
+
+def _sampled(layer: GramLayer, need: str, n_rows: int) -> Array:
+    rows = sample_rows(layer.source.n_examples, n_rows)
+    inputs, _, _ = tile_inputs(layer, (rows, rows), frozenset({need}))
+    return inputs[need][np.triu_indices(len(rows), 1)]
 
 
 def all_distances(source: Source) -> Float64:
     """Return the squared distances of all rows of a layer, float64, shape (n_examples, n_examples), in scaled units."""
-    everything = slice(0, source.n_examples)
-    inputs, _, _ = tile_inputs(
-        prepare(source, frozenset({"distances"})), (everything, everything), frozenset({"distances"})
-    )
+    needs, everything = frozenset({"distances"}), slice(0, source.n_examples)
+    inputs, _, _ = tile_inputs(prepare(source, needs), (everything, everything), needs)
     return np.asarray(inputs["distances"], np.float64)
 
 
@@ -308,12 +282,12 @@ def gathered(layer: GramLayer, rows: Indices) -> GramLayer:
     """Return some rows of a layer, in memory."""
     source, unit = layer.source, layer.unit
     kind: type[CentredLayer] = CentredLayer
-    slices = source.slices_of(rows)
+    slices = source.slices(rows)
     if isinstance(unit, UnitRows):
         kind, slices = ScaledLayer, unit.source.saved_slices(rows)
     values: Array = np.concatenate([part for _, part in slices], axis=1)
     of_rows = kind(source.label, values, source.mean, source.scale, source.is_constant, source.far)
-    row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(of_rows, slice(0, len(rows)))
+    row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(of_rows)
     if isinstance(unit, UnitRows):
         assert isinstance(of_rows, ScaledLayer)
         unit = replace(unit, source=of_rows, inverse_norms=unit.inverse_norms[rows])
@@ -329,20 +303,6 @@ def gram_matrix(layer: GramLayer, rows: Indices, spec: Spec) -> Array:
     """
     if not has_gram(layer, spec):
         return np.zeros((len(rows), len(rows)))
-    kernel, source = kernels.KERNELS[spec.name], layer.source_of(kernels.KERNELS[spec.name].needs)
-    sums, total = _RowTermSums(len(rows)), None
-    for features, values in source.slices_of(rows):
-        if kernel.needs in ("saved", "distances"):
-            sums.add(values, source.mean[features])
-        if kernel.needs == "l1":
-            part = kernels.l1_distances(values, values)
-            total = part if total is None else np.add(total, part, out=total)
-        else:
-            total = _add_product(total, values, values)
-    assert total is not None
-    terms = sums.result()
-    if kernel.needs == "distances":
-        total = _distances(layer, total, rows, rows, terms, terms)
-    elif kernel.needs in ("products", "saved"):
-        total = _within_range(layer, total, rows, rows)
-    return kernel.tile(total, terms, terms, layer.terms, spec)
+    kernel = kernels.KERNELS[spec.name]
+    inputs, terms, _ = tile_inputs(layer, (rows, rows), frozenset({kernel.needs}))
+    return kernel.tile(inputs[kernel.needs], terms, terms, layer.terms, spec)

@@ -44,10 +44,6 @@ class RowTerms:
     squared_norms: Float64
     mean_products: Float64
 
-    def rows(self, start: int, stop: int) -> "RowTerms":
-        """Return the terms of some rows."""
-        return RowTerms(self.squared_norms[start:stop], self.mean_products[start:stop])
-
 
 @dataclass(frozen=True)
 class LayerTerms:

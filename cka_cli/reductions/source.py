@@ -6,52 +6,52 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Array, Float64, Indices, pieces
 from cka_cli.reductions.far_rows import NO_FAR_ROWS, FarRows
 
 _CHUNK_BYTES = 1 << 20
 
+# Some rows of a layer: a run of them, or places.
+Rows = slice | Indices
+# Which features, and their values.
+Slice = tuple[slice, Array]
+
 
 class Source(Protocol):
-    """A centred layer of which blocks can be had."""
+    """A centred layer of which blocks can be had.
+
+    label : `FILE::LAYER`. dtype : float32 or float64. mean : what was taken off, in scaled units: shape (n_features,).
+    scale : the power of two that the saved values were multiplied by.
+    is_constant : whether every row is the same, so that no measure has a value.
+    far : the rows that lie far out: none of them has part in the mean and the scale.
+    """
 
     @property
-    def label(self) -> str:
-        """`FILE::LAYER`."""
+    def label(self) -> str: ...
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
+    def dtype(self) -> np.dtype[Any]: ...
 
     @property
-    def n_examples(self) -> int:
-        """Number of rows."""
+    def n_examples(self) -> int: ...
 
     @property
-    def n_features(self) -> int:
-        """Number of columns."""
+    def n_features(self) -> int: ...
 
     @property
-    def mean(self) -> Float64:
-        """What was taken off, in scaled units: shape (n_features,)."""
+    def mean(self) -> Float64: ...
 
     @property
-    def scale(self) -> float:
-        """The power of two that the saved values were multiplied by."""
+    def scale(self) -> float: ...
 
     @property
-    def is_constant(self) -> bool:
-        """Whether every row is the same, so that no measure has a value."""
+    def is_constant(self) -> bool: ...
 
     @property
-    def far(self) -> FarRows:
-        """The rows that lie far out: none of them has part in the mean and the scale."""
+    def far(self) -> FarRows: ...
 
-    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
+    def slices(self, rows: Rows) -> Iterator[Slice]:
         """Give the features of some rows, slice by slice: which features, and values (n_rows, n_slice_features)."""
-
-    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
-        """Give the features of rows that do not follow each other, slice by slice."""
 
 
 class SourceFacts(NamedTuple):
@@ -76,7 +76,7 @@ def facts_of(source: Source) -> SourceFacts:
 class SavedSource(Source, Protocol):
     """A `Source` that has its rows as they were saved, too, but for the scale."""
 
-    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
+    def saved_slices(self, rows: Rows) -> Iterator[Slice]:
         """Give the features of some rows, slice by slice, scaled and not centred."""
 
     def saved_norms(self) -> Float64:
@@ -96,31 +96,22 @@ class CentredLayer:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
         return self.values.dtype
 
     @property
     def n_examples(self) -> int:
-        """Number of rows."""
         return len(self.values)
 
     @property
     def n_features(self) -> int:
-        """Number of columns."""
-        return int(self.values.shape[1])
+        return len(self.mean)
 
-    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
-        """Give all features of some rows at once."""
-        yield slice(0, self.n_features), self.values[rows]
-
-    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
-        """Give all features of some rows at once."""
+    def slices(self, rows: Rows) -> Iterator[Slice]:
         yield slice(0, self.n_features), self.values[rows]
 
     def as_dtype(self, dtype: np.dtype[Any]) -> "CentredLayer":
         """Return the same layer with values of another dtype."""
-        values = self.values.astype(dtype, copy=False)
-        return replace(self, values=values)
+        return replace(self, values=self.values.astype(dtype, copy=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,33 +121,25 @@ class ScaledLayer(CentredLayer):
     For kernels of rows as they were saved: a short row has lost digits once a mean was taken off and put back.
     """
 
-    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
-        """Give all features of some rows at once, centred."""
+    def slices(self, rows: Rows) -> Iterator[Slice]:
         for features, values in self.saved_slices(rows):
             yield features, values - self.mean
 
-    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
-        """Give all features of some rows at once, centred."""
-        return self.slices(rows)  # type: ignore[arg-type] # places index an array as a slice does
-
-    def saved_slices(self, rows: slice | Indices) -> Iterator[tuple[slice, Array]]:
-        """Give all features of some rows at once, not centred."""
+    def saved_slices(self, rows: Rows) -> Iterator[Slice]:
         yield slice(0, self.n_features), self.values[rows]
 
     def saved_norms(self) -> Float64:
-        """Work out the norms of all rows: one pass over the values."""
         return row_norms(self.values)
 
 
 def row_norms(values: Array) -> Float64:
     """Return the Euclidean norms of rows, shape (n_rows,); no square leaves float64 where the norm does not."""
     norms = np.empty(len(values))
-    n_rows = max(1, _CHUNK_BYTES // (8 * max(1, values.shape[1])))
-    for start in range(0, len(values), n_rows):
-        block = values[start : start + n_rows].astype(np.float64)
+    for rows in pieces(len(values), _CHUNK_BYTES // (8 * max(1, values.shape[1]))):
+        block = values[rows].astype(np.float64)
         largest = np.abs(block).max(axis=1, initial=0)
         block /= np.where(largest > 0, largest, 1.0)[:, None]
-        norms[start : start + n_rows] = largest * np.sqrt(np.einsum("ij,ij->i", block, block))
+        norms[rows] = largest * np.sqrt(np.einsum("ij,ij->i", block, block))
     return norms
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.reductions.far_rows import NO_FAR_ROWS, FarRows, sample_rows
-from cka_cli.reductions.source import CentredLayer, SavedSource, ScaledLayer, Source
+from cka_cli.reductions.source import CentredLayer, Rows, SavedSource, ScaledLayer, Slice, Source
 
 # Rows whose mean is taken off: any that is near that of all will do, as a shift common to all rows is not felt.
 _N_SAMPLE_ROWS = 64
@@ -33,34 +33,25 @@ class UnitRows:
 
     @property
     def label(self) -> str:
-        """`FILE::LAYER`."""
         return self.source.label
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float64."""
         return np.dtype(np.float64)
 
     @property
     def n_examples(self) -> int:
-        """Number of rows."""
         return self.source.n_examples
 
     @property
     def n_features(self) -> int:
-        """Number of columns."""
-        return self.source.n_features
+        return len(self.mean)
 
-    def slices(self, rows: slice) -> Iterator[tuple[slice, Array]]:
-        """Give the features of some rows, slice by slice, as the other source does."""
-        return self.slices_of(rows)  # type: ignore[arg-type] # places index an array as a slice does
-
-    def slices_of(self, rows: Indices) -> Iterator[tuple[slice, Array]]:
-        """Give the features of rows that do not follow each other."""
+    def slices(self, rows: Rows) -> Iterator[Slice]:
         for features, values in self.source.saved_slices(rows):
             yield features, self.brought(values, features, rows)
 
-    def brought(self, values: Array, features: slice, rows: slice | Indices) -> Float64:
+    def brought(self, values: Array, features: slice, rows: Rows) -> Float64:
         """Return what some features of some rows, as saved and scaled, are here."""
         brought = values * self.inverse_norms[rows, None]
         brought -= self.mean[features]
@@ -73,22 +64,17 @@ def unit_rows(source: SavedSource, *, in_place: bool) -> tuple[Source, float]:
     in_place : whether the values of a layer in memory may become these, so that the layer itself is no more.
     Cost: one pass over the values in memory for the lengths; of a layer read in pieces they are known.
     """
-    sample = sample_rows(source.n_examples, _N_SAMPLE_ROWS)
-    unit = UnitRows(source, _inverse_norms(source), np.zeros(source.n_features))
-    spread, n_sample = 0.0, len(sample)
-    for features, values in unit.slices_of(sample):
+    norms = source.saved_norms()
+    # Rows so small that their length is lost count as zeros.
+    inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > _LEAST_NORM)
+    unit = UnitRows(source, inverse, np.zeros(source.n_features))
+    sample, spread = sample_rows(source.n_examples, _N_SAMPLE_ROWS), 0.0
+    for features, values in unit.slices(sample):
         unit.mean[features] = values.mean(axis=0)
-        spread += float(np.square(values - unit.mean[features]).sum()) / n_sample
+        spread += float(np.square(values - unit.mean[features]).sum()) / len(sample)
     if not (in_place and isinstance(source, ScaledLayer)):
         return unit, spread
-    for start in range(0, source.n_examples, _N_ROWS_AT_ONCE):
-        rows = slice(start, min(start + _N_ROWS_AT_ONCE, source.n_examples))
+    for rows in pieces(source.n_examples, _N_ROWS_AT_ONCE):
         for features, values in unit.slices(rows):
             source.values[rows, features] = values
     return CentredLayer(source.label, source.values, unit.mean, 1.0, is_constant=False), spread
-
-
-def _inverse_norms(source: SavedSource) -> Float64:
-    """Return 1/‖x‖ of the rows as saved, in scaled units; 0 for rows of zeros, or so small that they count as such."""
-    norms = source.saved_norms()
-    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > _LEAST_NORM)

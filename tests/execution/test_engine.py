@@ -249,7 +249,7 @@ def test_positions_sampled_for_a_width_are_few(tmp_path):
     np.save(tmp_path / "x.npy", values)
     (file,) = select_layers([str(tmp_path / "x.npy")], ReadOptions(pool="positions"))
     layer = survey(file.layers[0], np.dtype(np.float32), 3)
-    ((_, rows),) = layer.slices_of(np.array([0, 399, 400, 119_999]))
+    ((_, rows),) = layer.slices(np.array([0, 399, 400, 119_999]))
     expected = np.moveaxis(values, 1, -1).reshape(-1, 3)[[0, 399, 400, 119_999]]
     np.testing.assert_allclose(rows / layer.scale + layer.mean / layer.scale, expected, atol=1e-5)
 
