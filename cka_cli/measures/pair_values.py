@@ -30,7 +30,6 @@ class PairFunction:
     is_square: bool
 
     def __call__(self, pair: Pair) -> Float64:
-        """Return what is said of a pair."""
         joined = FactorPair(self.x[pair[0]], self.y[pair[1]])
         return np.array([self._both_ways(spec, joined) for spec in self.measures])
 
@@ -57,15 +56,12 @@ class PairValues(Reduction[Pair, Float64]):
         self.table = np.full((len(function.measures), 2, len(function.x), len(function.y)), np.nan)
 
     def tasks(self) -> Sequence[Pair]:
-        """Return row and column of each pair."""
         return self._pairs
 
     def costs(self) -> list[int]:
-        """Return the product of the ranks of each pair."""
         return [1 + self.compute.x[row].rank * self.compute.y[column].rank for row, column in self._pairs]
 
     def add(self, partial: Float64) -> None:
-        """Put the values of a pair where they belong."""
         row, column = self._pairs[self.n_added]
         self.table[:, :, row, column] = partial[:, :, 0]
         if self.compute.is_square and row != column:
@@ -73,5 +69,4 @@ class PairValues(Reduction[Pair, Float64]):
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the table."""
         return {"table": self.table}

@@ -186,7 +186,6 @@ class FactorFunction:
     with_columns: bool
 
     def __call__(self, place: int) -> Factorised:
-        """Return the factors of the layer at a place."""
         source = self.open[place]()
         return Factorised(factorise_layer(self.view(source), with_columns=self.with_columns), self.keep(source))
 
@@ -206,21 +205,17 @@ class Factorise(Reduction[int, Factorised]):
         self.sources: list[Source | None] = []
 
     def tasks(self) -> Sequence[int]:
-        """Return the place of each layer."""
         return range(len(self._costs))
 
     def costs(self) -> Sequence[int]:
-        """Return what was given."""
         return self._costs
 
     def add(self, partial: Factorised) -> None:
-        """Take the factors of the next layer."""
         self.factors.append(partial.factors)
         self.sources.append(partial.source)
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the factors of each layer as arrays, and what they are of as letters and numbers."""
         state: dict[str, Array] = {}
         for place, each in enumerate(self.factors):
             _, *numbers = each.facts
@@ -235,7 +230,6 @@ class Factorise(Reduction[int, Factorised]):
         return state
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Take the factors that were saved."""
         places = sorted({int(name.split()[0]) for name in state})
         if places != list(range(len(places))) or len(places) > len(self._costs):
             raise ValueError("the factors do not fit")

@@ -123,7 +123,6 @@ class BlockFunction:
     y: slice
 
     def __call__(self, run: tuple[int, slice]) -> BlockProducts:
-        """Return what a block adds, by its fold and rows."""
         # In float64: the unbiased estimator takes off the squares of the norms, which float32 sums would not survive.
         _, rows = run
         x_values, values = _side_by_side(self.layers[self.x], rows)
@@ -158,22 +157,18 @@ class FeatureProducts(Reduction[tuple[int, slice], BlockProducts]):
         self.diagonals = np.zeros((len(layers), layers[0].n_examples))
 
     def tasks(self) -> list[tuple[int, slice]]:
-        """Return fold and rows of each block."""
         return self._runs
 
     def costs(self) -> list[int]:
-        """Return the rows of each block."""
         return [rows.stop - rows.start for _, rows in self._runs]
 
     def add(self, partial: BlockProducts) -> None:
-        """Add the products of a block to those of its fold."""
         fold, rows = partial.run
         self.of_folds[fold].add(partial)
         self.diagonals[:, rows] = partial.squared_norms
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the products of each fold, and the squared norms of the rows."""
         of_folds = {f"{fold} {name}": each for fold, sums in enumerate(self.of_folds) for name, each in sums.arrays()}
         return {"diagonals": self.diagonals, **of_folds}
 
@@ -189,7 +184,6 @@ class FoldRowFunction:
     totals: Sequence[Float64]
 
     def __call__(self, rows: slice) -> Float64:
-        """Return the sums of some rows."""
         parts = [
             of_folds @ _all_features(layer, rows).T for layer, of_folds in zip(self.layers, self.totals, strict=True)
         ]
@@ -210,20 +204,16 @@ class FoldRowSums(Reduction[slice, Float64]):
         self.row_sums = np.zeros((len(of_folds), len(layers), layers[0].n_examples))
 
     def tasks(self) -> list[slice]:
-        """Return the rows of each block."""
         return self._blocks
 
     def costs(self) -> list[int]:
-        """Return how many rows each block has."""
         return [rows.stop - rows.start for rows in self._blocks]
 
     def add(self, partial: Float64) -> None:
-        """Put the sums of a block where they belong."""
         self.row_sums[:, :, self._blocks[self.n_added]] = partial
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the sums."""
         return {"row_sums": self.row_sums}
 
 

@@ -124,7 +124,6 @@ class BatchFunction:
     y: slice
 
     def __call__(self, batch: Batch) -> tuple[Batch, list[GramSums]]:
-        """Return the batch and its sums."""
         layers = [gathered(layer, batch.rows) for layer in self.layers]
         everything = slice(0, len(batch.rows))
         tile = TileFunction(layers, self.kernels, self.x, self.y)(TileTask(everything, everything))
@@ -155,22 +154,18 @@ class Minibatch(Reduction[Batch, tuple[Batch, list[GramSums]]]):
         self._sums = [[[_Sum(len(layers), shape) for _ in range(n_groups)] for _ in orders] for _ in function.kernels]
 
     def tasks(self) -> list[Batch]:
-        """Return the batches of all passes."""
         return self._batches
 
     def costs(self) -> list[int]:
-        """Return the entries of each batch."""
         return [len(batch.rows) ** 2 for batch in self._batches]
 
     def add(self, partial: tuple[Batch, list[GramSums]]) -> None:
-        """Add the sums of a batch to those of its group."""
         batch, of_kernels = partial
         for of_kernel, sums in zip(self._sums, of_kernels, strict=True):
             of_kernel[batch.number][batch.group].add(sums)
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return all sums."""
         return {
             f"{kernel} {number} {group} {name}": values
             for kernel, of_kernel in enumerate(self._sums)

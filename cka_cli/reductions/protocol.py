@@ -67,7 +67,6 @@ class OfPlace(Generic[Item, Result]):
     items: Sequence[Item]
 
     def __call__(self, place: int) -> Result:
-        """Return what the function gives of the item at a place."""
         return self.function(self.items[place])
 
 
@@ -85,18 +84,14 @@ class Each(Reduction[int, Result]):
         self.results: list[Result] = []
 
     def tasks(self) -> Sequence[int]:
-        """Return the place of each item."""
         return range(len(self._costs))
 
     def costs(self) -> Sequence[int]:
-        """Return what was given, or the same for all."""
         return self._costs
 
     def add(self, partial: Result) -> None:
-        """Take the next result."""
         self.results.append(partial)
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return nothing: it is not kept."""
         return {}

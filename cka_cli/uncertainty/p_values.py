@@ -137,7 +137,6 @@ class CentredGram:
     is_unbiased: bool
 
     def __call__(self, layer: GramLayer) -> Float64:
-        """Return the matrix of a layer."""
         centre = u_centred_gram if self.is_unbiased else centred_gram
         return unit_norm(centre(gram_matrix(layer, np.arange(layer.source.n_examples), self.spec)))
 
@@ -155,7 +154,6 @@ class PermutedFunction:
         )
 
     def __call__(self, order: Indices) -> Float64:
-        """Return the values of all pairs."""
         places = order[self._rows] * self._n + order[self._columns]
         above = np.empty((len(self._y_grams), len(places)))
         for of_layer, gram in zip(above, self._y_grams, strict=True):
@@ -182,21 +180,17 @@ class PermutationCounts(Reduction[Indices, Float64]):
         self._n_at_least, self._n_max = np.zeros(self._observed.shape), np.zeros(self._observed.shape)
 
     def tasks(self) -> Iterator[Indices]:
-        """Give the permutations."""
         return islice(self._pairings(), self._n_permutations)
 
     def costs(self) -> Sequence[int]:
-        """Return the same for all."""
         return [1] * self._n_permutations
 
     def add(self, partial: Float64) -> None:
-        """Count a permutation: for each pair alone, and the largest of all pairs."""
         self._n_at_least += partial >= self._observed
         self._n_max += np.nanmax(partial, initial=-np.inf) >= self._observed
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the counts."""
         return {"alone": self._n_at_least, "max": self._n_max}
 
     def p_values(self) -> tuple[Float64, Float64]:
