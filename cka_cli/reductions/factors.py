@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64
+from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.reductions.gram_matrices import effective_dimension
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.reductions.source import Source, SourceFacts, facts_of
@@ -134,10 +134,9 @@ def _column_blocks(source: Source) -> Iterator[tuple[slice, Float64]]:
     """Give the features of all rows, block by block: which, and centred values (n_examples, n_block)."""
     n_block = n_block_features(source.n_examples, source.n_features)
     for features, values in source.slices(slice(0, source.n_examples)):
-        for start in range(0, values.shape[1], n_block):
-            block = values[:, start : start + n_block]
-            block = np.subtract(block, block.mean(axis=0), dtype=np.float64)
-            yield slice(features.start + start, features.start + start + block.shape[1]), block
+        for some in pieces(values.shape[1], n_block):
+            block = np.subtract(values[:, some], values[:, some].mean(axis=0), dtype=np.float64)
+            yield slice(features.start + some.start, features.start + some.stop), block
 
 
 def _of_tall(source: Source) -> tuple[Float64, Float64, Float64]:

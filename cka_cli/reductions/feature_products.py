@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64
+from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.protocol import Reduction
@@ -22,20 +22,28 @@ _CHUNK_BYTES = 1 << 18
 _FEATURES_AT_ONCE = 512
 
 
-@dataclass(frozen=True)
-class BlockProducts:
-    """What one block of rows adds.
+Run = tuple[int, slice]  # the fold of a block, and its rows
 
-    run : its fold and rows. cross : X'Y of all layers side by side.
-    own : X'X of each layer; empty when X is compared with itself.
-    totals : column sums of each layer. squared_norms : shape (n_layers, n_rows).
+
+@dataclass(frozen=True)
+class Products:
+    """Sums over some rows.
+
+    cross : X'Y of all layers side by side. own : X'X of each layer; empty when X is compared with itself.
+    totals : column sums of each layer.
     """
 
-    run: tuple[int, slice]
     cross: Float64
     own: list[Float64]
     totals: list[Float64]
-    squared_norms: Float64
+
+    def arrays(self) -> dict[str, Array]:
+        own = {f"own {place}": each for place, each in enumerate(self.own)}
+        return {"cross": self.cross, **own, **{f"total {place}": each for place, each in enumerate(self.totals)}}
+
+
+# What a block adds: its fold and rows, its products, and the squared norms of its rows, shape (n_layers, n_rows).
+BlockProducts = tuple[Run, Products, Float64]
 
 
 def _side_by_side(layers: Sequence[Source], rows: slice) -> tuple[Float64, list[Float64]]:
@@ -61,45 +69,23 @@ def _cross_products(x_values: Float64, y_values: Float64) -> Float64:
     """Return X'Y; of X'X the part above the diagonal is worked out and mirrored."""
     n_x, is_symmetric = x_values.shape[1], x_values is y_values
     products = np.empty((n_x, y_values.shape[1]))
-    for start in range(0, n_x, _FEATURES_AT_ONCE):
-        stop, first = min(start + _FEATURES_AT_ONCE, n_x), start if is_symmetric else 0
-        np.matmul(x_values[:, start:stop].T, y_values[:, first:], out=products[start:stop, first:])
+    for some in pieces(n_x, _FEATURES_AT_ONCE):
+        first = some.start if is_symmetric else 0
+        np.matmul(x_values[:, some].T, y_values[:, first:], out=products[some, first:])
         if is_symmetric:
-            products[stop:, start:stop] = products[start:stop, stop:].T
+            products[some.stop :, some] = products[some, some.stop :].T
     return products
 
 
-def _all_features(layer: Source, rows: slice) -> Float64:
-    values: Float64 = np.concatenate([part for _, part in layer.slices(rows)], axis=1, dtype=np.float64)
-    _centre_on_all_rows(layer, values)
-    return values
+def _no_products(layers: Sequence[Source], x: slice, y: slice) -> Products:
+    n_x, n_y = (sum(layer.n_features for layer in layers[side]) for side in (x, y))
+    own = [np.zeros((layer.n_features, layer.n_features)) for layer in layers] if x != y else []
+    return Products(np.zeros((n_x, n_y)), own, [np.zeros(layer.n_features) for layer in layers])
 
 
-class _Products:
-    """Sums of `BlockProducts` over blocks."""
-
-    def __init__(self, layers: Sequence[Source], x: slice, y: slice):
-        n_x, n_y = (sum(layer.n_features for layer in layers[side]) for side in (x, y))
-        self.cross = np.zeros((n_x, n_y))
-        self.own = [np.zeros((layer.n_features, layer.n_features)) for layer in layers] if x != y else []
-        self.totals = [np.zeros(layer.n_features) for layer in layers]
-
-    def arrays(self) -> list[tuple[str, Float64]]:
-        """Return all sums, each with a name of its own."""
-        own = [(f"own {place}", each) for place, each in enumerate(self.own)]
-        return [("cross", self.cross), *own, *((f"total {place}", each) for place, each in enumerate(self.totals))]
-
-    def add(self, block: BlockProducts) -> None:
-        self.cross += block.cross
-        for own, of_block in zip(self.own, block.own, strict=True):
-            own += of_block
-        for total, part in zip(self.totals, block.totals, strict=True):
-            total += part
-
-
-def runs_of(n_examples: int, n_rows: int, folds: Folds | None) -> list[tuple[int, slice]]:
+def runs_of(n_examples: int, n_rows: int, folds: Folds | None) -> list[Run]:
     """Return fold and rows of each block that is multiplied at once; the fold is 0 where none are told apart."""
-    blocks = row_blocks(n_examples, n_rows)
+    blocks = pieces(n_examples, n_rows)
     if folds is None:
         return [(0, rows) for rows in blocks]
     return [
@@ -107,11 +93,6 @@ def runs_of(n_examples: int, n_rows: int, folds: Folds | None) -> list[tuple[int
         for rows in blocks
         for fold, run in folds.runs(rows)
     ]
-
-
-def row_blocks(n_examples: int, n_rows: int) -> list[slice]:
-    """Return the rows of each block."""
-    return [slice(start, min(start + n_rows, n_examples)) for start in range(0, n_examples, n_rows)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +103,7 @@ class BlockFunction:
     x: slice
     y: slice
 
-    def __call__(self, run: tuple[int, slice]) -> BlockProducts:
+    def __call__(self, run: Run) -> BlockProducts:
         # In float64: the unbiased estimator takes off the squares of the norms, which float32 sums would not survive.
         _, rows = run
         x_values, values = _side_by_side(self.layers[self.x], rows)
@@ -131,16 +112,11 @@ class BlockFunction:
             y_values, of_y = _side_by_side(self.layers[self.y], rows)
             values += of_y
             own = [block.T @ block for block in values]
-        return BlockProducts(
-            run,
-            _cross_products(x_values, y_values),
-            own,
-            [block.sum(axis=0) for block in values],
-            np.array([np.einsum("ij,ij->i", block, block) for block in values]),
-        )
+        products = Products(_cross_products(x_values, y_values), own, [block.sum(axis=0) for block in values])
+        return run, products, np.array([np.einsum("ij,ij->i", block, block) for block in values])
 
 
-class FeatureProducts(Reduction[tuple[int, slice], BlockProducts]):
+class FeatureProducts(Reduction[Run, BlockProducts]):
     """The products of features of all layers, of each fold where folds are told apart.
 
     n_rows : of a block. Cost: n·p·q multiplications for all pairs together, p and q the features of all layers of X
@@ -153,24 +129,27 @@ class FeatureProducts(Reduction[tuple[int, slice], BlockProducts]):
     def __init__(self, layers: Sequence[Source], x: slice, y: slice, n_rows: int, folds: Folds | None = None):
         self.compute = BlockFunction(layers, x, y)
         self.folds, self._runs = folds, runs_of(layers[0].n_examples, n_rows, folds)
-        self.of_folds = [_Products(layers, x, y) for _ in range(len(folds.sizes) if folds else 1)]
+        self.of_folds = [_no_products(layers, x, y) for _ in range(len(folds.sizes) if folds else 1)]
         self.diagonals = np.zeros((len(layers), layers[0].n_examples))
 
-    def tasks(self) -> list[tuple[int, slice]]:
+    def tasks(self) -> list[Run]:
         return self._runs
 
     def costs(self) -> list[int]:
         return [rows.stop - rows.start for _, rows in self._runs]
 
     def add(self, partial: BlockProducts) -> None:
-        fold, rows = partial.run
-        self.of_folds[fold].add(partial)
-        self.diagonals[:, rows] = partial.squared_norms
+        (fold, rows), products, squared_norms = partial
+        for total, values in zip(self.of_folds[fold].arrays().values(), products.arrays().values(), strict=True):
+            total += values
+        self.diagonals[:, rows] = squared_norms
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        of_folds = {f"{fold} {name}": each for fold, sums in enumerate(self.of_folds) for name, each in sums.arrays()}
-        return {"diagonals": self.diagonals, **of_folds}
+        state: dict[str, Array] = {"diagonals": self.diagonals}
+        for fold, sums in enumerate(self.of_folds):
+            state |= {f"{fold} {name}": values for name, values in sums.arrays().items()}
+        return state
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,10 +163,8 @@ class FoldRowFunction:
     totals: Sequence[Float64]
 
     def __call__(self, rows: slice) -> Float64:
-        parts = [
-            of_folds @ _all_features(layer, rows).T for layer, of_folds in zip(self.layers, self.totals, strict=True)
-        ]
-        return np.stack(parts, axis=1)
+        both = zip(self.layers, self.totals, strict=True)
+        return np.stack([of_folds @ _side_by_side([layer], rows)[0].T for layer, of_folds in both], axis=1)
 
 
 class FoldRowSums(Reduction[slice, Float64]):
@@ -200,7 +177,7 @@ class FoldRowSums(Reduction[slice, Float64]):
         layers, of_folds = products.compute.layers, products.of_folds
         totals = [np.array(of_layer) for of_layer in zip(*(each.totals for each in of_folds), strict=True)]
         self.compute = FoldRowFunction(layers, totals)
-        self._blocks = row_blocks(layers[0].n_examples, n_rows)
+        self._blocks = list(pieces(layers[0].n_examples, n_rows))
         self.row_sums = np.zeros((len(of_folds), len(layers), layers[0].n_examples))
 
     def tasks(self) -> list[slice]:
@@ -234,7 +211,7 @@ def sums_of_products(products: FeatureProducts, row_sums: Float64 | None) -> Gra
     return sums
 
 
-def _set_sums(sums: GramSums, products: _Products) -> None:
+def _set_sums(sums: GramSums, products: Products) -> None:
     """Set the sums over all entries from the products of features, with what is left of the means taken off."""
     x, y, totals, diagonals = sums.x, sums.y, products.totals, sums.diagonals
     sums.cross[...] = _centred_squares(products.cross, totals[x], totals[y], sums.n_examples)
@@ -260,7 +237,7 @@ def _centred_squares(
     return squares
 
 
-def _set_fold_sums(sums: GramSums, of_folds: Sequence[_Products], layers: Sequence[Source], folds: Folds) -> None:
+def _set_fold_sums(sums: GramSums, of_folds: Sequence[Products], layers: Sequence[Source], folds: Folds) -> None:
     """Set the sums over all entries and what each fold has part in: ‖C‖² and ‖C‖² − ‖C − C_fold‖² of products C."""
     x, y, diagonals = sums.x, sums.y, sums.diagonals
     widths = [layer.n_features for layer in layers]
@@ -297,12 +274,12 @@ def _squares_without(
     return total, without
 
 
-def _row_chunks(widths: Sequence[int], n_columns: int) -> Iterator[tuple[int, slice]]:
+def _row_chunks(widths: Sequence[int], n_columns: int) -> Iterator[Run]:
     """Give layer and rows of chunks of a matrix whose rows are the features of layers of these widths."""
-    n_chunk, start = max(1, _CHUNK_BYTES // (8 * n_columns)), 0
+    start = 0
     for place, width in enumerate(widths):
-        for first in range(start, start + width, n_chunk):
-            yield place, slice(first, min(first + n_chunk, start + width))
+        for rows in pieces(start + width, _CHUNK_BYTES // (8 * n_columns), start):
+            yield place, rows
         start += width
 
 

@@ -5,7 +5,7 @@ cost grows with n_examples × n_batch and not with n_examples². The ratio of av
 an average of each batch's CKA, another thing, is not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,41 +23,29 @@ LEAST_BATCH = 4
 
 
 class _Sum:
-    """What `GramSums` of some batches say of HSIC, added up."""
+    """What `GramSums` of some batches say of HSIC, added up: by name, and by whether it is unbiased."""
 
     def __init__(self, n_layers: int, shape: tuple[int, int]):
-        self.counts = np.zeros(1, np.int64)
-        self.cross = {True: np.zeros(shape), False: np.zeros(shape)}  # by: is it the unbiased estimator?
-        self.norms = {True: np.zeros(n_layers), False: np.zeros(n_layers)}
-        self.rounding = {True: np.zeros(n_layers), False: np.zeros(n_layers)}
-        self.expected = np.zeros(shape)
+        self.arrays: dict[str, Array] = {"counts": np.zeros(1, np.int64), "expected": np.zeros(shape)}
+        for name, size in (("cross", shape), ("norms", n_layers), ("rounding", n_layers)):
+            self.arrays |= {f"{name} {is_unbiased}": np.zeros(size) for is_unbiased in (True, False)}
 
     @property
     def n_batches(self) -> int:
-        """How many batches were added."""
-        return int(self.counts[0])
-
-    def arrays(self) -> dict[str, Array]:
-        """Return all sums, by name."""
-        of_estimators = {
-            f"{name} {is_unbiased}": values
-            for name, sums in (("cross", self.cross), ("norms", self.norms), ("rounding", self.rounding))
-            for is_unbiased, values in sums.items()
-        }
-        return {"counts": self.counts, "expected": self.expected, **of_estimators}
+        return int(self.arrays["counts"][0])
 
     def add(self, sums: GramSums) -> None:
-        self.counts += 1
-        self.expected += sums.expected()
+        self.arrays["counts"] += 1
+        self.arrays["expected"] += sums.expected()
         # Fewer than 4 examples in all have no unbiased estimate: it is infinite or NaN.
         for is_unbiased, (cross, norms) in ((True, sums.unbiased()), (False, sums.biased())):
-            self.cross[is_unbiased] += cross
-            self.norms[is_unbiased] += norms
-            self.rounding[is_unbiased] += sums.rounding(is_unbiased=is_unbiased)
+            self.arrays[f"cross {is_unbiased}"] += cross
+            self.arrays[f"norms {is_unbiased}"] += norms
+            self.arrays[f"rounding {is_unbiased}"] += sums.rounding(is_unbiased=is_unbiased)
 
 
 class BatchSums:
-    """HSIC of every batch, read as their average: what `GramSums` is for all examples at once.
+    """HSIC of every batch, read as their average over batches: what `GramSums` is for all examples at once.
 
     of_passes : the sums of a few groups of batches in each pass; the batches of one pass have no example in common.
     """
@@ -65,30 +53,22 @@ class BatchSums:
     def __init__(self, of_passes: Sequence[Sequence[_Sum]], x: slice, y: slice):
         self.x, self.y, self.of_passes = x, y, of_passes
         self._sums = [group for of_pass in of_passes for group in of_pass]
-        self._n_batches = sum(group.n_batches for group in self._sums)
 
-    def _average(self, parts: Iterable[Float64]) -> Float64:
-        return np.asarray(sum(parts) / self._n_batches)
+    def _average(self, name: str) -> Float64:
+        n_batches = sum(group.n_batches for group in self._sums)
+        return np.asarray(sum(group.arrays[name] for group in self._sums) / n_batches)
 
     def biased(self) -> tuple[Float64, Float64]:
-        """Return the average over batches of `GramSums.biased`."""
-        return self._estimate(is_unbiased=False)
+        return self._average("cross False"), self._average("norms False")
 
     def unbiased(self) -> tuple[Float64, Float64]:
-        """Return the average over batches of `GramSums.unbiased`."""
-        return self._estimate(is_unbiased=True)
-
-    def _estimate(self, *, is_unbiased: bool) -> tuple[Float64, Float64]:
-        cross = self._average(group.cross[is_unbiased] for group in self._sums)
-        return cross, self._average(group.norms[is_unbiased] for group in self._sums)
+        return self._average("cross True"), self._average("norms True")
 
     def expected(self) -> Float64:
-        """Return the average over batches of `GramSums.expected`."""
-        return self._average(group.expected for group in self._sums)
+        return self._average("expected")
 
     def rounding(self, *, is_unbiased: bool) -> Float64:
-        """Return the HSIC of each layer with itself that rounding alone may leave, shape (n_layers,)."""
-        return self._average(group.rounding[is_unbiased] for group in self._sums)
+        return self._average(f"rounding {is_unbiased}")
 
 
 def shuffled_orders(n_examples: int, n_passes: int, seed: int) -> list[Indices]:
@@ -171,7 +151,7 @@ class Minibatch(Reduction[Batch, tuple[Batch, list[GramSums]]]):
             for kernel, of_kernel in enumerate(self._sums)
             for number, of_pass in enumerate(of_kernel)
             for group, sums in enumerate(of_pass)
-            for name, values in sums.arrays().items()
+            for name, values in sums.arrays.items()
         }
 
     def sums(self) -> list[BatchSums]:

@@ -8,7 +8,7 @@ from cka_cli.analysis.reliability import spectrum
 from cka_cli.analysis.reliability.duplicates import constant_features, doubled_rows, fingerprint
 from cka_cli.analysis.reliability.quantities import N_REMOVED, Address, LayerGrams
 from cka_cli.analysis.reliability.transforms import ranks, squared_distances
-from cka_cli.arrays import Array, Float64
+from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.layers.centring import load_centred, survey
 from cka_cli.layers.selection import SelectedLayer
 from cka_cli.plan.whole_matrices import SLICE_BYTES
@@ -76,7 +76,7 @@ def _grams(layer: SelectedLayer, n_slice: int) -> tuple[Float64, Float64, Float6
 
 def _slices(source: Source) -> Iterator[Array]:
     """Give all rows of a few features at a time: ranks need several arrays of the size of what is ranked."""
-    n_features = max(1, SLICE_BYTES // (8 * source.n_examples))
+    n_features = SLICE_BYTES // (8 * source.n_examples)
     for _, values in source.slices(slice(0, source.n_examples)):
-        for start in range(0, values.shape[1], n_features):
-            yield values[:, start : start + n_features]
+        for features in pieces(values.shape[1], n_features):
+            yield values[:, features]
