@@ -100,7 +100,7 @@ def checkpoint_of(*typed):
         arguments = [*typed, "--checkpoint", "run.ckpt", "-q", "-o", os.devnull]
         with monkeypatch.context() as patched:
             patched.setattr("cka_cli.cli.compare.end_checkpoint", lambda options: None)
-            patched.setattr(cka_cli.execution.checkpoint.Checkpoint.__init__, "__defaults__", (None, None, 0.0))
+            patched.setattr(cka_cli.execution.checkpoint, "EVERY_S", 0.0)
             with pytest.raises(SystemExit):
                 cka_cli.cli.main(arguments)
         assert (folder / "run.ckpt").exists()
@@ -192,7 +192,7 @@ MOMENTS = {
     "before the new name is given": (f"import cka_cli.system.atomic_files as o; o.os.replace = lambda *a: {KILL} or time.sleep(600)", ["-f"]),
     "while keeping a checkpoint": (
         "import cka_cli.execution.checkpoint as c, cka_cli.system.atomic_files as o; "
-        "c.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
+        "c.EVERY_S = 0.0\n"
         f"o.os.fsync = lambda d: {KILL} or time.sleep(600)", ["--checkpoint", "run.ckpt"],
     ),
 }  # fmt: skip

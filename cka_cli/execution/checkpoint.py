@@ -40,25 +40,25 @@ _BLOCK_BYTES = 1 << 20
 # What comes of a body that we have not written, though its digest is right.
 _WRITTEN_BY_HAND = (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, EOFError)
 
-State = dict[str, Array]
 _N_ADDED = "n_added"
 
 
 class Checkpoint:
     """The state of a run by stages, kept in a file where there is one.
 
-    is_resumed : whether anything was read from it. trouble : why it could not be saved the last time; the run goes on.
+    plan : of the run that is continued; None for a new one.
+    trouble : why it could not be saved the last time; the run goes on.
     """
 
-    def __init__(self, path: str | None = None, facts: Mapping[str, Any] | None = None, every_s: float = EVERY_S):
+    def __init__(self, path: str | None = None, facts: Mapping[str, Any] | None = None):
         """Read the file if it exists.
 
         facts : what the run is of; the file must say the same. Raises DataError for a file that is no checkpoint, a
         damaged one, or one of another run, and says what differs.
         """
-        self._path, self._facts, self._every_s = path, _plain(facts or {}), every_s
-        self._plan: dict[str, Any] | None = None
-        self._stages: dict[str, State] = {}
+        self._path, self._facts = path, _plain(facts or {})
+        self.plan: dict[str, Any] | None = None
+        self._stages: dict[str, dict[str, Array]] = {}
         self._live: dict[str, Reduction[Any, Any]] = {}  # of which something was added or restored
         self._lock, self._is_ending, self._is_whole = Lock(), False, True
         self._saved_at, self._has_saved, self._is_saved = time.monotonic(), False, True
@@ -69,19 +69,12 @@ class Checkpoint:
                 raise DataError(f"{path}: the checkpoint cannot be kept ({trouble}); give another name")
             if os.path.exists(path):
                 self._load(path)
-        self.is_resumed = bool(self._stages)
-        if path is not None:
             _remove_leftovers(path)
-
-    @property
-    def plan(self) -> dict[str, Any] | None:
-        """The plan of the run that is continued; None for a new one."""
-        return self._plan
 
     def set_plan(self, plan: "DataclassInstance") -> None:
         """Say by which plan the work is done: it must be the same when the run goes on."""
         if self._path is not None:
-            self._plan = _plain(asdict(plan))
+            self.plan = _plain(asdict(plan))
 
     def restore(self, reduction: Reduction[Any, Any]) -> None:
         """Give a reduction the state that was saved of it; leave it as it is when nothing was.
@@ -119,7 +112,7 @@ class Checkpoint:
             self._is_whole = self._is_saved = False
             yield
             self._is_whole, self._live[reduction.name] = True, reduction
-            if time.monotonic() - self._saved_at >= self._every_s * max(1.0, self._save_took_s / _SHORT_SAVE_S):
+            if time.monotonic() - self._saved_at >= EVERY_S * max(1.0, self._save_took_s / _SHORT_SAVE_S):
                 self._save()
 
     @contextmanager
@@ -173,11 +166,12 @@ class Checkpoint:
 
     def _write(self, stream: BinaryIO) -> None:
         """Write all states as they are: nothing is copied, for they may be large."""
-        stages = self._stages | {name: _state_of(each) for name, each in self._live.items()}
+        live = {name: {_N_ADDED: np.array([each.n_added]), **each.state()} for name, each in self._live.items()}
+        stages = self._stages | live
         arrays = {f"{stage}/{key}": values for stage, state in stages.items() for key, values in state.items()}
         import json
 
-        header = json.dumps({"facts": self._facts, "plan": self._plan, "arrays": list(arrays)}).encode()
+        header = json.dumps({"facts": self._facts, "plan": self.plan, "arrays": list(arrays)}).encode()
         stream.write(_MAGIC + b" " * _DIGEST_BYTES)
         body = _Digested(stream)
         body.write(len(header).to_bytes(8, "little") + header)
@@ -199,9 +193,8 @@ class Checkpoint:
                 digest, found = stream.read(_DIGEST_BYTES), _sha256()
                 while block := stream.read(_BLOCK_BYTES):
                     found.update(block)
-                damaged = DataError(
-                    f"{path}: the checkpoint is damaged ({stream.tell()} bytes); remove it to start anew"
-                )
+                size = stream.tell()
+                damaged = DataError(f"{path}: the checkpoint is damaged ({size} bytes); remove it to start anew")
                 if found.hexdigest().encode() != digest:
                     raise damaged
                 stream.seek(len(_MAGIC) + _DIGEST_BYTES)
@@ -217,10 +210,9 @@ class Checkpoint:
 
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
         facts, plan, names = header["facts"], dict(header["plan"]), list(header["arrays"])
-        difference = _difference(facts, self._facts)
-        if difference:
+        if difference := _difference(facts, self._facts):
             raise DataError(f"{path}: is the checkpoint of another run ({difference}); give another name, or remove it")
-        self._plan = plan
+        self.plan = plan
         for name in names:
             stage, _, key = name.rpartition("/")
             values = np.lib.format.read_array(stream, allow_pickle=False)
@@ -236,11 +228,6 @@ _current: Checkpoint | None = None
 def kept_at_end() -> str:
     """Save what is done of the run that goes on, since the process ends; return in words what is kept."""
     return _current.end() if _current is not None else ""
-
-
-def _state_of(reduction: Reduction[Any, Any]) -> State:
-    """Return the state of a reduction, and how many tasks are in it."""
-    return {_N_ADDED: np.array([reduction.n_added]), **reduction.state()}
 
 
 class _Digested:
@@ -267,10 +254,10 @@ def facts_of_file(path: str) -> dict[str, Any]:
     return {"size": status.st_size, "changed": status.st_mtime_ns, "samples": digest.hexdigest()[:16]}
 
 
-def _sha256(data: bytes = b"") -> "hashlib._Hash":
+def _sha256() -> "hashlib._Hash":
     import hashlib  # few runs keep a checkpoint
 
-    return hashlib.sha256(data)
+    return hashlib.sha256()
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_an_addition_that_does_not_end_is_not_waited_for(here, capsysbinary, cou
     stuck = "\nis_stuck, c._WAIT_S = True, 0.2"
     assert interrupted("tiles", signal.SIGINT, 4, "inside", stuck) == (130, NOTHING)
     assert {path.name for path in here.iterdir()} == {"x.npz", "y.npz"}
-    stuck += "\nc.Checkpoint.__init__.__defaults__ = (None, None, 0.0)"
+    stuck += "\nc.EVERY_S = 0.0"
     status, line = interrupted("tiles", signal.SIGINT, 4, "inside", stuck)
     expected = r"Interrupted: the last save, \d+ s ago, is in run.ckpt; the same command goes on from there\n"
     assert status == 130
@@ -167,7 +167,7 @@ def test_before_anything_is_done_there_is_nothing_to_keep(here):
 @pytest.mark.usefixtures("counted")
 def test_a_signal_while_the_result_is_written_leaves_what_was_kept(here, capsysbinary):
     unbroken = result(capsysbinary, "tiles", here)
-    patch = "\nimport cka_cli.system.atomic_files as o\nc.Checkpoint.__init__.__defaults__ = (None, None, 0.0)\n"
+    patch = "\nimport cka_cli.system.atomic_files as o\nc.EVERY_S = 0.0\n"
     patch += "o.write_output = lambda *a, **k: os.kill(os.getpid(), number) or time.sleep(600)"
     status, line = interrupted("tiles", signal.SIGINT, 0, patch=patch)
     assert status == 130

@@ -42,7 +42,6 @@ class BrokenOffError(Exception):
 @pytest.fixture
 def paths(tmp_path, monkeypatch):
     monkeypatch.setattr(cka_cli.execution.checkpoint, "EVERY_S", 0.0)
-    monkeypatch.setattr(Checkpoint.__init__, "__defaults__", (None, None, 0.0))
     rng = np.random.default_rng(0)
     for name in "xy":
         np.savez(tmp_path / f"{name}.npz", **{f"l{place}": rng.standard_normal((90, 3 + place)) for place in range(3)})
@@ -297,8 +296,7 @@ def test_runs_that_are_killed_end_with_the_same_bytes(tmp_path):
     for name in "xy":
         np.savez(tmp_path / f"{name}.npz", **{f"l{place}": rng.standard_normal((900, 60)) for place in range(4)})
     program = (
-        "import sys; from cka_cli.execution.checkpoint import Checkpoint; Checkpoint.__init__.__defaults__ "
-        "= (None, None, 0.0); "
+        "import sys; import cka_cli.execution.checkpoint as checkpoint; checkpoint.EVERY_S = 0.0; "
         "from cka_cli.cli import main; main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", program, "compare", "x.npz", "y.npz", "-k", "laplacian", "-k", "rbf"]
