@@ -6,9 +6,10 @@ first.
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -27,6 +28,8 @@ from cka_cli.files.netcdf import Meaning, is_own_fill, meaning_of
 from cka_cli.files.sandbox import tried
 from cka_cli.files.sorting import SortedOut
 from cka_cli.files.source_file import Origin, origin_of
+
+Result = TypeVar("Result")
 
 _TRACKED = h5py.h5p.CRT_ORDER_TRACKED
 _MAX_SOFT_LINKS = 16
@@ -83,6 +86,14 @@ class _Failure(str):
     """Why something cannot be opened or read: the HDF5 library said so."""
 
 
+def _attempted(what: str, function: Callable[..., Result], *arguments: Any) -> Result | _Failure:
+    """Return what a function gives, or that a thing cannot be opened, or read, and why."""
+    try:
+        return function(*arguments)
+    except _ERRORS as error:
+        return _Failure(f"cannot be {what} ({reason(error)})")
+
+
 def _failures(origin: Origin) -> dict[str, str]:
     """Return the names of what cannot be opened, with the reason."""
     _, refused = _arrays(origin, _open(origin.path), {})
@@ -97,23 +108,16 @@ def _arrays(origin: Origin, file: h5py.File, failed: dict[str, str]) -> tuple[li
     arrays: list[Layer] = []
     refused: dict[str, str] = {}
     library = Library()
-    for name, found in _walk(_root(file), "", set(), failed):
-        try:
-            array = found if isinstance(found, str) else _foreign(found) or _layer(origin, name, found, library)
-        except _ERRORS as error:
-            array = _Failure(f"cannot be read ({reason(error)})")
+    root = file["/"]
+    if not isinstance(root, h5py.Group):
+        raise ValueError("its root is no group")
+    for name, found in _walk(root, "", set(), failed):
+        array = found if isinstance(found, str) else _attempted("read", _layer, origin, name, found, library)
         if isinstance(array, str):
             refused[name] = array
         else:
             arrays.append(array)
     return arrays, refused
-
-
-def _root(file: h5py.File) -> h5py.Group:
-    root = file["/"]
-    if not isinstance(root, h5py.Group):
-        raise ValueError("its root is no group")
-    return root
 
 
 def _walk(
@@ -131,20 +135,12 @@ def _walk(
             continue
         found = failed.get(name) or _resolve(group, key)
         if isinstance(found, h5py.Group):
-            if (why := _no_group(found)) is not None:
+            if (why := _attempted("read", why_no_group, found)) is not None:
                 yield name, why
             elif h5py.h5o.get_info(found.id).addr not in visited:  # once, whatever the links to it
                 yield from _walk(found, name + "/", visited, failed)
         elif found is not None:
             yield name, found
-
-
-def _no_group(group: h5py.Group) -> str | None:
-    """Return why nothing below a group is an array, None where arrays may be."""
-    try:
-        return why_no_group(group)
-    except _ERRORS as error:
-        return _Failure(f"cannot be read ({reason(error)})")
 
 
 def _ordered_keys(group: h5py.Group) -> list[str | bytes]:
@@ -157,19 +153,13 @@ def _ordered_keys(group: h5py.Group) -> list[str | bytes]:
 
 def _resolve(group: h5py.Group, key: str, n_followed: int = 0) -> h5py.Dataset | h5py.Group | str | None:
     """Return what a link leads to, a reason when it must not or cannot be followed, None for a named datatype."""
-    try:
-        link = group.get(key, getlink=True)
-    except _ERRORS as error:
-        return _Failure(f"cannot be opened ({reason(error)})")
+    link = _attempted("opened", partial(group.get, key, getlink=True))
     if isinstance(link, h5py.ExternalLink):
         return f"external link to {link.filename}, which is never followed; give that file itself"
     if isinstance(link, h5py.SoftLink):
         return _resolve_soft(group, link.path, n_followed)
-    try:
-        found = group[key]
-    except _ERRORS as error:
-        return _Failure(f"cannot be opened ({reason(error)})")
-    return found if isinstance(found, h5py.Dataset | h5py.Group) else None
+    found = link if isinstance(link, _Failure) else _attempted("opened", group.__getitem__, key)
+    return found if isinstance(found, h5py.Dataset | h5py.Group | _Failure) else None
 
 
 def _resolve_soft(group: h5py.Group, path: str, n_followed: int) -> h5py.Dataset | h5py.Group | str | None:
@@ -189,14 +179,9 @@ def _resolve_soft(group: h5py.Group, path: str, n_followed: int) -> h5py.Dataset
 def _foreign(dataset: h5py.Dataset) -> str | None:
     if dataset.external:
         return f"its values lie in another file ({dataset.external[0][0]}), which is never read; copy it into this file"
-    if dataset.is_virtual:
-        return _why_no_virtual(dataset)
-    return None
-
-
-def _why_no_virtual(dataset: h5py.Dataset) -> str:
-    names = {source.file_name for source in dataset.virtual_sources()}
-    if names <= {".", dataset.file.filename}:
+    if not dataset.is_virtual:
+        return None
+    if {source.file_name for source in dataset.virtual_sources()} <= {".", dataset.file.filename}:
         return "a virtual dataset over others of this file, which is never read; save a copy of its values"
     return "a virtual dataset over other files, which are never read; copy it into one file"
 
@@ -225,9 +210,7 @@ def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
         return "references to other datasets; save what they refer to"
     if (enum := h5py.check_enum_dtype(dtype)) is not None and dtype != np.dtype(bool):
         return f"an enumeration ({', '.join(list(enum)[:3])}, ...)"
-    properties = dataset.id.get_create_plist()
-    for place in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(place)
+    for code, _, _, name in _filters(dataset):
         if not h5py.h5z.filter_avail(code):
             return missing_filter(code, name.decode("utf-8", "replace"))
     return None
@@ -235,6 +218,8 @@ def _unsupported(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> str | None:
 
 def _layer(origin: Origin, name: str, dataset: h5py.Dataset, library: Library) -> Layer | str:
     """Return a dataset as a layer, or why it can be none."""
+    if (why := _foreign(dataset)) is not None:
+        return why
     try:
         dtype = dataset.dtype
     except (TypeError, ValueError) as error:
@@ -307,12 +292,15 @@ class _DatasetRows(Reader):
             dataset.id.chunk_iter(found.append)
             table = chunk_table(found, dataset.shape, dataset.chunks, self._origin)
             chunk_bytes = prod(dataset.chunks) * dataset.dtype.itemsize
-            pipeline = tuple(code for code, _ in _filters(dataset))
+            filters = _filters(dataset)
+            pipeline = tuple(code for code, *_ in filters)
+            # Whether the shuffle filter, where there is one, takes a value to have the bytes it has.
+            by_values = all(each[2][:1] == (dataset.dtype.itemsize,) for each in filters if each[0] == SHUFFLE)
             # HDF5 can leave chunks that reach over the edge as they are, and h5py cannot tell whether it did.
             may_skip_edges = any(n % m for n, m in zip(dataset.shape, dataset.chunks, strict=True)) and bool(
                 (table.n_bytes == chunk_bytes).any()
             )
-            is_known = pipeline in PIPELINES and _shuffles_values(dataset) and not (pipeline and may_skip_edges)
+            is_known = pipeline in PIPELINES and by_values and not (pipeline and may_skip_edges)
             if is_plain and is_known:
                 return ChunkRows(self._origin, table, dataset.dtype, pipeline)
             if self.is_reversed and len(table.places) < prod(table.grid):
@@ -338,15 +326,10 @@ def _has_plain_values(dataset: h5py.Dataset) -> bool:
     return bool(dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)))
 
 
-def _filters(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
-    """Return code and parameters of each filter that chunks are put through."""
+def _filters(dataset: h5py.Dataset) -> list[tuple[int, int, tuple[int, ...], bytes]]:
+    """Return code, flags, parameters and name of each filter that chunks are put through."""
     properties = dataset.id.get_create_plist()
-    return [(each[0], each[2]) for each in map(properties.get_filter, range(properties.get_nfilters()))]
-
-
-def _shuffles_values(dataset: h5py.Dataset) -> bool:
-    """Whether the shuffle filter, where there is one, takes a value to have the bytes it has."""
-    return all(values[:1] == (dataset.dtype.itemsize,) for code, values in _filters(dataset) if code == SHUFFLE)
+    return [properties.get_filter(place) for place in range(properties.get_nfilters())]
 
 
 def _open(path: str) -> h5py.File:

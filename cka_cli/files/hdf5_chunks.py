@@ -8,7 +8,7 @@ of one chunk, and several threads unpack at once, which the one lock of h5py doe
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO, RawIOBase
+from io import RawIOBase
 from itertools import product
 from math import prod
 from typing import Any
@@ -130,7 +130,7 @@ class ChunkRows:
                 return data.view(self._dtype).reshape(table.chunk)[wanted]
             planes = data.reshape(self._dtype.itemsize, *table.chunk)
             return self._joined([plane[wanted] for plane in planes])
-        file = unpacked((self, number), self._chunk_bytes, lambda out: self._inflate(out, stream, offset, n_bytes))
+        file = unpacked((self, number), self._chunk_bytes, lambda: self._inflated(stream, offset, n_bytes))
         with file.lock:
             return self._part_on_disk(file.stream, 0, wanted, is_shuffled=is_shuffled)
 
@@ -177,10 +177,6 @@ class ChunkRows:
                 packed = inflate.unconsumed_tail
         if left or not inflate.eof:
             raise ValueError(f"a chunk unpacks to {self._chunk_bytes - left} of its {self._chunk_bytes} bytes")
-
-    def _inflate(self, out: FileIO, stream: RawIOBase, offset: int, n_bytes: int) -> None:
-        for data in self._inflated(stream, offset, n_bytes):
-            out.write(data)
 
 
 def _overlap(

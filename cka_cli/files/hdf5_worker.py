@@ -9,6 +9,7 @@ import os
 from contextlib import suppress
 from functools import partial
 from io import BufferedReader, BufferedWriter
+from typing import Any
 
 import h5py
 import numpy as np
@@ -83,24 +84,23 @@ def _serve(file: h5py.File, asked: BufferedReader, answers: BufferedWriter) -> N
         name, start, stop, first, last, is_reversed, n_bytes, chunk_bytes = json.loads(line)
         seconds = sum(os.times()[:2]) + _LEAST_SECONDS + (n_bytes + chunk_bytes) / _BYTES_PER_SECOND
         set_limits(int(seconds) + 1, _LEAST_BYTES + 2 * n_bytes + _TIMES_A_CHUNK * chunk_bytes)
-        _answer(file, (name, start, stop, slice(first, last), is_reversed), answers)
-
-
-def _answer(file: h5py.File, asked: tuple[str, int, int, slice, bool], answers: BufferedWriter) -> None:
-    name, start, stop, part, is_reversed = asked
-    try:
-        array = _read(file[name], start, stop, part, is_reversed=is_reversed)
-    except Exception as error:
-        answers.write(json.dumps({"error": reason(error)}).encode() + b"\n")
-    else:
-        if array.dtype.hasobject:
-            texts = [value.decode("latin-1") if isinstance(value, bytes) else "" for value in array.ravel().tolist()]
-            answers.write(json.dumps({"texts": texts}).encode() + b"\n")
+        try:
+            array = _read(file[name], start, stop, slice(first, last), is_reversed=is_reversed)
+        except Exception as error:
+            told, data = {"error": reason(error)}, memoryview(b"")
         else:
-            array = np.ascontiguousarray(array)
-            answers.write(json.dumps({"shape": array.shape, "dtype": array.dtype.str}).encode() + b"\n")
-            answers.write(array.reshape(-1).view(np.uint8).data)
-    answers.flush()
+            told, data = _as_sent(array)
+        answers.write(json.dumps(told).encode() + b"\n")
+        answers.write(data)
+        answers.flush()
+
+
+def _as_sent(array: Array) -> tuple[dict[str, Any], memoryview]:
+    """Return what is said of an array, and its bytes where they are not said."""
+    if array.dtype.hasobject:
+        texts = [value.decode("latin-1") if isinstance(value, bytes) else "" for value in array.ravel().tolist()]
+        return {"texts": texts}, memoryview(b"")
+    return {"shape": array.shape, "dtype": array.dtype.str}, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _read(dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:

@@ -86,14 +86,15 @@ class Layer:
         """Return the same array with its numbers as they are saved, whatever they mean."""
         if self.meaning is None:
             return self
-        return replace(self, dtype=self.meaning.taken, meaning=self.meaning.without_lost())
+        return replace(self, dtype=self.meaning.taken, meaning=replace(self.meaning, lost=(), packing=None))
 
     def read(self, start: int, stop: int, part: slice = EVERYTHING) -> Array:
         """Return rows start to stop, or a part of their second axis. Raises DataError when the disk fails."""
         try:
             if self.meaning is None:
                 return self.read_rows(start, stop, part)
-            n_piece = self._n_piece(part)
+            # Of numbers that mean others, so many rows at once: whole chunks.
+            n_piece = max(1, _PIECE_BYTES // max(1, self.row_bytes(part) * self.n_first_axis)) * self.n_first_axis
             return self.meaning.read(lambda first, last: self.read_rows(first, last, part), start, stop, n_piece)
         except ChangedError as error:
             raise DataError(
@@ -104,11 +105,10 @@ class Layer:
                 f"{self.label}: cannot be read ({reason(error)}); the file may be damaged: copy or save it again"
             ) from error
 
-    def _n_piece(self, part: slice) -> int:
-        """Return how many rows are read at once of numbers that mean others: whole chunks."""
+    def row_bytes(self, part: slice = EVERYTHING) -> int:
+        """Return the bytes of a row, or of a part of its second axis, in the dtype once read."""
         n_second, *inner = (*self.shape[1:], 1)
-        row_bytes = len(range(*part.indices(n_second))) * prod(inner) * self.dtype.itemsize
-        return max(1, _PIECE_BYTES // max(1, row_bytes * self.n_first_axis)) * self.n_first_axis
+        return len(range(*part.indices(n_second))) * prod(inner) * self.dtype.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +134,6 @@ class ActivationFile:
     def names(self) -> list[str]:
         """The names of all that the file holds."""
         return [array.name for array in (*self.layers, *self.vectors)] + list(self.refused) + list(self.unreadable)
-
-    def why_not(self, name: str) -> str | None:
-        """Return why an array of this name cannot be read or used, or None."""
-        return self.refused.get(name) or self.unreadable.get(name)
 
 
 def refusal(dtype: np.dtype[Any]) -> str | None:

@@ -67,11 +67,6 @@ def is_hidden(name: str) -> bool:
     return any((part.startswith(".") and part.strip(".")) or part == "__MACOSX" for part in name.split("/"))
 
 
-def is_of_system(name: str) -> bool:
-    """Whether a file is hidden, or one that a system puts anywhere."""
-    return is_hidden(name) or name.rpartition("/")[2].lower() in _OF_SYSTEMS
-
-
 class Others:
     """What of a folder or an archive is not read: files that may hold arrays, and plain ones."""
 
@@ -80,8 +75,8 @@ class Others:
         self.plain: list[str] = []
 
     def add(self, name: str, head: bytes) -> None:
-        """Take in a file by its name and its first bytes; what a system puts anywhere is passed over."""
-        if is_of_system(name):
+        """Take in a file by its name and its first bytes; what is hidden or a system puts anywhere is passed over."""
+        if is_hidden(name) or name.rpartition("/")[2].lower() in _OF_SYSTEMS:
             return
         known = name.lower()
         for ending in _PACKED:

@@ -6,13 +6,13 @@ every reader of netCDF does: as saved they are of no unit, and two files of the 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from cka_cli.arrays import Array, Booleans
+from cka_cli.arrays import Array
 from cka_cli.text import first_few
 
 FILL, MISSING, SCALE, OFFSET, UNSIGNED = "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"
@@ -56,10 +56,6 @@ class Meaning:
         """How `storage` of a layer says it; empty when values are saved as they are meant."""
         return f", packed in {self.taken}" if self.packing is not None else ""
 
-    def without_lost(self) -> "Meaning":
-        """Return the same with lost values taken for numbers, and nothing unpacked."""
-        return replace(self, lost=(), packing=None)
-
     def read(self, read_rows: Callable[[int, int], Array], start: int, stop: int, n_piece: int) -> Array:
         """Return rows as they are meant. n_piece : at most so many rows are there as saved and as meant at once."""
         meant: Array | None = None
@@ -78,7 +74,9 @@ class Meaning:
 
     def _meant(self, saved: Array) -> Array:
         taken = saved if saved.dtype == self.taken else saved.view(self.taken)
-        is_lost = self._is_lost(taken)
+        is_lost = np.zeros(taken.shape, bool)
+        for _, value in self.lost:
+            is_lost |= taken == value
         if self.packing is not None:
             meant = np.multiply(taken, self.packing[0], dtype=np.float64)
             meant += self.packing[1]
@@ -89,12 +87,6 @@ class Meaning:
         if is_lost.any():
             meant[is_lost] = np.nan
         return meant
-
-    def _is_lost(self, taken: Array) -> Booleans:
-        found = np.zeros(taken.shape, bool)
-        for _, value in self.lost:
-            found |= taken == value
-        return found
 
 
 def is_own_fill(dtype: np.dtype[Any], fill: Any) -> bool:

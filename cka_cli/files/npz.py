@@ -8,7 +8,7 @@ import os
 import struct
 import zipfile
 import zlib
-from io import FileIO
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +45,7 @@ def open_npz(path: str) -> ActivationFile:
                 raise DataError(
                     f"{path}: is a zip archive without NPY arrays (found {found}); save plain arrays with numpy.savez"
                 )
-            names = [_name_of(info) for info in members]
+            names = [info.filename.removesuffix(".npy") for info in members]
             if len(set(names)) < len(names):
                 doubled = next(name for name in names if names.count(name) > 1)
                 raise DataError(f"{path}::{doubled}: stands more than once in the archive; save it again")
@@ -58,10 +58,6 @@ def open_npz(path: str) -> ActivationFile:
             f"{path}: is not a readable NPZ archive ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
     return sorted_out.file(path, "NPZ", notes)
-
-
-def _name_of(info: zipfile.ZipInfo) -> str:
-    return info.filename.removesuffix(".npy")
 
 
 def _members_of(archive: zipfile.ZipFile, path: str) -> tuple[list[zipfile.ZipInfo], tuple[str, ...]]:
@@ -134,17 +130,14 @@ class _StoredRows(PlainRows):
 
     def __call__(self, start: int, stop: int, part: slice) -> Array:
         rows = super().__call__(start, stop, part)
-        if self._can_be_summed and rows.shape[1:] == self._form.shape[1:]:
+        if self._can_be_summed and rows.size and rows.shape[1:] == self._form.shape[1:]:
             with self._lock:
-                self._sum_up(start, stop, rows)
+                if start != self._summed_rows:
+                    return rows
+                self._sum, self._summed_rows = zlib.crc32(rows.reshape(-1).view(np.uint8).data, self._sum), stop
+                if stop == self._form.shape[0] and self._sum != self._expected_sum:
+                    raise OSError("its values are not those that were saved: wrong CRC-32")
         return rows
-
-    def _sum_up(self, start: int, stop: int, rows: Array) -> None:
-        if start != self._summed_rows or not rows.size:
-            return
-        self._sum, self._summed_rows = zlib.crc32(rows.reshape(-1).view(np.uint8).data, self._sum), stop
-        if stop == self._form.shape[0] and self._sum != self._expected_sum:
-            raise OSError("its values are not those that were saved: wrong CRC-32")
 
 
 class _Unpacker(Reader):
@@ -189,17 +182,17 @@ class _Unpacker(Reader):
             whole = np.frombuffer(self._opened().read(n_bytes), dtype, count=n_bytes // dtype.itemsize)
             parts = (slice(start, stop), part)[: len(shape)]
             return np.array(whole.reshape(shape, order="F")[parts], order="C")
-        file = unpacked(self, n_bytes, self._unpack)
+        file = unpacked(self, n_bytes, self._unpacked)
         with file.lock:
             return read_rows(file.stream, 0, self._form, start, stop, part)
 
-    def _unpack(self, out: FileIO) -> None:
+    def _unpacked(self) -> Iterator[bytes]:
         stream, left = self._opened(), self._form.n_bytes
         while left:
             data = stream.read(min(left, _AT_ONCE))
             if not data:
                 raise EOFError("the archive ends too early")
-            out.write(data)
+            yield data
             left -= len(data)
 
     def _opened(self) -> IO[bytes]:

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from io import FileIO
 from threading import Lock
 
@@ -26,16 +26,15 @@ _lock = Lock()
 class Unpacked:
     """An unnamed file of unpacked bytes, for one reader at a time."""
 
-    def __init__(self, stream: FileIO, n_bytes: int):
-        self.stream, self.n_bytes = stream, n_bytes
-        self.lock = Lock()
+    def __init__(self, stream: FileIO):
+        self.stream, self.lock = stream, Lock()
 
     def __del__(self) -> None:
         self.stream.close()
 
 
-def unpacked(key: Hashable, n_bytes: int, unpack: Callable[[FileIO], None]) -> Unpacked:
-    """Return the bytes that belong to `key`, written by `unpack` unless they are still there.
+def unpacked(key: Hashable, n_bytes: int, unpack: Callable[[], Iterable[bytes]]) -> Unpacked:
+    """Return the bytes that belong to `key`, which `unpack` gives part by part unless they are still there.
 
     One at a time, whatever the number of threads. Raises OSError when there is no room for `n_bytes`.
     """
@@ -47,8 +46,8 @@ def unpacked(key: Hashable, n_bytes: int, unpack: Callable[[FileIO], None]) -> U
         _make_room(folder, n_bytes)
         # Closed when nobody has it any more; without a buffer it is the file itself.
         stream = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
-        unpack(stream)
-        _kept[key] = Unpacked(stream, n_bytes)
+        stream.writelines(unpack())
+        _kept[key] = Unpacked(stream)
         return _kept[key]
 
 

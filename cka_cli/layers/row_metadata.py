@@ -70,7 +70,7 @@ def find_vector(file: ActivationFile, name: str, what: str) -> Layer | None:
     """Return the one-axis array of this name, if there is one. Raises DataError when it is there and cannot be read."""
     name = name.strip("/")
     found = vector_named(file, name)
-    if found is None and (why := file.why_not(name)) is not None:
+    if found is None and (why := file.refused.get(name) or file.unreadable.get(name)) is not None:
         raise DataError(f"{file.path}::{name}: cannot be read as {what}: {why}")
     return found
 

@@ -87,8 +87,7 @@ class SelectedLayer:
 
         Each time: where in the selection, and values, shape (n_rows, n_features).
         """
-        row_bytes = max(1, self.layer.n_bytes // max(1, self.layer.shape[0]))
-        n_block = max(1, max_bytes // row_bytes)
+        n_block = max(1, max_bytes // max(1, self.layer.row_bytes()))
         if n_block > self.layer.n_first_axis:  # whole chunks, so that none is unpacked twice
             n_block -= n_block % self.layer.n_first_axis
         if isinstance(self.rows, range):
@@ -148,9 +147,7 @@ class SelectedLayer:
         """Return rows that do not follow each other, read run by run; a run takes no more than a block."""
         order = np.argsort(rows, kind="stable")
         saved = rows[order]
-        n_second, *inner = (*self.layer.shape[1:], 1)
-        row_bytes = len(range(*part.indices(n_second))) * int(np.prod(inner, dtype=object)) * self.dtype.itemsize
-        n_most = max(1, _MOST_RUN_BYTES // max(1, row_bytes))
+        n_most = max(1, _MOST_RUN_BYTES // max(1, self.layer.row_bytes(part)))
         max_gap = max(_MAX_GAP, self.layer.n_first_axis)
         gathered: Array | None = None
         first = 0
