@@ -13,7 +13,7 @@ from cka_cli.reductions.factors import LOST_BESIDE
 from cka_cli.reductions.folds import N_FOLDS
 from cka_cli.reductions.kernels import KERNELS
 from cka_cli.text import listed
-from cka_cli.uncertainty.jackknife import interval_factor
+from cka_cli.uncertainty.jackknife import critical_t
 
 # How far out, in typical distances, a row costs components nine digits.
 _FAR_FOR_COMPONENTS = 1e8
@@ -142,7 +142,7 @@ def _add_note_of_few_folds(request: Request, found: Found, notes: list[str]) -> 
     if n_folds < N_FOLDS:
         rough = ", and is rough" if n_folds < _FEW_FOLDS else ""
         notes.append(
-            f"std_error rests on {n_folds} {parts}{rough}: an interval of 95 % is ± {interval_factor(n_folds):.2f} × "
+            f"std_error rests on {n_folds} {parts}{rough}: an interval of 95 % is ± {critical_t(n_folds - 1):.2f} × "
             f"std_error (Student's t, {n_folds - 1} degree{'s' * (n_folds > 2)} of freedom)"
         )
 

@@ -46,9 +46,9 @@ class FactorPair:
         pair.products = self.products.T
         return pair
 
-    def n_kept(self, variance: float) -> tuple[int, int]:
-        """Return how many leading components of X and of Y hold this share of their variance."""
-        return self.x.n_kept(variance), self.y.n_kept(variance)
+    def kept(self, variance: float) -> Float64:
+        """Return the products of the leading components of X and of Y that hold this share of their variance."""
+        return self.products[: self.x.n_kept(variance), : self.y.n_kept(variance)]
 
     @cached_property
     def products(self) -> Float64:
@@ -83,7 +83,7 @@ def svcca_r2(pair: FactorPair, variance: float) -> float:
     """`cca_r2` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
     if not pair.has_value:
         return np.nan
-    kept = pair.products[: pair.x.n_kept(variance), : pair.y.n_kept(variance)]
+    kept = pair.kept(variance)
     return float((kept**2).sum() / min(kept.shape))
 
 
@@ -91,8 +91,7 @@ def svcca_rho(pair: FactorPair, variance: float) -> float:
     """`cca_rho` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
     if not pair.has_value:
         return np.nan
-    kept = pair.products[: pair.x.n_kept(variance), : pair.y.n_kept(variance)]
-    return float(np.linalg.svd(kept, compute_uv=False).mean())
+    return float(np.linalg.svd(pair.kept(variance), compute_uv=False).mean())
 
 
 def pwcca(pair: FactorPair) -> float:
@@ -163,7 +162,7 @@ MEASURES = {
     "svcca-r2": Measure(
         "cca-r2 of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _COST,
         "Raghu et al. 2017, arXiv 1706.05806", from_pair=lambda pair, spec: svcca_r2(pair, _variance(spec)),
-        chance=lambda pair, spec: chance_r2(pair, *pair.n_kept(_variance(spec))),
+        chance=lambda pair, spec: chance_r2(pair, *pair.kept(_variance(spec)).shape),
     ),
     "svcca-rho": Measure(
         "cca-rho of the components that hold `variance` of Σs²", "0 to 1", _ORTHOGONAL, _COST,

@@ -1,7 +1,7 @@
 """The registry: every measure by name; values of all pairs from what is added up; what matrices a comparison gives."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,27 +10,12 @@ from cka_cli.measures import cca, hsic
 from cka_cli.measures.measure import Measure
 from cka_cli.specs import parse_kernel, parse_measure
 
+if TYPE_CHECKING:
+    from cka_cli.reductions.gram_sums import GramSums
+    from cka_cli.reductions.minibatch import BatchSums
+
 # A row is `measure.Measure`; one more stands in the table of its statistic, and its words in `specs.MEASURES`.
 MEASURES: dict[str, Measure] = hsic.MEASURES | cca.MEASURES
-
-
-class HsicSums(Protocol):
-    """What HSIC of all pairs is read from: Gram sums, or the average over batches."""
-
-    x: slice
-    y: slice
-
-    def biased(self) -> tuple[Float64, Float64]:
-        """Return biased HSIC of every pair, shape (n_x_layers, n_y_layers), and of every layer with itself."""
-
-    def unbiased(self) -> tuple[Float64, Float64]:
-        """Return unbiased HSIC of every pair, and of every layer with itself."""
-
-    def expected(self) -> Float64:
-        """Return the biased HSIC of every pair when rows are paired at random."""
-
-    def rounding(self, *, is_unbiased: bool) -> Float64:
-        """Return the HSIC of each layer with itself that rounding alone may leave."""
 
 
 class GramValues(NamedTuple):
@@ -49,7 +34,7 @@ class GramValues(NamedTuple):
     is_out_of_range: Booleans
 
 
-def values_from_sums(measure: Measure, sums: HsicSums, scales: Float64) -> GramValues:
+def values_from_sums(measure: Measure, sums: "GramSums | BatchSums", scales: Float64) -> GramValues:
     """Return the values of all pairs.
 
     scales : shape (n_layers,), the square root of what each Gram matrix was multiplied by; 0 where there is none.

@@ -31,11 +31,6 @@ def critical_t(n_degrees: int) -> float:
     return math.sqrt(n_degrees) * math.tan(low)
 
 
-def interval_factor(n_folds: int) -> float:
-    """Return how many standard errors by so many folds, at least 2, an interval of 95 % reaches on either side."""
-    return critical_t(n_folds - 1)
-
-
 def jackknife_std_error(value: Float64, left_out: Float64, sizes: Indices) -> Float64:
     """Return the standard error of a value from its values without each fold.
 

@@ -7,7 +7,6 @@ a search over many pairs can be judged too.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -39,18 +38,6 @@ _TIE = 1e-9
 _HEAVY = 0.1
 
 
-@dataclass(frozen=True)
-class ByLaw:
-    """p-values of every pair by the Pearson III law.
-
-    heavy : places of the layers in which a few examples outweigh the rest. Of a pair of them the p-value may be several
-    times too small.
-    """
-
-    p_value: Float64
-    heavy: set[int]
-
-
 def sampled_rows(n_examples: int) -> Indices:
     """Return the rows from which the skewness is worked out."""
     if n_examples <= _N_FEW_ROWS:
@@ -60,13 +47,16 @@ def sampled_rows(n_examples: int) -> Indices:
 
 def invariants_of_layer(rows: Indices, spec: Spec, layer: GramLayer, *, is_unbiased: bool) -> MatrixInvariants:
     """Return what permutation moments need of some rows of a layer."""
-    centre = u_centred_gram if is_unbiased else centred_gram
-    return invariants_of(centre(gram_matrix(layer, rows, spec)))
+    return invariants_of(_centred(layer, rows, spec, is_unbiased=is_unbiased))
 
 
-def p_values_by_law(sums: GramSums, of_rows: Sequence[MatrixInvariants], *, is_unbiased: bool) -> ByLaw:
+def p_values_by_law(
+    sums: GramSums, of_rows: Sequence[MatrixInvariants], *, is_unbiased: bool
+) -> tuple[Float64, set[int]]:
     """Return the p-value of CKA, and of HSIC, of every pair, shape (n_x_layers, n_y_layers); NaN where it has none.
 
+    And the places of layers in which a few examples outweigh the rest: of a pair of them it may be several times too
+    small.
     of_rows : of each layer, what `invariants_of_layer` gives of the rows of `sampled_rows`.
     """
     n, (x, y) = sums.n_examples, (sums.x, sums.y)
@@ -75,7 +65,7 @@ def p_values_by_law(sums: GramSums, of_rows: Sequence[MatrixInvariants], *, is_u
     of_all = _invariants_of_sums(sums, norms, is_unbiased=is_unbiased).with_cubes_of(stack(of_rows))
     moments = permutation_moments(_part(of_all, x), _part(of_all, y))
     p_value = np.asarray(np.maximum(pearson_iii_p_value(values, *moments), least_p_value(n)))
-    return ByLaw(p_value, _heavy_layers(sums))
+    return p_value, _heavy_layers(sums)
 
 
 def least_p_value(n_examples: int) -> float:
@@ -129,16 +119,13 @@ def random_pairings(n_examples: int, seed: int, groups: Indices | None) -> Itera
         yield order
 
 
-@dataclass(frozen=True)
-class CentredGram:
-    """The centred Gram matrix of a layer at Frobenius norm 1, float64; NaN where it is 0 or not finite."""
+def unit_gram(spec: Spec, layer: GramLayer, *, is_unbiased: bool) -> Float64:
+    """Return the centred Gram matrix of a layer at Frobenius norm 1, float64; NaN where it is 0 or not finite."""
+    return unit_norm(_centred(layer, np.arange(layer.source.n_examples), spec, is_unbiased=is_unbiased))
 
-    spec: Spec
-    is_unbiased: bool
 
-    def __call__(self, layer: GramLayer) -> Float64:
-        centre = u_centred_gram if self.is_unbiased else centred_gram
-        return unit_norm(centre(gram_matrix(layer, np.arange(layer.source.n_examples), self.spec)))
+def _centred(layer: GramLayer, rows: Indices, spec: Spec, *, is_unbiased: bool) -> Float64:
+    return (u_centred_gram if is_unbiased else centred_gram)(gram_matrix(layer, rows, spec))
 
 
 class PermutedFunction:
@@ -164,7 +151,7 @@ class PermutedFunction:
 class PermutationCounts(Reduction[Indices, Float64]):
     """How many permutations of the examples give as much CKA, or HSIC, or more. A task is a permutation.
 
-    grams : of `CentredGram`, of all layers. pairings : gives permutations, the same at each call.
+    grams : of `unit_gram`, of all layers. pairings : gives permutations, the same at each call.
     Cost: n² multiplications for each pair and permutation.
     """
 

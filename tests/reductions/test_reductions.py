@@ -18,7 +18,7 @@ from cka_cli.reductions.minibatch import BatchFunction, Minibatch, batches_of, s
 from cka_cli.reductions.near_median import guessed_median
 from cka_cli.reductions.protocol import Each
 from cka_cli.specs import parse_kernel, parse_measure
-from cka_cli.uncertainty.p_values import CentredGram, PermutationCounts, random_pairings
+from cka_cli.uncertainty.p_values import PermutationCounts, random_pairings, unit_gram
 from tests.reductions.reduction_tests import ReductionTests, run
 
 X, Y, ALL = slice(0, 1), slice(1, 3), slice(0, 3)
@@ -175,7 +175,7 @@ class TestPairs(ReductionTests):
 class TestPermutations(ReductionTests):
     def make(self, folder):
         layers, (spec,) = prepared(opened(folder), "linear")
-        grams = [CentredGram(spec, is_unbiased=True)(layer) for layer in layers]
+        grams = [unit_gram(spec, layer, is_unbiased=True) for layer in layers]
         return PermutationCounts("permutations", grams, X, Y, partial(random_pairings, N, 3, None), 7)
 
     def result(self, reduction):
