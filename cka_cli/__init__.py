@@ -47,24 +47,7 @@ _HOMES = {
     "read_matrices": "cka_cli.report.reading",
     "study_depth": "cka_cli.api.match",
 }
-__all__ = [
-    "CkaError",
-    "Comparison",
-    "Diagnosis",
-    "Explanation",
-    "HeatmapStyle",
-    "Matrix",
-    "ReadOptions",
-    "RunOptions",
-    "__version__",
-    "compare",
-    "diagnose",
-    "draw_heatmap",
-    "explain",
-    "match",
-    "read_matrices",
-    "study_depth",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> "Any":

@@ -84,7 +84,8 @@ class Spec:
     def __str__(self) -> str:
         if not self.parameters:
             return self.name
-        return self.name + ":" + ",".join(f"{key}={_number_text(value)}" for key, value in self.parameters)
+        texts = (f"{key}={'auto' if value is None else repr(value)}" for key, value in self.parameters)
+        return f"{self.name}:{','.join(texts)}"
 
     def get(self, key: str) -> Number | None:
         """Return the value of one parameter; None when it is `auto` or not among this spec's parameters."""
@@ -150,7 +151,3 @@ def _parse_number(text: str, parameter: Parameter, where: str) -> Number | None:
         raise UsageError(f"{where}: {parameter.name} must be {_KIND_WORDS[parameter.kind]} (found '{text}')")
     is_whole = value == math.floor(value) and (abs(value) < 1e15 or parameter.kind == "whole")
     return int(value) if is_whole else value
-
-
-def _number_text(value: Number | None) -> str:
-    return "auto" if value is None else repr(value)

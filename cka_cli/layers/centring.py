@@ -156,17 +156,14 @@ def _values(layer: SelectedLayer, dtype: np.dtype[Any]) -> Array:
     values: Array | None = None
     for where, block in layer.blocks():
         if values is None:
-            if len(block) == layer.n_examples and isinstance(where, slice) and _can_be_kept(block, dtype):
-                return block  # a copy would cost as much as reading
+            # A copy would cost as much as reading. What was read is nobody else's, but what bytes became is fixed.
+            can_be_kept = block.dtype == dtype and block.flags.c_contiguous and block.flags.writeable
+            if len(block) == layer.n_examples and isinstance(where, slice) and can_be_kept:
+                return block
             values = np.empty((layer.n_examples, layer.n_features), dtype)
         values[where] = block  # what is not finite is told of by the caller
     assert values is not None
     return values
-
-
-def _can_be_kept(block: Array, dtype: np.dtype[Any]) -> bool:
-    """Whether an array just read can be worked in: what was read is nobody else's, but what bytes became is fixed."""
-    return block.dtype == dtype and block.flags.c_contiguous and block.flags.writeable
 
 
 def survey(layer: SelectedLayer, dtype: np.dtype[Any], n_slice: int, *, with_norms: bool = False) -> StreamedLayer:
@@ -243,13 +240,9 @@ def _mean_of_others(layer: SelectedLayer, far: FarRows) -> tuple[Float64, float]
 
 def _scale_beside(far: FarRows, of_others: float, dtype: np.dtype[Any]) -> float:
     """Return the power of two for the rows that do not lie far out, as far as those that do stay in range."""
-    scale = _scale(of_others or far.typical)
+    largest = of_others or far.typical  # is brought to between ½ and 1
+    scale = 1.0 if largest == 0 else math.ldexp(1.0, min(1000, -math.frexp(largest)[1]))
     if not len(far.places):
         return scale
     exponent = math.frexp(far.largest)[1] + math.frexp(scale)[1] - 1
     return math.ldexp(scale, min(0, _MOST_EXPONENT[dtype] - exponent))
-
-
-def _scale(largest: float) -> float:
-    """Return the power of two that brings the largest magnitude to between ½ and 1."""
-    return 1.0 if largest == 0 else math.ldexp(1.0, min(1000, -math.frexp(largest)[1]))

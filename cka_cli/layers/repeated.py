@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from cka_cli.arrays import Array
+from cka_cli.arrays import Array, pieces
 from cka_cli.files.layer import Layer
 
 # Distinct examples below which equal rows may be chance.
@@ -113,13 +113,11 @@ def _pair(n_rows: int, in_runs: bool, n_times: int, share: float) -> tuple[int, 
 def _marks(layer: Layer, rows: range) -> tuple[Array, bool]:
     """Return a number for each row, the same for equal rows and hardly for others; and whether rows are but classes."""
     n_features = prod(layer.shape[1:])
-    n_block = max(1, _BLOCK_BYTES // max(1, n_features * layer.dtype.itemsize))
     marks: list[int] = []
     low = high = None
     has_two, is_whole = True, n_features == 1
-    for start in range(rows.start, rows.stop, n_block):
-        block = layer.read(start, min(start + n_block, rows.stop))
-        block = np.ascontiguousarray(block).reshape(len(block), -1)
+    for some in pieces(rows.stop, _BLOCK_BYTES // max(1, layer.row_bytes()), rows.start):
+        block = np.ascontiguousarray(layer.read(some.start, some.stop)).reshape(some.stop - some.start, -1)
         marks += [hash(row.tobytes()) for row in block]
         low, high = (block.min(), block.max()) if low is None else (low, high)
         has_two = has_two and bool(((block == low) | (block == high)).all())

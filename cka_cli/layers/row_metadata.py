@@ -66,19 +66,12 @@ def vector_named(file: ActivationFile, name: str) -> Layer | None:
     return next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
 
 
-def find_vector(file: ActivationFile, name: str, what: str) -> Layer | None:
-    """Return the one-axis array of this name, if there is one. Raises DataError when it is there and cannot be read."""
-    name = name.strip("/")
-    found = vector_named(file, name)
-    if found is None and (why := file.refused.get(name) or file.unreadable.get(name)) is not None:
-        raise DataError(f"{file.path}::{name}: cannot be read as {what}: {why}")
-    return found
-
-
 def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> list[Any]:
     """Return a value for each saved row. what : the values in the plural, and the option that asks for them."""
-    vector = find_vector(file, name, what)
+    vector = vector_named(file, name)
     if vector is None:
+        if (why := (file.unreadable | file.refused).get(name.strip("/"))) is not None:
+            raise DataError(f"{file.path}::{name.strip('/')}: cannot be read as {what}: {why}")
         known = [vector.name for vector in file.vectors]
         raise DataError(
             f"{file.path}::{name}: no such one-axis array of {what}{nearest(name, known)} "
@@ -91,9 +84,7 @@ def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> lis
 
 def row_words(vector: Layer) -> list[str]:
     """Return the values of a one-axis array as text, each in one line."""
-    values = vector.as_saved().read(0, vector.shape[0]).tolist()
-    texts = (value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value) for value in values)
-    return list(map(one_line, texts))
+    return [one_line(str(value)) for value in _as_saved(vector)]
 
 
 def vector_values(vector: Layer) -> list[Any]:
@@ -101,6 +92,9 @@ def vector_values(vector: Layer) -> list[Any]:
 
     As saved, since they are names rather than numbers. None for NaN, which is not equal to itself.
     """
+    return [value if value == value else None for value in _as_saved(vector)]
+
+
+def _as_saved(vector: Layer) -> list[Any]:
     values = vector.as_saved().read(0, vector.shape[0]).tolist()
-    values = [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
-    return [value if value == value else None for value in values]
+    return [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]

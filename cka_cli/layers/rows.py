@@ -23,15 +23,15 @@ def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
     Raises DataError naming the layer when counts or ids do not fit, UsageError for rows that are not there.
     """
     layers = [layer for _, of_file in chosen for layer in of_file]
-    least = min(layers, key=_n_saved)
+    least = min(layers, key=lambda layer: layer.shape[0])
     if least.shape[0] == 0:
         raise DataError(f"{least.label}: has no examples (0 rows); was the run that wrote it ended early?")
     if options.ids is None:
         _check_counts(layers, least, options.examples)
     else:  # files are matched by id, whatever their lengths
         for _, of_file in chosen:
-            _check_counts(list(of_file), min(of_file, key=_n_saved), options.examples)
-        least = min(chosen[0][1], key=_n_saved)
+            _check_counts(list(of_file), min(of_file, key=lambda layer: layer.shape[0]), options.examples)
+        least = min(chosen[0][1], key=lambda layer: layer.shape[0])
     among = _sliced(least, options.examples)
     rows = _drawn(among, least, options)
     if options.ids is None:
@@ -42,10 +42,6 @@ def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
     for (_, of_file), file_rows in zip(chosen, aligned, strict=True):
         _check_reach(of_file, file_rows)
     return list(aligned)
-
-
-def _n_saved(layer: Layer) -> int:
-    return layer.shape[0]
 
 
 def _begins_and_ends(examples: tuple[int | None, int | None]) -> bool:

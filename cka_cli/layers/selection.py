@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cka_cli.arrays import Array, Indices
+from cka_cli.arrays import Array, Indices, pieces
 from cka_cli.errors import DataError, UsageError, nearest
 from cka_cli.files.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.registry import open_file
 from cka_cli.layers.addresses import check_channels, check_exclude, matches, matches_in, split_address, without_excluded
 from cka_cli.layers.row_metadata import read_vector
-from cka_cli.layers.rows import ReadOptions, Rows, rows_of_files
+from cka_cli.layers.rows import Chosen, ReadOptions, Rows, rows_of_files
 from cka_cli.text import first_few
 
 # Rows in between that are read and thrown away rather than read around.
@@ -91,10 +91,9 @@ class SelectedLayer:
         if n_block > self.layer.n_first_axis:  # whole chunks, so that none is unpacked twice
             n_block -= n_block % self.layer.n_first_axis
         if isinstance(self.rows, range):
-            for start in range(0, len(self.rows), n_block):
-                stop = min(start + n_block, len(self.rows))
-                raw = self.layer.read(self.rows.start + start, self.rows.start + stop)
-                yield slice(start * self.n_positions, stop * self.n_positions), self._pooled(raw)
+            for some in pieces(len(self.rows), n_block):
+                raw = self.layer.read(self.rows.start + some.start, self.rows.start + some.stop)
+                yield slice(some.start * self.n_positions, some.stop * self.n_positions), self._pooled(raw)
             return
         order = np.argsort(self.rows, kind="stable")
         saved = self.rows[order]
@@ -107,8 +106,8 @@ class SelectedLayer:
             if high - low == len(saved):  # all at once: in their own order straight away
                 yield slice(0, self.n_examples), self._pooled(raw[self.rows - start])
                 return
-            raw = raw[saved[low:high] - start]
-            yield self._expanded(order[low:high]), self._pooled(raw)
+            places = np.add.outer(order[low:high] * self.n_positions, np.arange(self.n_positions)).ravel()
+            yield places, self._pooled(raw[saved[low:high] - start])
 
     @property
     def _n_per_part(self) -> int:
@@ -163,9 +162,6 @@ class SelectedLayer:
         assert gathered is not None
         return gathered
 
-    def _expanded(self, examples: Indices) -> Indices:
-        return np.add.outer(examples * self.n_positions, np.arange(self.n_positions)).ravel()
-
     def _pooled(self, raw: Array) -> Array:
         n_rows = len(raw)
         if raw.dtype == bool:
@@ -208,7 +204,8 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
 
     addresses : `FILE` or `FILE::GLOB`. Raises DataError naming the file and layer when counts or ids do not fit.
     """
-    chosen = []
+    chosen: list[Chosen] = []
+    all_left_out = []
     for address in addresses:
         path, pattern = split_address(address)
         file = open_file(path)
@@ -217,16 +214,13 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
         if not layers:
             raise DataError(_nothing_there(file))
-        layers = without_excluded(file, layers, options.exclude)
-        is_named = pattern is not None or options.layers
-        chosen.append((file, layers, {} if is_named else _would_be_layers(file)))
-    check_exclude([file for file, _, _ in chosen], options.exclude)
-    check_channels(
-        _may_be_layers([(file, layers) for file, layers, _ in chosen]), [glob for glob, _ in _typed(options)]
-    )
-    rows = rows_of_files([(file, layers) for file, layers, _ in chosen], options)
+        chosen.append((file, without_excluded(file, layers, options.exclude)))
+        all_left_out.append({} if pattern is not None or options.layers else _would_be_layers(file))
+    check_exclude([file for file, _ in chosen], options.exclude)
+    check_channels(_may_be_layers(chosen), [glob for glob, _ in _typed(options)])
+    rows = rows_of_files(chosen, options)
     selected = []
-    for (file, layers, left_out), file_rows in zip(chosen, rows, strict=True):
+    for (file, layers), left_out, file_rows in zip(chosen, all_left_out, rows, strict=True):
         as_examples = tuple(_as_examples(layer, file_rows, options) for layer in layers)
         assumed = tuple(layer.name for layer in layers if _is_assumed(layer, options))
         selected.append(SelectedFile(file, as_examples, left_out, assumed))
@@ -238,7 +232,7 @@ def _would_be_layers(file: ActivationFile) -> dict[str, str]:
     return {name: why for name, why in file.refused.items() if why != SINGLE_NUMBER}
 
 
-def _may_be_layers(chosen: Sequence[tuple[ActivationFile, tuple[Layer, ...]]]) -> dict[str, list[str]]:
+def _may_be_layers(chosen: Sequence[Chosen]) -> dict[str, list[str]]:
     """Return by path the names of the layers, those of one axis that were named, and what is damaged."""
     names: dict[str, list[str]] = {}
     for file, layers in chosen:
@@ -340,12 +334,10 @@ def _check_assumed(layer: Layer, options: ReadOptions) -> None:
 
 
 def _as_examples(layer: Layer, rows: Rows, options: ReadOptions) -> SelectedLayer:
-    n_axes = len(layer.shape)
     if _is_assumed(layer, options):
         _check_assumed(layer, options)
-    channels = _channels_typed(layer, options)
-    pool = "flatten" if n_axes <= 2 else options.pool
-    selected = SelectedLayer(layer, rows, pool, channels == "last")
+    pool = "flatten" if len(layer.shape) <= 2 else options.pool
+    selected = SelectedLayer(layer, rows, pool, _channels_typed(layer, options) == "last")
     if selected.n_features == 0 or selected.n_positions == 0:
         raise DataError(f"{layer.label}: has no features (shape {layer.shape}); leave it out with --layers")
     return selected

@@ -1,6 +1,6 @@
 """The result: a matrix of values with the names of its rows and columns and what was computed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,10 +64,7 @@ class Matrix:
 
     def best_columns(self) -> list[int | None]:
         """Return for each row the column of its largest value (the first of equals); None for a row of NaN."""
-        best: list[int | None] = []
-        for row in self.values:
-            best.append(None if np.all(np.isnan(row)) else int(np.nanargmax(row)))
-        return best
+        return [None if np.all(np.isnan(row)) else int(np.nanargmax(row)) for row in self.values]
 
 
 def title_of(measure: str, kernel: str) -> str:
@@ -129,6 +126,6 @@ class Comparison:
 
     matrices: tuple[Matrix, ...]
     files: tuple[FileFacts, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     effective_dimensions: tuple[tuple[float, ...], ...] = ()
     warnings: tuple[str, ...] = ()

@@ -86,7 +86,7 @@ def write_output(path: str, data: bytes, *, force: bool, option: str = "--output
                 _written.append(path)
                 device.write(data)
             return
-        _replace(os.path.realpath(path), lambda stream: stream.write(data), force=force)
+        replace_file(path, lambda stream: stream.write(data), force=force)
         _written.append(path)
     except FileExistsError as error:
         raise DataError(_taken(path, option)) from error
@@ -110,15 +110,13 @@ def _write_stdout(data: bytes) -> None:
         raise DataError(f"standard output: cannot be written ({why}); give --output PATH") from error
 
 
-def replace_file(path: str, write: Callable[[BinaryIO], object], *, beside: str) -> None:
+def replace_file(path: str, write: Callable[[BinaryIO], object], *, force: bool = True, beside: str = "") -> None:
     """Put what is written in the place of a file, whole or not at all; a symbolic link stays a link. Raises OSError.
 
-    beside : the name under which the file is written first, in the same folder.
+    beside : the name under which the file is written first, in the same folder. Without `force` a file that is there
+    is a FileExistsError.
     """
-    _replace(os.path.realpath(path), write, force=True, beside=beside)
-
-
-def _replace(target: str, write: Callable[[BinaryIO], object], *, force: bool, beside: str = "") -> None:
+    target = os.path.realpath(path)
     if beside:  # a name of our own: what stands there was left by a killed process of the same number
         with suppress(FileNotFoundError):
             os.unlink(beside)

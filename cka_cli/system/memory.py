@@ -13,14 +13,9 @@ _LARGE_BYTES = 2 << 20
 
 
 def default_memory_bytes() -> int:
-    """Return half of the memory that is free for this process, at least 256 MiB."""
-    return max(1 << 28, free_memory_bytes() // 2)
-
-
-def free_memory_bytes() -> int:
-    """Return the bytes that can be had without swapping: what the system has, and what the control group allows."""
+    """Return half of what can be had without swapping, by the system and by the control group, at least 256 MiB."""
     bounds = [bound for bound in (_system_available(), _group_available()) if bound is not None]
-    return min(bounds) if bounds else _FALLBACK_BYTES
+    return max(1 << 28, min(bounds, default=_FALLBACK_BYTES) // 2)
 
 
 def _system_available() -> int | None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cka_cli.analysis.reliability.influence import LeftOut
 from cka_cli.analysis.reliability.quantities import LabelNumbers, LayerNumbers, PairNumbers
 from cka_cli.analysis.reliability.rules import CHECKS, Finding, judge
 from cka_cli.errors import counted
@@ -44,14 +43,13 @@ def judge_layer(layer: LayerNumbers, rows: RowNames) -> list[Finding]:
     """Return every check of one layer; of a constant layer only those that do not need it to vary."""
     n, p, address = layer.n_examples, layer.n_features, layer.address
     dead = layer.n_constant_features
-    found = [
-        judge(
-            "constant-layer", float(layer.is_constant), f"{n} rows, all the same" if layer.is_constant else "", address
-        )
-    ]
+    words = f"{n} rows, all the same" if layer.is_constant else ""
+    found = [judge("constant-layer", float(layer.is_constant), words, address)]
     if not layer.has_values:
-        leader = [] if layer.leader is None else [judge("row-of-layer", 1.0, _only(layer.leader, rows), address)]
-        return found + leader
+        if layer.leader is not None:
+            words = f"all rows are the same but {rows.name(layer.leader.rows[0])}"
+            found.append(judge("row-of-layer", 1.0, words, address))
+        return found
     size = f"effective dimension {layer.effective_dimension:.1f}, {n} examples"
     found += [
         judge("features-per-example", p / (n - 1), f"{counted(p, 'feature')}, {n} examples", address),
@@ -75,10 +73,6 @@ def judge_layer(layer: LayerNumbers, rows: RowNames) -> list[Finding]:
         words = f"label {label.name}; {fixed(label.if_even)} if all were equally apart"
         found.append(judge("label-of-layer", label.apart, words, address, look=look, distrust=distrust))
     return found
-
-
-def _only(leader: LeftOut, rows: RowNames) -> str:
-    return f"all rows are the same but {rows.name(leader.rows[0])}"
 
 
 def _doubled(doubled: Sequence[tuple[int, int]], rows: RowNames) -> str:

@@ -114,19 +114,13 @@ def leave_out_leaders(shares: RowShares, x_norms: Float64, y_norms: Float64) -> 
 
 
 def _leave_out_first(shares: RowShares, key: Float64) -> list[LeftOut]:
-    order = np.argsort(-key, kind="stable")
-    found = []
-    for n_rows in _counts(most_joint_rows(len(order))):
+    order, found = np.argsort(-key, kind="stable"), []
+    most = most_joint_rows(len(order))
+    for n_rows in [*range(1, min(most, 10)), *(n for n in (10, 15, 20, 30, 50, 70, 100, 150) if n < most), most]:
         last, following = float(key[order[n_rows - 1]]), float(key[order[n_rows]])
         gap = last / following if following > 0 else np.inf
         found.append(LeftOut(tuple(order[:n_rows].tolist()), *shares.without(order[:n_rows]), gap))
     return found
-
-
-def _counts(most: int) -> list[int]:
-    return sorted(
-        {*range(1, min(most, 10) + 1), *(size for size in (15, 20, 30, 50, 70, 100, 150) if size < most), most}
-    )
 
 
 def most_carried(orders: Sequence[Sequence[LeftOut]]) -> LeftOut:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cka_cli.analysis.reliability import spectrum
 from cka_cli.analysis.reliability.duplicates import constant_features, doubled_rows, fingerprint
 from cka_cli.analysis.reliability.quantities import N_REMOVED, Address, LayerGrams
+from cka_cli.analysis.reliability.spectrum import leading_components
 from cka_cli.analysis.reliability.transforms import ranks, squared_distances
 from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.layers.centring import load_centred, survey
@@ -28,24 +28,15 @@ def read_layer(layer: SelectedLayer, n_slice: int) -> LayerGrams | None:
     found = _grams(layer, n_slice)
     if found is None:
         return None
-    gram, unbiased, distances, rank_gram, n_constant = found
+    address, components = Address(layer.layer.file, layer.name), leading_components(found[1], max(N_REMOVED))
     return LayerGrams(
-        Address(layer.layer.file, layer.name),
-        layer.n_features,
-        n_constant,
-        gram=gram,
-        unbiased=unbiased,
-        distances=distances,
-        rank_gram=rank_gram,
-        doubled=doubled_rows(layer),
-        fingerprint=fingerprint(gram),
-        components=spectrum.leading_components(gram, max(N_REMOVED)),
+        address, layer.n_features, *found, doubled_rows(layer), fingerprint(found[1]), components=components
     )
 
 
-def _grams(layer: SelectedLayer, n_slice: int) -> tuple[Float64, Float64, Float64, Float64, int] | None:
-    """Return the Gram matrix centred and U-centred, distances, the Gram matrix of ranks, and how many features are
-    constant; None for a layer that is constant. What is read is let go before components are sought."""
+def _grams(layer: SelectedLayer, n_slice: int) -> tuple[int, Float64, Float64, Float64, Float64] | None:
+    """Return how many features are constant, the Gram matrix centred and U-centred, distances, and the Gram matrix of
+    ranks; None for a layer that is constant. What is read is let go before components are sought."""
     double = np.dtype(np.float64)
     is_held = n_slice == layer.n_features
     source: Source = load_centred(layer, double) if is_held else survey(layer, double, n_slice)
@@ -71,7 +62,7 @@ def _grams(layer: SelectedLayer, n_slice: int) -> tuple[Float64, Float64, Float6
         distances /= mean_square
     else:
         distances = squared_distances(gram)
-    return gram, unbiased, distances, centred_gram(rank_gram), n_constant
+    return n_constant, gram, unbiased, distances, centred_gram(rank_gram)
 
 
 def _slices(source: Source) -> Iterator[Array]:
