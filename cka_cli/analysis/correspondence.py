@@ -71,9 +71,7 @@ def correspondence(matrix: Matrix, accuracy: float | None = None) -> Corresponde
     """Return the partners of the rows of a matrix among its columns."""
     path = monotone_path(matrix.values)
     n_best = is_largest(matrix.values).sum(axis=1).tolist()
-    partners = tuple(
-        _partner(matrix, row, n_best[row], path[row]) for row in range(len(matrix.x_layers))
-    )  # fmt: skip
+    partners = tuple(_partner(matrix, row, n_best[row], path[row]) for row in range(len(matrix.x_layers)))
     return Correspondence(
         matrix.x_file, matrix.y_file, matrix.measure, matrix.kernel, matrix.n_examples, partners, path, accuracy
     )

@@ -142,14 +142,8 @@ class Guesses:
         in_place = np.arange(self.n_layers)
         result = []
         for file in range(self.n_files):
-            both = sum(
-                (
-                    self.credits[file, other] + self.credits[other, file].T
-                    for other in range(self.n_files)
-                    if other != file
-                ),
-                start=np.zeros((self.n_layers, self.n_layers)),
-            )
+            others = [other for other in range(self.n_files) if other != file]
+            both = np.sum([self.credits[file, other] + self.credits[other, file].T for other in others], axis=0)
             result.append(_share_as_high(both[places[:, file], in_place].sum(axis=1), float(np.trace(both))))
         return result
 

@@ -109,9 +109,8 @@ def _add_warnings_of_far_rows(request: Request, found: Found, warnings: list[str
             f"{listed(labels)}: rows lie so far from each other that values of {kernel} have lost digits; compare "
             "without those far out"
         )
-    lost = any(np.any(np.isnan(cells.std_error) & ~np.isnan(cells.value)) for cells in found.cells.values()
-               if cells.std_error is not None)  # fmt: skip
-    if lost:
+    with_error = ((cells.value, cells.std_error) for cells in found.cells.values() if cells.std_error is not None)
+    if any(np.any(np.isnan(std_error) & ~np.isnan(value)) for value, std_error in with_error):
         warnings.append(f"std_error: empty, since sums without {farthest} have no digits left")
 
 

@@ -52,17 +52,12 @@ class PairValues(Reduction[Pair, Float64]):
     stage = "comparing pairs"
 
     def __init__(self, function: PairFunction, pairs: Sequence[Pair]):
-        self.compute, self._pairs = function, pairs
+        self.compute, self._tasks = function, pairs
+        self._costs = [1 + function.x[row].rank * function.y[column].rank for row, column in pairs]
         self.table = np.full((len(function.measures), 2, len(function.x), len(function.y)), np.nan)
 
-    def tasks(self) -> Sequence[Pair]:
-        return self._pairs
-
-    def costs(self) -> list[int]:
-        return [1 + self.compute.x[row].rank * self.compute.y[column].rank for row, column in self._pairs]
-
     def add(self, partial: Float64) -> None:
-        row, column = self._pairs[self.n_added]
+        row, column = self._tasks[self.n_added]
         self.table[:, :, row, column] = partial[:, :, 0]
         if self.compute.is_square and row != column:
             self.table[:, :, column, row] = partial[:, :, 1]

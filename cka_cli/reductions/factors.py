@@ -40,7 +40,6 @@ class Factors:
 
     @property
     def label(self) -> str:
-        """`FILE::LAYER`."""
         return self.facts.label
 
     @property
@@ -199,15 +198,9 @@ class Factorise(Reduction[int, Factorised]):
     stage = "factorising"
 
     def __init__(self, function: FactorFunction, costs: Sequence[int]):
-        self.compute, self._costs = function, costs
+        self.compute, self._tasks, self._costs = function, range(len(costs)), costs
         self.factors: list[Factors] = []
         self.sources: list[Source | None] = []
-
-    def tasks(self) -> Sequence[int]:
-        return range(len(self._costs))
-
-    def costs(self) -> Sequence[int]:
-        return self._costs
 
     def add(self, partial: Factorised) -> None:
         self.factors.append(partial.factors)

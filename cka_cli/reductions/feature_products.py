@@ -128,15 +128,10 @@ class FeatureProducts(Reduction[Run, BlockProducts]):
 
     def __init__(self, layers: Sequence[Source], x: slice, y: slice, n_rows: int, folds: Folds | None = None):
         self.compute = BlockFunction(layers, x, y)
-        self.folds, self._runs = folds, runs_of(layers[0].n_examples, n_rows, folds)
+        self.folds, self._tasks = folds, runs_of(layers[0].n_examples, n_rows, folds)
+        self._costs = [rows.stop - rows.start for _, rows in self._tasks]
         self.of_folds = [_no_products(layers, x, y) for _ in range(len(folds.sizes) if folds else 1)]
         self.diagonals = np.zeros((len(layers), layers[0].n_examples))
-
-    def tasks(self) -> list[Run]:
-        return self._runs
-
-    def costs(self) -> list[int]:
-        return [rows.stop - rows.start for _, rows in self._runs]
 
     def add(self, partial: BlockProducts) -> None:
         (fold, rows), products, squared_norms = partial
@@ -177,17 +172,12 @@ class FoldRowSums(Reduction[slice, Float64]):
         layers, of_folds = products.compute.layers, products.of_folds
         totals = [np.array(of_layer) for of_layer in zip(*(each.totals for each in of_folds), strict=True)]
         self.compute = FoldRowFunction(layers, totals)
-        self._blocks = list(pieces(layers[0].n_examples, n_rows))
+        self._tasks = list(pieces(layers[0].n_examples, n_rows))
+        self._costs = [rows.stop - rows.start for rows in self._tasks]
         self.row_sums = np.zeros((len(of_folds), len(layers), layers[0].n_examples))
 
-    def tasks(self) -> list[slice]:
-        return self._blocks
-
-    def costs(self) -> list[int]:
-        return [rows.stop - rows.start for rows in self._blocks]
-
     def add(self, partial: Float64) -> None:
-        self.row_sums[:, :, self._blocks[self.n_added]] = partial
+        self.row_sums[:, :, self._tasks[self.n_added]] = partial
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:

@@ -166,6 +166,10 @@ class GramTiles(Reduction[TileTask, TileResult]):
         self.is_kept = bool(function.kernels)
         self._tiles = upper_tiles(function.layers[0].source.n_examples, n_rows)
         n_layers, n_examples = len(function.layers), function.layers[0].source.n_examples
+        widths = [layer.source.n_features for layer in function.layers]
+        places, of_tasks = (range(n_layers), widths) if by_layer else ([None], [sum(widths)])
+        self._tasks = [TileTask(*tile, place) for tile in self._tiles for place in places]
+        self._costs = [n_entries(tile) * width for tile in self._tiles for width in of_tasks]
         self.sums = [
             GramSums(n_layers, n_examples, function.x, function.y, function.folds, function.terms_of(spec))
             for spec in function.kernels
@@ -174,17 +178,6 @@ class GramTiles(Reduction[TileTask, TileResult]):
         self.kept: Kept = {}
         self._waiting: list[Array] = []
         self._n_waiting = 0
-
-    def tasks(self) -> list[TileTask]:
-        """Return the tiles, or those of each layer in turn."""
-        places = range(len(self.compute.layers)) if self._by_layer else [None]
-        return [TileTask(*tile, place) for tile in self._tiles for place in places]
-
-    def costs(self) -> list[int]:
-        """Return the entries of each tile, times the features of the layers."""
-        widths = [layer.source.n_features for layer in self.compute.layers]
-        of_tasks = widths if self._by_layer else [sum(widths)]
-        return [n_entries(tile) * width for tile in self._tiles for width in of_tasks]
 
     def add(self, partial: TileResult) -> None:
         """Add a tile; of the tiles of single layers, when the last has come."""

@@ -101,7 +101,8 @@ class OfLayers(Reduction[int, Sequence[float]]):
     def __init__(
         self, name: str, stage: str, function: Callable[[int], Sequence[float]], layers: Sequence[GramLayer], n: int = 1
     ):
-        self.name, self.stage, self.compute, self._layers = name, stage, function, layers
+        self.name, self.stage, self.compute = name, stage, function
+        self._tasks, self._costs = range(len(layers)), [layer.source.n_features for layer in layers]
         self.values = np.full((len(layers), n), np.nan)
 
     @property
@@ -109,21 +110,11 @@ class OfLayers(Reduction[int, Sequence[float]]):
         """Whether all layers are done."""
         return self.n_added == len(self.values)
 
-    def tasks(self) -> Sequence[int]:
-        """Return the place of each layer."""
-        return range(len(self.values))
-
-    def costs(self) -> list[int]:
-        """Return the features of each layer."""
-        return [layer.source.n_features for layer in self._layers]
-
     def add(self, partial: Sequence[float]) -> None:
-        """Take the numbers of the next layer."""
         self.values[self.n_added] = partial
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
-        """Return the numbers."""
         return {"values": self.values}
 
 

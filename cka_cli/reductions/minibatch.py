@@ -124,20 +124,15 @@ class Minibatch(Reduction[Batch, tuple[Batch, list[GramSums]]]):
         in_passes = [batches_of([order], n_batch) for order in orders]
         n_in_pass = len(in_passes[0])
         n_groups = min(N_FOLDS, n_in_pass)
-        self._batches = [
+        self._tasks = [
             Batch(number, place * n_groups // n_in_pass, rows)
             for number, batches in enumerate(in_passes)
             for place, rows in enumerate(batches)
         ]
+        self._costs = [len(batch.rows) ** 2 for batch in self._tasks]
         layers = range(len(function.layers))
         shape = (len(layers[function.x]), len(layers[function.y]))
         self._sums = [[[_Sum(len(layers), shape) for _ in range(n_groups)] for _ in orders] for _ in function.kernels]
-
-    def tasks(self) -> list[Batch]:
-        return self._batches
-
-    def costs(self) -> list[int]:
-        return [len(batch.rows) ** 2 for batch in self._batches]
 
     def add(self, partial: tuple[Batch, list[GramSums]]) -> None:
         batch, of_kernels = partial

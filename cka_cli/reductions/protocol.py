@@ -33,14 +33,16 @@ class Reduction(Protocol[Task, Partial]):
     n_added: int = 0
     is_kept: bool = True
     compute: Callable[[Task], Partial]
+    _tasks: Sequence[Task] = ()
+    _costs: Sequence[int] = ()
 
     def tasks(self) -> Iterable[Task]:
         """Return all tasks, in the order in which they are added: plain and picklable."""
-        raise NotImplementedError
+        return self._tasks
 
     def costs(self) -> Sequence[int]:
         """Return what each task costs beside the others."""
-        raise NotImplementedError
+        return self._costs
 
     def add(self, partial: Partial) -> None:
         """Add what the next task gave, and count it in `n_added`."""
@@ -80,14 +82,8 @@ class Each(Reduction[int, Result]):
     ):
         self.name = self.stage = stage
         self.compute = OfPlace(function, items)
-        self._costs = [1] * len(items) if costs is None else costs
+        self._tasks, self._costs = range(len(items)), [1] * len(items) if costs is None else costs
         self.results: list[Result] = []
-
-    def tasks(self) -> Sequence[int]:
-        return range(len(self._costs))
-
-    def costs(self) -> Sequence[int]:
-        return self._costs
 
     def add(self, partial: Result) -> None:
         self.results.append(partial)

@@ -162,15 +162,12 @@ class PermutationCounts(Reduction[Indices, Float64]):
         n_permutations: int,
     ):  # fmt: skip
         self.name, self.compute = name, PermutedFunction(grams, x, y)
-        self._pairings, self._n_permutations = pairings, n_permutations
+        self._pairings, self._costs = pairings, [1] * n_permutations
         self._observed = self.compute(np.arange(len(grams[0]))) - _TIE
         self._n_at_least, self._n_max = np.zeros(self._observed.shape), np.zeros(self._observed.shape)
 
     def tasks(self) -> Iterator[Indices]:
-        return islice(self._pairings(), self._n_permutations)
-
-    def costs(self) -> Sequence[int]:
-        return [1] * self._n_permutations
+        return islice(self._pairings(), len(self._costs))
 
     def add(self, partial: Float64) -> None:
         self._n_at_least += partial >= self._observed
@@ -182,6 +179,6 @@ class PermutationCounts(Reduction[Indices, Float64]):
 
     def p_values(self) -> tuple[Float64, Float64]:
         """Return the p-values of every pair, alone and as the largest of all pairs; NaN where a pair has no value."""
-        counted = (counted_p_value(each, self._n_permutations) for each in (self._n_at_least, self._n_max))
+        counted = (counted_p_value(each, len(self._costs)) for each in (self._n_at_least, self._n_max))
         alone, of_max = (np.where(np.isnan(self._observed), np.nan, each) for each in counted)
         return alone, of_max
