@@ -136,3 +136,11 @@ def test_what_cannot_be_drawn():
     cells = np.full((2, 2), np.nan)
     nothing = study(Matrix(cells, ("a", "b"), ("a", "b"), measure="cka"), (np.nan, np.nan), 0.95)
     assert depth_bytes([nothing], "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("lowest", "end"), [(-1e-17, 0.0), (-9e-7, 0.0), (-0.25, -0.25), (0.25, 0.0)])
+def test_what_rounding_leaves_below_zero_is_a_zero(lowest, end):
+    values = np.array([[1.0, lowest], [lowest, 1.0]])
+    matrix = Matrix(values, ("a", "b"), ("a", "b"), "a.h5", "a.h5", "cka", "linear", 9)
+    figure = draw_depth([study(matrix, (), 0.95)])
+    assert by_gid(figure, "last")[0].axes.get_xlim() == figure.axes[0].images[0].get_clim() == (end, 1)
