@@ -4,28 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cka_cli.cli.options import (
-    Asked,
-    Kinds,
-    check_checkpoint,
-    dry_run_option,
-    end_checkpoint,
-    ignore_flags,
-    kind_options,
-    kinds_in,
-    read_options,
-    run_and_stats_options,
-)
-from cka_cli.cli.output import (
-    Output,
-    ReportOutput,
-    Talk,
-    all_formats,
-    comparison_provenance,
-    report_options,
-    talk_options,
-    write_plans,
-)
+from cka_cli.cli import options, writing
 from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
@@ -37,15 +16,15 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("x", metavar="X")
 @click.argument("y", metavar="[Y ...]", nargs=-1)
-@kind_options
-@read_options
-@report_options("compare", all_formats("compare"))
-@dry_run_option
-@run_and_stats_options
-@talk_options
+@options.kind_options
+@options.read_options
+@writing.report_options("compare", writing.all_formats("compare"))
+@options.dry_run_option
+@options.run_and_stats_options
+@writing.talk_options
 def compare_command(
-    talk: Talk, run: RunOptions, dry_run: bool, output: ReportOutput, read: "ReadOptions", kinds: Kinds,
-    x: str, y: tuple[str, ...],
+    talk: writing.Talk, run: RunOptions, dry_run: bool, output: writing.ReportOutput, read: "ReadOptions",
+    kinds: options.Kinds, x: str, y: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Compare the layers of X with those of Y, or with each other when X is alone.
 
@@ -56,31 +35,30 @@ def compare_command(
     """
     asked = kinds.asked(read, run)
     output.check((x, *y))
-    ignore_flags()
-    if output.format == "wide":
-        from cka_cli.report.compare import check_wide
+    options.ignore_flags()
+    from cka_cli.report.compare import ComparisonReport, check_wide
 
-        check_wide(max(len(y), 1) * len(kinds_in(asked)), with_statistics=run.stats)
+    if output.format == "wide":
+        check_wide(max(len(y), 1) * len(options.kinds_in(asked)), with_statistics=run.stats)
     if dry_run:
         from cka_cli.api.compare import plan_comparison
 
-        write_plans({"": plan_comparison(x, y, **asked)}, output.format)
+        writing.write_plans({"": plan_comparison(x, y, **asked)}, output.format)
         return
     comparison = run_comparison((x, *y), asked, talk, output)
-    from cka_cli.report.compare import ComparisonReport
-
-    output.write_report(ComparisonReport(comparison, comparison_provenance(comparison)))
-    end_checkpoint(run)
+    output.write_report(ComparisonReport(comparison, writing.comparison_provenance(comparison)))
+    options.end_checkpoint(run)
 
 
 def run_comparison(
-    sources: tuple[str, ...], asked: Asked, talk: Talk, output: Output, check: "Check | None" = None
-) -> "Comparison":
+    sources: tuple[str, ...], asked: options.Asked, talk: writing.Talk, output: writing.Output,
+    check: "Check | None" = None,
+) -> "Comparison":  # fmt: skip
     """Return the comparison that is asked for; notes go to standard error.
 
     check : called with the files before their values are read.
     """
-    check_checkpoint(asked["run"], (*sources, output.path))
+    options.check_checkpoint(asked["run"], (*sources, output.path))
     from cka_cli.api.compare import compare
 
     with talk.progress() as progress:

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Option
-from cka_cli.cli.options import ignore_flags, memory_option, read_options, threads_option
-from cka_cli.cli.output import Plot, ReportOutput, Talk, plot_option, provenance, report_options, talk_options
 
 if TYPE_CHECKING:
     from cka_cli.layers.options import ReadOptions
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
 @click.option(
     "--strict", cls=Option, decides=False, is_flag=True, help="Exit status 1 when something must not be trusted."
 )
-@plot_option
-@read_options
-@report_options("diagnose")
-@threads_option
-@memory_option
-@talk_options
+@writing.plot_option
+@options.read_options
+@writing.report_options("diagnose")
+@options.threads_option
+@options.memory_option
+@writing.talk_options
 def diagnose_command(
-    talk: Talk, memory_bytes: int | None, n_threads: int, output: ReportOutput, read: "ReadOptions", plot: Plot,
-    x: str, y: str | None, labels: str | None, all_pairs: bool, everything: bool, strict: bool,
+    talk: writing.Talk, memory_bytes: int | None, n_threads: int, output: writing.ReportOutput, read: "ReadOptions",
+    plot: writing.Plot, x: str, y: str | None, labels: str | None, all_pairs: bool, everything: bool, strict: bool,
 ) -> None:  # fmt: skip
     """Say how far the similarities of X with Y, or of X with itself, can be trusted.
 
@@ -49,7 +48,7 @@ def diagnose_command(
     inputs = [x] if y is None else [x, y]
     plot.check(output, inputs)
     output.check(inputs)
-    ignore_flags()
+    options.ignore_flags()
     from cka_cli.api.diagnose import diagnose
     from cka_cli.report.diagnose import DiagnosisReport
 
@@ -59,13 +58,10 @@ def diagnose_command(
             progress=progress,
         )  # fmt: skip
     talk.notes(diagnosis)
-
-    def draw(picture_format: str) -> bytes:
+    if plot.path is not None:
         from cka_cli.pictures.diagnose import diagnosis_bytes
 
-        return diagnosis_bytes(diagnosis, picture_format, everything=everything)
-
-    plot.write(draw, output, talk)
-    output.write_report(DiagnosisReport(diagnosis, everything, provenance()))
+        plot.write(lambda form: diagnosis_bytes(diagnosis, form, everything=everything), output, talk)
+    output.write_report(DiagnosisReport(diagnosis, everything, writing.provenance()))
     if strict and diagnosis.is_distrusted:
         click.get_current_context().exit(1)

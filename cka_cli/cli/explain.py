@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cka_cli.cli.options import example_options, ignore_flags, memory_option
-from cka_cli.cli.output import Plot, ReportOutput, Talk, plot_option, provenance, report_options, talk_options
+from cka_cli.cli import options, writing
 
 if TYPE_CHECKING:
     from cka_cli.layers.options import ReadOptions
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
     "--components", type=click.IntRange(1), default=10, show_default=True, metavar="N",
     help="How many components of each layer, and pairs of them, to list and draw.",
 )  # fmt: skip
-@example_options
-@report_options("explain", "Pairs of components as CSV, everything as JSON, or a table.")
-@plot_option
-@memory_option
-@talk_options
+@options.example_options
+@writing.report_options("explain", "Pairs of components as CSV, everything as JSON, or a table.")
+@writing.plot_option
+@options.memory_option
+@writing.talk_options
 def explain_command(
-    talk: Talk, memory_bytes: int | None, plot: Plot, output: ReportOutput, read: "ReadOptions",
+    talk: writing.Talk, memory_bytes: int | None, plot: writing.Plot, output: writing.ReportOutput, read: "ReadOptions",
     x: str, y: str, components: int,
 ) -> None:  # fmt: skip
     """Tell which principal components make the linear CKA of two layers, and which do not.
@@ -38,18 +37,15 @@ def explain_command(
     """
     plot.check(output, (x, y))
     output.check((x, y))
-    ignore_flags()
+    options.ignore_flags()
     from cka_cli.api.explain import explain
     from cka_cli.report.explain import ExplanationReport
 
     with talk.progress() as progress:
         explanation = explain(x, y, read=read, memory_bytes=memory_bytes, progress=progress)
     talk.notes(explanation)
-
-    def draw(picture_format: str) -> bytes:
+    if plot.path is not None:
         from cka_cli.pictures.explain import explained_bytes
 
-        return explained_bytes(explanation, components, picture_format)
-
-    plot.write(draw, output, talk)
-    output.write_report(ExplanationReport(explanation, components, provenance()))
+        plot.write(lambda form: explained_bytes(explanation, components, form), output, talk)
+    output.write_report(ExplanationReport(explanation, components, writing.provenance()))

@@ -6,20 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Bundle, Option
 from cka_cli.cli.compare import run_comparison
-from cka_cli.cli.options import (
-    Asked,
-    Kinds,
-    dry_run_option,
-    end_checkpoint,
-    ignore_flags,
-    kind_options,
-    kinds_in,
-    read_options,
-    run_options,
-)
-from cka_cli.cli.output import PICTURE_FORMATS, Output, Talk, chosen_format, output_options, talk_options, write_plans
 from cka_cli.errors import DataError, UsageError
 from cka_cli.plan.options import RunOptions
 
@@ -57,20 +46,20 @@ _style_options = Bundle(
 
 @click.command("heatmap")
 @click.argument("sources", metavar="[MATRIX | X [Y ...]]", nargs=-1)
-@output_options
+@writing.output_options
 @click.option(
-    "--format", "picture_format", type=click.Choice(list(PICTURE_FORMATS)),
+    "--format", "picture_format", type=click.Choice(list(writing.PICTURE_FORMATS)),
     help="[default: by the name of --output; png]",
 )  # fmt: skip
 @_style_options
-@dry_run_option
-@kind_options
-@read_options
-@run_options
-@talk_options
+@options.dry_run_option
+@options.kind_options
+@options.read_options
+@options.run_options
+@writing.talk_options
 def heatmap_command(
-    talk: Talk, run: RunOptions, read: "ReadOptions", kinds: Kinds, dry_run: bool, style: "HeatmapStyle",
-    output: Output, sources: tuple[str, ...], picture_format: str | None,
+    talk: writing.Talk, run: RunOptions, read: "ReadOptions", kinds: options.Kinds, dry_run: bool,
+    style: "HeatmapStyle", output: writing.Output, sources: tuple[str, ...], picture_format: str | None,
 ) -> None:  # fmt: skip
     """Draw matrices as a paper prints them: from reports of `cka compare`, or straight from activation files.
 
@@ -84,27 +73,29 @@ def heatmap_command(
     if output.is_terminal and not dry_run:
         raise UsageError("standard output: is a terminal, which shows no picture; give -o FILE.png, or a pipe")
     default = "png" if output.path == "-" else None
-    chosen = chosen_format(output.path, picture_format, PICTURE_FORMATS, "picture", default=default)
+    chosen = writing.chosen_format(output.path, picture_format, writing.PICTURE_FORMATS, "picture", default=default)
     output.check([source for source in sources if source != "-"])
-    ignore_flags()
+    options.ignore_flags()
     from cka_cli.pictures.heatmap import check_style, heatmap_bytes
 
     check_style(style)  # before a long comparison, not after it
-    sources = sources or _standard_input()
+    if not sources and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
+    sources = sources or ("-",)
     if holds_activations(sources[0]):
         asked = kinds.asked(read, run)
         check = _drawable(sources, asked, style)
         if dry_run:
             from cka_cli.api.compare import plan_comparison
 
-            write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, "table")
+            writing.write_plans({"": plan_comparison(sources[0], sources[1:], check=check, **asked)}, "table")
             return
         matrices = run_comparison(sources, asked, talk, output, check).matrices
     else:
         _check_for_a_report(sources[0])
         matrices = _of_reports(sources, kinds, talk)
     output.write(talk.drawn(lambda: heatmap_bytes(matrices, style, chosen)))
-    end_checkpoint(run)
+    options.end_checkpoint(run)
 
 
 def parse_inches(text: str | None) -> tuple[float, float] | None:
@@ -118,26 +109,20 @@ def parse_inches(text: str | None) -> tuple[float, float] | None:
         raise UsageError(f"--size {text}: give width and height in inches, as 6x5 (found '{text}')") from None
 
 
-def _standard_input() -> tuple[str, ...]:
-    if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")
-    return ("-",)
-
-
 def _check_for_a_report(source: str) -> None:
     """Raise for an option that says how activations are read and compared."""
     context = click.get_current_context()
-    for name in sorted(read_options.names | run_options.names | dry_run_option.names):
+    for name in sorted(options.read_options.names | options.run_options.names | options.dry_run_option.names):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is for activation files, but {source} is a report; give it to cka compare")
 
 
-def _drawable(sources: tuple[str, ...], asked: Asked, style: "HeatmapStyle") -> "Check":
+def _drawable(sources: tuple[str, ...], asked: options.Asked, style: "HeatmapStyle") -> "Check":
     """Return what raises, by the headers of files, where they could not be drawn; raise what is known without."""
     from cka_cli.pictures.heatmap import check_drawable, check_panels
 
-    kinds = kinds_in(asked)
+    kinds = options.kinds_in(asked)
     check_panels(max(len(sources) - 1, 1) * len(kinds))
 
     def check(files: "Sequence[SelectedFile]") -> None:
@@ -160,7 +145,7 @@ def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]
     ]
 
 
-def _of_reports(sources: tuple[str, ...], kinds: Kinds, talk: Talk) -> "tuple[Matrix, ...]":
+def _of_reports(sources: tuple[str, ...], kinds: options.Kinds, talk: writing.Talk) -> "tuple[Matrix, ...]":
     """Return the matrices of reports; `--measure` and `--kernel` choose among them."""
     from cka_cli.report.reading import doubts_of, read_matrices
     from cka_cli.specs import parse_kernel, parse_measure
@@ -172,10 +157,10 @@ def _of_reports(sources: tuple[str, ...], kinds: Kinds, talk: Talk) -> "tuple[Ma
         matrices += read
         for doubt in doubts_of(data, read, _name_of(source)):
             talk.doubt(doubt)
-    measures = {str(parse_measure(text)) for text in kinds.typed_measures} or {matrix.measure for matrix in matrices}
-    kernels = {str(parse_kernel(text)) for text in kinds.typed_kernels} | {""}
+    measures = {str(parse_measure(text)) for text in kinds.measures} or {matrix.measure for matrix in matrices}
+    kernels = {str(parse_kernel(text)) for text in kinds.kernels} | {""}
     chosen = [matrix for matrix in matrices
-              if matrix.measure in measures and (not kinds.typed_kernels or matrix.kernel in kernels)]  # fmt: skip
+              if matrix.measure in measures and (not kinds.kernels or matrix.kernel in kernels)]  # fmt: skip
     if not chosen:
         found = ", ".join(dict.fromkeys(matrix.title or "a matrix without a name" for matrix in matrices))
         raise DataError(

@@ -2,15 +2,15 @@
 
 import click
 
-from cka_cli.cli.output import ReportOutput, Talk, report_options, talk_options
+from cka_cli.cli import writing
 
 
 @click.command("inspect")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--headers", is_flag=True, help="Read headers only: no search for trouble in the values.")
-@report_options("inspect")
-@talk_options
-def inspect_command(talk: Talk, output: ReportOutput, files: tuple[str, ...], headers: bool) -> None:
+@writing.report_options("inspect")
+@writing.talk_options
+def inspect_command(talk: writing.Talk, output: writing.ReportOutput, files: tuple[str, ...], headers: bool) -> None:
     """List the layers of activation files: shape, dtype, bytes, and trouble seen (NaN, constant features).
 
     \b

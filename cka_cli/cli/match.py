@@ -1,35 +1,14 @@
 """`cka match`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import TYPE_CHECKING
 
 import click
 
+from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Option
-from cka_cli.cli.options import (
-    Asked,
-    Kinds,
-    check_checkpoint,
-    dry_run_option,
-    end_checkpoint,
-    ignore_flags,
-    kind_options,
-    kinds_in,
-    read_options,
-    run_options,
-)
-from cka_cli.cli.output import (
-    Plot,
-    ReportOutput,
-    Talk,
-    comparison_provenance,
-    plot_option,
-    report_options,
-    talk_options,
-    write_plans,
-)
 from cka_cli.errors import DataError, UsageError
 from cka_cli.plan.options import RunOptions
 
@@ -41,40 +20,25 @@ if TYPE_CHECKING:
 
 @click.command("match")
 @click.argument("files", metavar="X [Y ...]", nargs=-1, required=True)
-@kind_options
-@read_options
-@report_options("match", "One table, everything, or tables.")
+@options.kind_options
+@options.read_options
+@writing.report_options("match", "One table, everything, or tables.")
 @click.option(
-    "--report",
-    cls=Option,
-    decides=False,
-    type=click.Choice(["accuracy", "partners", "depth"]),
+    "--report", cls=Option, decides=False, type=click.Choice(["accuracy", "partners", "depth"]),
     help="What the CSV holds.  [default: accuracy; partners where files differ in depth; depth of one file]",
-)
-@plot_option
+)  # fmt: skip
+@writing.plot_option
 @click.option(
-    "--threshold",
-    type=float,
-    default=0.95,
-    show_default=True,
-    metavar="VALUE",
+    "--threshold", type=float, default=0.95, show_default=True, metavar="VALUE",
     help="Similarity to the last layer from which on a layer adds nothing.",
-)
-@dry_run_option
-@run_options
-@talk_options
+)  # fmt: skip
+@options.dry_run_option
+@options.run_options
+@writing.talk_options
 def match_command(
-    talk: Talk,
-    run: RunOptions,
-    dry_run: bool,
-    plot: Plot,
-    output: ReportOutput,
-    read: "ReadOptions",
-    kinds: Kinds,
-    files: tuple[str, ...],
-    report: str | None,
-    threshold: float,
-) -> None:
+    talk: writing.Talk, run: RunOptions, dry_run: bool, plot: writing.Plot, output: writing.ReportOutput,
+    read: "ReadOptions", kinds: options.Kinds, files: tuple[str, ...], report: str | None, threshold: float,
+) -> None:  # fmt: skip
     """Find which layer of one network corresponds to which of another, and how many each measure identifies.
 
     Of one network alone: what its depth adds, layer by layer.
@@ -83,11 +47,11 @@ def match_command(
     cka match a.h5 b.h5                              the partner of every layer
     cka match runs/*.h5 -m cka -m svcca-r2           how many layers each measure identifies
     cka match deep.h5 --exclude logits --plot d.png  which layers add nothing
-    """  # fmt: skip
+    """
     plot.check(output, files)
     output.check(files)
-    check_checkpoint(run, (*files, output.path, plot.path))
-    ignore_flags()
+    options.check_checkpoint(run, (*files, output.path, plot.path))
+    options.ignore_flags()
     is_depth = len(files) == 1 or report == "depth"
     if len(files) == 1 and report in ("accuracy", "partners"):
         raise UsageError(f"--report {report}: needs two files or more (found 1); give another file")
@@ -96,10 +60,10 @@ def match_command(
     asked = kinds.asked(read, run)
     job = _Depths(files, asked, plot, threshold) if is_depth else _Matching(files, asked, plot, report)
     if dry_run:
-        write_plans(job.plans(), output.format)
+        writing.write_plans(job.plans(), output.format)
         return
     job.write(output, talk)
-    end_checkpoint(run)
+    options.end_checkpoint(run)
 
 
 @dataclass(frozen=True)
@@ -107,8 +71,8 @@ class _Matching:
     """Networks compared with each other."""
 
     files: tuple[str, ...]
-    asked: Asked
-    plot: Plot
+    asked: options.Asked
+    plot: writing.Plot
     report: str | None
 
     def plans(self) -> "dict[str, Plan]":
@@ -131,9 +95,9 @@ class _Matching:
             from cka_cli.pictures.heatmap import check_panels
 
             n_pairs = 1 if is_even else comb(len(files), 2)
-            check_panels(n_pairs * len(kinds_in(self.asked)))
+            check_panels(n_pairs * len(options.kinds_in(self.asked)))
 
-    def write(self, output: ReportOutput, talk: Talk) -> None:
+    def write(self, output: writing.ReportOutput, talk: writing.Talk) -> None:
         """Work it out, and write the picture and the report."""
         from cka_cli.api.match import match
         from cka_cli.report.match import MatchingReport
@@ -141,14 +105,11 @@ class _Matching:
         with talk.progress() as progress:
             matching = match(self.files, progress=progress, check=self._check, **self.asked)
         talk.notes(matching.comparison)
-
-        def draw(picture_format: str) -> bytes:
+        if self.plot.path is not None:
             from cka_cli.pictures.match import matching_bytes
 
-            return matching_bytes(matching, picture_format)
-
-        self.plot.write(draw, output, talk)
-        output.write_report(MatchingReport(matching, self.report, comparison_provenance(matching.comparison)))
+            self.plot.write(lambda form: matching_bytes(matching, form), output, talk)
+        output.write_report(MatchingReport(matching, self.report, writing.comparison_provenance(matching.comparison)))
 
 
 @dataclass(frozen=True)
@@ -156,8 +117,8 @@ class _Depths:
     """Each network by itself."""
 
     files: tuple[str, ...]
-    asked: Asked
-    plot: Plot
+    asked: options.Asked
+    plot: writing.Plot
     threshold: float
 
     def plans(self) -> "dict[str, Plan]":
@@ -174,12 +135,10 @@ class _Depths:
         if self.plot.path is not None:
             from cka_cli.pictures.depth import check_studies
 
-            check_studies(len(self.files) * len(kinds_in(self.asked)))
+            check_studies(len(self.files) * len(options.kinds_in(self.asked)))
 
-    def _asked_of(self, file: str) -> Asked:
+    def _asked_of(self, file: str) -> options.Asked:
         """Return what is asked of one of the files, without the channels of layers that another of them addresses."""
-        from dataclasses import replace
-
         own, *others = (each.partition("::")[0] + "::" for each in (file, *self.files))
         read = self.asked["read"]
         channels = () if isinstance(read.channels, str) else read.channels or ()
@@ -190,10 +149,8 @@ class _Depths:
         ]
         return {**self.asked, "read": replace(read, channels=tuple(kept))}
 
-    def write(self, output: ReportOutput, talk: Talk) -> None:
+    def write(self, output: writing.ReportOutput, talk: writing.Talk) -> None:
         """Work it out, and write the picture and the report."""
-        from dataclasses import replace
-
         from cka_cli.api.match import study_depth
         from cka_cli.report.match import DepthReport
 
@@ -214,11 +171,8 @@ class _Depths:
         )
         talk.notes(whole)
         studies = [study for each in depths for study in each.studies]
-
-        def draw(picture_format: str) -> bytes:
+        if self.plot.path is not None:
             from cka_cli.pictures.depth import depth_bytes
 
-            return depth_bytes(studies, picture_format)
-
-        self.plot.write(draw, output, talk)
-        output.write_report(DepthReport(whole, studies, comparison_provenance(whole)))
+            self.plot.write(lambda form: depth_bytes(studies, form), output, talk)
+        output.write_report(DepthReport(whole, studies, writing.comparison_provenance(whole)))

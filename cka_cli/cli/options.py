@@ -30,23 +30,21 @@ class Asked(TypedDict):
 class Kinds:
     """The measures and kernels that were typed; none where the usual ones are meant. UsageError for a mistyped one."""
 
-    typed_measures: tuple[str, ...]
-    typed_kernels: tuple[str, ...]
+    measures: tuple[str, ...]
+    kernels: tuple[str, ...]
 
     def __post_init__(self) -> None:
         from cka_cli.specs import parse_kernel, parse_measure
 
         # A mistyped name is said before anything is read.
-        for text in self.typed_measures:
+        for text in self.measures:
             parse_measure(text)
-        for text in self.typed_kernels:
+        for text in self.kernels:
             parse_kernel(text)
 
     def asked(self, read: "ReadOptions", run: RunOptions) -> Asked:
         """Return what a comparison is given."""
-        return Asked(
-            measures=self.typed_measures or ("cka",), kernels=self.typed_kernels or ("linear",), read=read, run=run
-        )
+        return Asked(measures=self.measures or ("cka",), kernels=self.kernels or ("linear",), read=read, run=run)
 
 
 def kinds_in(asked: Asked) -> list[tuple[str, str]]:
@@ -57,7 +55,7 @@ def kinds_in(asked: Asked) -> list[tuple[str, str]]:
 
 
 kind_options = Bundle(
-    lambda measures, kernels: Kinds(measures, kernels),
+    Kinds,
     Option(
         ["-m", "--measure", "measures"], multiple=True, metavar="NAME",
         help="What to compute; repeatable.  [default: cka; all: cka measures]",
@@ -142,16 +140,14 @@ def _n_threads(threads: int | None) -> int:
 memory_option = Bundle(
     parse_memory,
     Option(
-        ["--memory"], metavar="SIZE", help="Limit, as 512MiB or 4GB.  [default: half of what is free]", decides=False
+        ["--memory"], metavar="SIZE", decides=False, help="Limit, as 512MiB or 4GB.  [default: half of what is free]"
     ),
 )
 # How many threads work.
 threads_option = Bundle(
     _n_threads,
-    Option(
-        ["--threads"], type=click.IntRange(1), metavar="N", help="Threads.  [default: all cores]", decides=False
-    ),
-)  # fmt: skip
+    Option(["--threads"], type=click.IntRange(1), metavar="N", decides=False, help="Threads.  [default: all cores]"),
+)
 # How the work is done.
 run_options = Bundle(
     _run_options,

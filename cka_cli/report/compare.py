@@ -42,7 +42,7 @@ class ComparisonReport(Report):
         """Return every matrix as a table."""
         from cka_cli.report.terminal import format_table
 
-        return format_table(self.comparison, width=screen.width, colour=screen.colour)
+        return format_table(self.comparison, screen)
 
 
 def check_wide(n_matrices: int, *, with_statistics: bool) -> None:
@@ -75,21 +75,12 @@ def _statistics(matrix: Matrix) -> dict[str, Float64]:
 
 
 def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[Cell, ...]]:
-    statistics = _statistics(matrix)
+    statistics, kind = _statistics(matrix), (matrix.measure, matrix.kernel, matrix.n_examples)
     for place, (x_layer, row) in enumerate(zip(matrix.x_layers, matrix.values.tolist(), strict=True)):
         for column, (y_layer, value) in enumerate(zip(matrix.y_layers, row, strict=True)):
-            yield (
-                matrix.x_file,
-                x_layer,
-                matrix.y_file,
-                y_layer,
-                matrix.measure,
-                matrix.kernel,
-                matrix.n_examples,
-                value,
-                # Empty where a measure has no such law: `nan` is for values.
-                *(None if name not in statistics else _known(statistics[name][place, column]) for name in names),
-            )
+            # Empty where a measure has no such law: `nan` is for values.
+            known = (None if name not in statistics else _known(statistics[name][place, column]) for name in names)
+            yield (matrix.x_file, x_layer, matrix.y_file, y_layer, *kind, value, *known)
 
 
 def _known(value: float) -> float | None:
@@ -97,14 +88,5 @@ def _known(value: float) -> float | None:
 
 
 def _matrix_object(matrix: Matrix) -> dict[str, Any]:
-    return {
-        "x_file": matrix.x_file,
-        "y_file": matrix.y_file,
-        "measure": matrix.measure,
-        "kernel": matrix.kernel,
-        "n_examples": matrix.n_examples,
-        "x_layers": list(matrix.x_layers),
-        "y_layers": list(matrix.y_layers),
-        "values": matrix.values,
-        **_statistics(matrix),
-    }
+    names = ("x_file", "y_file", "measure", "kernel", "n_examples", "x_layers", "y_layers", "values")
+    return {name: getattr(matrix, name) for name in names} | _statistics(matrix)

@@ -28,7 +28,8 @@ def _csv_text(cells: Cells) -> str:
     header, rows = cells
     lines = [",".join(map(_written, header))]
     for row in rows:
-        lines.append(",".join([_written(cell) if isinstance(cell, str) else _number(cell) for cell in row]))
+        words = [_written(cell) if isinstance(cell, str) else "" if cell is None else repr(cell) for cell in row]
+        lines.append(",".join(words))
     return "\n".join(lines) + "\n"
 
 
@@ -36,10 +37,6 @@ def _csv_text(cells: Cells) -> str:
 def _written(word: str) -> str:
     word = as_text(word)
     return '"' + word.replace('"', '""') + '"' if _TO_BE_QUOTED.search(word) else word
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else repr(value)
 
 
 def as_text(word: str) -> str:

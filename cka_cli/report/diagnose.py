@@ -1,9 +1,9 @@
 """What `cka diagnose` found, as CSV, JSON, or a table for a person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cka_cli.analysis.reliability.quantities import Address
 from cka_cli.analysis.reliability.result import Diagnosis
@@ -13,8 +13,11 @@ from cka_cli.report import Cell, Cells, Report, Screen
 from cka_cli.report.json_text import Provenance
 from cka_cli.text import aligned
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 HEADER = ("x_file", "x_layer", "y_file", "y_layer", "check", "verdict", "number", "threshold", "found", "advice")
-WIDEST = 100
+_WIDEST = 100
 _NARROWEST = 60
 # Lines of a group of one check and verdict, unless all are asked for.
 _MOST_LINES = 6
@@ -49,8 +52,14 @@ class DiagnosisReport(Report):
         )
 
     def text(self, screen: Screen) -> str:
-        """Return how many checks have each verdict, then what is not fine."""
-        return format_summary(self.diagnosis, everything=self.everything, width=screen.width, colour=screen.colour)
+        """Return how many checks have each verdict, then what is not fine, by check, the worst verdict first.
+
+        No more than 100 characters of a line are used, and of a group the worst lines, unless everything is asked for.
+        """
+        from cka_cli.report.terminal import printed, without_padding
+
+        screen = screen._replace(width=max(_NARROWEST, min(screen.width, _WIDEST)))
+        return without_padding(printed(_parts(self.diagnosis, screen.width, everything=self.everything), screen))
 
 
 def _cells(finding: Finding) -> list[Cell]:
@@ -62,34 +71,26 @@ def _cells(finding: Finding) -> list[Cell]:
     ]  # fmt: skip
 
 
-def format_summary(diagnosis: Diagnosis, *, everything: bool = False, width: int = WIDEST, colour: bool = False) -> str:
-    """Return how many checks have each verdict, then what is not fine, by check, the worst verdict first.
-
-    everything : what is fine too, and every line of a group, not only the worst. width : characters to a line, of
-    which no more than 100 are used.
-    """
+def _parts(diagnosis: Diagnosis, width: int, *, everything: bool) -> Iterator["Text"]:
     from rich.text import Text
 
-    from cka_cli.report.terminal import make_console, printed, without_padding
-
-    width = max(_NARROWEST, min(width, WIDEST))
-    parts = list(map(Text, _heading(diagnosis, width)))
+    yield from map(Text, _heading(diagnosis, width))
     counts = Text("  ")
     for verdict, count in diagnosis.counts.items():
         counts.append(f"{count} {verdict}", style=_COLOURS[verdict] if count else "dim").append("   ")
-    parts.append(counts)
+    yield counts
     for verdict in VERDICTS if everything else VERDICTS[:-1]:
         for check in CHECKS:
             group = [each for each in diagnosis.findings if (each.verdict, each.check) == (verdict, check)]
             if not group:
                 continue
             head = Text("\n").append(verdict, style=_COLOURS[verdict]).append("  ").append(check, style="bold")
-            parts += [head.append(_limit(group), style="dim"), Text(_clipped(f"  {CHECKS[check].title}", width))]
+            yield head.append(_limit(group), style="dim")
+            yield Text(_clipped(f"  {CHECKS[check].title}", width))
             if verdict != FINE:
-                parts.append(Text(_clipped(f"  → {group[0].advice}", width)))
-            lines = _lines(group, diagnosis, width, everything=everything)
-            parts += [Text(line, no_wrap=True) for line in lines]
-    return without_padding(printed(make_console(width=width, colour=colour), parts))
+                yield Text(_clipped(f"  → {group[0].advice}", width))
+            for line in _lines(group, diagnosis, width, everything=everything):
+                yield Text(line, no_wrap=True)
 
 
 def _heading(diagnosis: Diagnosis, width: int) -> Iterable[str]:

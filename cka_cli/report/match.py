@@ -77,7 +77,7 @@ class MatchingReport(Report):
         from cka_cli.report.match_table import format_matching
 
         parts = (self.matching.identifications, self.matching.correspondences, self.matching.matrices)
-        return format_matching(*parts, report=self.kind, width=screen.width, colour=screen.colour)
+        return format_matching(*parts, self.kind, screen)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class DepthReport(Report):
         """Return the layers of each study, and in a sentence which of them add nothing."""
         from cka_cli.report.match_table import format_depth
 
-        return format_depth(self.studies, width=screen.width, colour=screen.colour)
+        return format_depth(self.studies, screen)
 
 
 def _accuracy(each: Identification) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from cka_cli.analysis.correspondence import Correspondence
 from cka_cli.analysis.depth import DepthStudy
 from cka_cli.analysis.identification import Identification
 from cka_cli.errors import one_line
+from cka_cli.report import Screen
 from cka_cli.report.terminal import (
     MAX_NAME,
     MIN_NAME,
     Colours,
+    at_least,
     heading,
-    make_console,
     plain_table,
     printed,
     short_names,
@@ -36,33 +37,30 @@ def format_matching(
     identifications: Sequence[Identification],
     correspondences: Sequence[Correspondence],
     matrices: Sequence[Matrix],
-    *,
     report: str | None,
-    width: int | None = None,
-    colour: bool = False,
+    screen: Screen,
 ) -> str:
     """Return the accuracies, and the partners where they are asked for or few.
 
     matrices : the one that each correspondence is of. report : `accuracy` or `partners` alone; None for what suits.
-    width : characters to a line. Colours show the values where `colour` is on.
     """
-    console = make_console(width=width, colour=colour, least_width=_LEAST_WIDTH)
+    screen = at_least(screen, _LEAST_WIDTH)
     parts: list[Table | Text] = []
     if report != "partners" and identifications:
         parts += _accuracies(identifications)
     n_lines = sum(len(each.partners) + 3 for each in correspondences)
     if report == "partners" or (report is None and (n_lines <= _MOST_LINES or not identifications)):
         for each, matrix in zip(correspondences, matrices, strict=True):
-            parts += _partners(each, matrix, console.width)
+            parts += _partners(each, matrix, screen.width)
     elif report is None:
         parts.append(Text("the partner of each layer: --report partners", style="dim"))
-    return without_padding(printed(console, parts))
+    return without_padding(printed(parts, screen))
 
 
-def format_depth(studies: Sequence[DepthStudy], *, width: int | None = None, colour: bool = False) -> str:
+def format_depth(studies: Sequence[DepthStudy], screen: Screen) -> str:
     """Return the layers of each study, and in a sentence which of them add nothing."""
-    console = make_console(width=width, colour=colour, least_width=_LEAST_WIDTH)
-    return without_padding(printed(console, (part for each in studies for part in _depth(each, console.width))))
+    screen = at_least(screen, _LEAST_WIDTH)
+    return without_padding(printed((part for each in studies for part in _depth(each, screen.width)), screen))
 
 
 def sentences(study: DepthStudy) -> list[str]:

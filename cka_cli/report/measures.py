@@ -19,14 +19,14 @@ class Catalogue(Report):
 
     def document(self) -> list[dict[str, str]]:
         """Return each by name of what is known of it."""
-        return [*_measures(), *_kernels()]
+        return [dict(zip(_FIELDS, entry, strict=True)) for entry in (*_measures(), *_kernels())]
 
     def text(self, screen: Screen) -> str:
         """Return a block of lines for each."""
         return "\n".join(map(_block, self.document()))
 
 
-def _measures() -> Iterator[dict[str, str]]:
+def _measures() -> Iterator[tuple[str, ...]]:
     for name, measure in MEASURES.items():
         remarks = {
             "takes a kernel": measure.takes_kernel,
@@ -36,32 +36,17 @@ def _measures() -> Iterator[dict[str, str]]:
             ),
             f"means nothing with n-1 independent features in {measure.saturated_by}": measure.saturated_by,
         }
-        yield {
-            "kind": "measure",
-            "name": name,
-            "formula": measure.formula,
-            "range": measure.value_range,
-            "invariant_to": measure.invariant_to,
-            "cost": measure.cost,
-            "source": measure.source,
-            "parameters": str(parse_measure(name)).partition(":")[2],
-            "remarks": "; ".join(remark for remark, holds in remarks.items() if holds),
-        }
+        yield (
+            "measure", name, measure.formula, measure.value_range, measure.invariant_to, measure.cost, measure.source,
+            str(parse_measure(name)).partition(":")[2], "; ".join(remark for remark, holds in remarks.items() if holds),
+        )  # fmt: skip
 
 
-def _kernels() -> Iterator[dict[str, str]]:
+def _kernels() -> Iterator[tuple[str, ...]]:
     for name, kernel in KERNELS.items():
-        yield {
-            "kind": "kernel",
-            "name": name,
-            "formula": kernel.formula,
-            "range": "",
-            "invariant_to": kernel.invariant_to,
-            "cost": "n²p additions" if kernel.needs == "l1" else "n²p multiplications",
-            "source": "",
-            "parameters": str(parse_kernel(name)).partition(":")[2],
-            "remarks": kernel.note,
-        }
+        cost = "n²p additions" if kernel.needs == "l1" else "n²p multiplications"
+        parameters = str(parse_kernel(name)).partition(":")[2]
+        yield "kernel", name, kernel.formula, "", kernel.invariant_to, cost, "", parameters, kernel.note
 
 
 def _block(entry: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cka_cli.errors import one_line
+from cka_cli.report import Screen
 from cka_cli.results.matrix import Comparison, Matrix, colour_ends
 from cka_cli.shortening import shorten_names
 from cka_cli.text import number_text
@@ -31,31 +32,31 @@ MAX_NAME, MIN_NAME = 28, 8
 _MAX_BLOCKS = 3
 
 
-def format_table(comparison: Comparison, *, width: int | None = None, colour: bool = False) -> str:
+def format_table(comparison: Comparison, screen: Screen) -> str:
     """Return every matrix as a table. Rows are the layers of X; `*` marks the best match of each row.
 
-    width : characters to a line. Columns that do not fit follow below; where that takes more than 3 blocks, each row
-        has its best and second best match only. Colours show the value where `colour` is on.
+    Columns that do not fit on the screen follow below; where that takes more than 3 blocks, each row has its best and
+    second best match only. Colours show the value.
     """
-    console = make_console(width=width, colour=colour, least_width=2 * MIN_NAME + 4)
-    return printed(console, (part for matrix in comparison.matrices for part in _parts(matrix, console.width)))
+    screen = at_least(screen, 2 * MIN_NAME + 4)
+    return printed((part for matrix in comparison.matrices for part in _parts(matrix, screen.width)), screen)
 
 
-def make_console(*, width: int | None, colour: bool, least_width: int = 0) -> Console:
-    """Return what tables are printed on: `width` characters to a line; what stands in names is shown literally."""
-    width = None if width is None else max(width, least_width)
-    return Console(
-        file=io.StringIO(), width=width, force_terminal=colour, highlight=False, markup=False, emoji=False,
-        color_system="truecolor" if colour else None, legacy_windows=False,
+def at_least(screen: Screen, width: int) -> Screen:
+    """Return the screen, or one as wide as the narrowest table."""
+    return screen._replace(width=max(screen.width, width))
+
+
+def printed(parts: Iterable[Table | Text], screen: Screen) -> str:
+    """Return what a screen shows of tables and lines; what stands in names is shown literally."""
+    text = io.StringIO()
+    console = Console(
+        file=text, width=screen.width, force_terminal=screen.colour, highlight=False, markup=False, emoji=False,
+        color_system="truecolor" if screen.colour else None, legacy_windows=False,
     )  # fmt: skip
-
-
-def printed(console: Console, parts: Iterable[Table | Text]) -> str:
-    """Return the parts of a report as they are on a console."""
     for part in parts:
         console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return text.getvalue()
 
 
 def without_padding(text: str) -> str:

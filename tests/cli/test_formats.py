@@ -1,10 +1,13 @@
 """The format of a report follows the name of its file, in one place for all commands."""
 
+import csv
+import io
 import json
 import os
 
 import pytest
 
+from cka_cli.report import RENDERERS
 from tests.cli.command import run_child, run_here
 from tests.small_files import values, write_hdf5
 
@@ -60,3 +63,43 @@ def test_a_plan_has_the_format_of_its_name(here, capsysbinary):
     ended = run_here(["compare", "a.h5", "--dry-run", "-o", "plan.json"], capsysbinary)
     assert (ended.status, ended.err) == (0, "")
     assert json.loads(ended.out)["route"]
+
+
+@pytest.mark.parametrize("report_format", RENDERERS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_report_is_written_in_every_format_of_the_table(here, capsysbinary, command, report_format):
+    row = RENDERERS[report_format]
+    ended = run_here([*COMMANDS[command], "-q", "--format", report_format], capsysbinary)
+    if row.command not in ("", command):
+        assert (ended.status, ended.out) == (2, b"")
+        return
+    assert (ended.status, ended.err) == (0, "")
+    name = f"x.{row.suffix or 'txt'}"
+    assert run_here([*COMMANDS[command], "-q", "--format", report_format, "-o", name], capsysbinary).status == 0
+    assert (here / name).read_bytes() == ended.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_report_has_as_many_cells_in_each_line_as_columns(here, capsysbinary, command):
+    shown = run_here([*COMMANDS[command], "-q", "--format", "csv"], capsysbinary).out.decode()
+    header, *rows = csv.reader(io.StringIO(shown))
+    assert rows
+    assert {len(row) for row in rows} == {len(header)}
+
+
+# What decides no number: where results go, how they look, how long they take.
+DECIDING = {
+    "compare": ["measures", "kernels", "layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels",
+                "nonfinite", "stats", "permutations", "groups", "batch", "passes", "precision"],
+    "match": ["measures", "kernels", "layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels",
+              "nonfinite", "threshold", "batch", "passes", "precision"],
+    "explain": ["components", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"],
+    "diagnose": ["labels", "all_pairs", "layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels",
+                 "nonfinite"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", DECIDING)
+def test_json_holds_every_option_that_decides_a_number_and_no_other(here, capsysbinary, command):
+    ended = run_here([*COMMANDS[command], "-q", "--format", "json", "-f"], capsysbinary)
+    assert sorted(json.loads(ended.out)["options"]) == sorted(DECIDING[command])

@@ -177,7 +177,7 @@ def test_a_signal_while_the_result_is_written_leaves_what_was_kept(here, capsysb
 
 def test_what_was_written_before_is_told_of(here):
     program = (
-        "import os, sys, time; from cka_cli.cli.output import ReportOutput\n"
+        "import os, sys, time; from cka_cli.cli.writing import ReportOutput\n"
         "ReportOutput.write_report = lambda *a: os.kill(os.getpid(), 2) or time.sleep(600)\n"
         "from cka_cli.cli import main; main(['match', 'x.npz', 'y.npz', '-q', '--plot', 'p.svg'])"
     )

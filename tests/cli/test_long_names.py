@@ -47,7 +47,7 @@ def numbers_in(text):
     ["compare a.h5", "match a.h5", "match a.h5 a.h5 --report partners", "diagnose a.h5 --all"],
 )
 def test_shortened_names_stay_different_in_tables(here, capsysbinary, monkeypatch, command, width):
-    monkeypatch.setattr("cka_cli.cli.output._screen", lambda output: Screen(width))
+    monkeypatch.setattr("cka_cli.cli.writing._screen", lambda output: Screen(width))
     ended = run_here([*command.split(), "--format", "table", "-q"], capsysbinary)
     assert ended.status == 0
     table = re.sub(r"layer[^\n]*is like|from [^\n]* on ", "", ended.out.decode())

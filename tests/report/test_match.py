@@ -13,13 +13,15 @@ from cka_cli.analysis.correspondence import correspondence
 from cka_cli.analysis.depth import study
 from cka_cli.analysis.identification import Identification
 from cka_cli.report.json_text import Provenance
-from cka_cli.report.match_table import format_depth, format_matching, sentences
+from cka_cli.report.match_table import sentences
 from cka_cli.report.reading import read_matrices
 from cka_cli.results.matrix import Comparison, Matrix
 from tests.report.written import (
     format_accuracies,
+    format_depth,
     format_depth_json,
     format_depths,
+    format_matching,
     format_matching_json,
     format_partners,
 )

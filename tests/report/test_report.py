@@ -14,12 +14,11 @@ from cka_cli.errors import DataError, UsageError
 from cka_cli.report.csv_text import as_text, from_text
 from cka_cli.report.json_text import Provenance
 from cka_cli.report.reading import read_matrices
-from cka_cli.report.terminal import format_table
 from cka_cli.results.matrix import Comparison, FileFacts, LayerFacts, Matrix
 from cka_cli.specs import KERNELS, MEASURES
 from cka_cli.text import size_text
 from cka_cli.version import __version__
-from tests.report.written import format_catalogue, format_json, format_tidy, format_wide
+from tests.report.written import format_catalogue, format_json, format_table, format_tidy, format_wide
 
 X_NAMES = ("conv,1", 'conv"2"', "new\nline", "[/x]", "größe", " blank ")
 Y_NAMES = ("p", "q")

@@ -26,6 +26,10 @@ def format_json(comparison, provenance):
     return render(ComparisonReport(comparison, provenance), "json")
 
 
+def format_table(comparison, *, width, colour=False):
+    return render(ComparisonReport(comparison, NOWHERE), "table", Screen(width, colour))
+
+
 def format_explanation(explanation, n_components, report_format, provenance=NOWHERE):
     return render(ExplanationReport(explanation, n_components, provenance), report_format)
 
@@ -54,6 +58,15 @@ def format_partners(correspondences):
 def format_matching_json(comparison, correspondences, identifications, provenance):
     matching = Matching(comparison, comparison.matrices, tuple(correspondences), tuple(identifications))
     return render(MatchingReport(matching, None, provenance), "json")
+
+
+def format_matching(identifications, correspondences, matrices, *, report, width, colour=False):
+    matching = Matching(Comparison(()), tuple(matrices), tuple(correspondences), tuple(identifications))
+    return render(MatchingReport(matching, report, NOWHERE), "table", Screen(width, colour))
+
+
+def format_depth(studies, *, width, colour=False):
+    return render(DepthReport(Comparison(()), studies, NOWHERE), "table", Screen(width, colour))
 
 
 def format_depths(studies):

@@ -33,14 +33,9 @@ _MOST_LETTERS_SHOWN = 12
 
 
 def chosen_format(
-    path: str,
-    typed: str | None,
-    formats: Mapping[str, Sequence[str]],
-    what: str,
-    *,
-    default: str | None,
+    path: str, typed: str | None, formats: Mapping[str, Sequence[str]], what: str, *, default: str | None,
     option: str = "",
-) -> str:
+) -> str:  # fmt: skip
     """Return the format typed, or what the name stands for, or the default where a name stands for none.
 
     A name that stands for another format than was typed is refused, and so is one that stands for none but seems to.
