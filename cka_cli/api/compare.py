@@ -14,7 +14,7 @@ from cka_cli.execution.store import open_store, plan_to_go_on_with
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check, file_facts, select_files
 from cka_cli.layers.notes import warnings_of_repeats
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
 from cka_cli.plan.options import RunOptions

@@ -32,8 +32,8 @@ from cka_cli.execution.loop import Loop
 from cka_cli.files.layer import Layer
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import select_files
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.row_metadata import read_vector, row_words, vector_named
-from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.plan.whole_matrices import DiagnosisPlan, WholeLayer, plan_diagnosis
 from cka_cli.system.memory import default_memory_bytes

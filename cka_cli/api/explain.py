@@ -18,7 +18,7 @@ from cka_cli.layers.addresses import matches, split_address
 from cka_cli.layers.centring import load_centred
 from cka_cli.layers.examples import file_facts, select_files
 from cka_cli.layers.notes import warnings_of_repeats
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.plan.request import check_enough_examples
 from cka_cli.plan.whole_matrices import WholeLayer, plan_explanation

@@ -14,7 +14,7 @@ from cka_cli.api.compare import compare, compare_each, plan_comparison, plan_eac
 from cka_cli.errors import DataError, UsageError
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
 from cka_cli.plan.options import RunOptions

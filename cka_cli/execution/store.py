@@ -8,7 +8,7 @@ import numpy as np
 
 from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint, facts_of_file
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.plan.planner import Plan
 from cka_cli.plan.request import Request

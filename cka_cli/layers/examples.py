@@ -14,8 +14,8 @@ from cka_cli.files.layer import Layer
 from cka_cli.files.registry import members
 from cka_cli.layers.nonfinite import find_nonfinite_examples
 from cka_cli.layers.notes import notes_of_channels
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.row_metadata import vector_values
-from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile, select_layers
 from cka_cli.results.matrix import FileFacts, LayerFacts
 from cka_cli.system.progress import Progress, each_told

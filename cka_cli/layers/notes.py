@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.repeated import find_repeats
-from cka_cli.layers.rows import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.text import listed
 

@@ -7,7 +7,7 @@ import numpy as np
 from cka_cli.arrays import Indices
 from cka_cli.errors import DataError, UsageError
 from cka_cli.files.layer import ActivationFile, Layer
-from cka_cli.layers.options import ReadOptions as ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.row_metadata import aligned_rows
 
 Rows = range | Indices

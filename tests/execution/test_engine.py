@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cka_cli.api.compare import compare, plan_comparison
 from cka_cli.errors import DataError
 from cka_cli.layers.centring import load_centred, survey
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
 from cka_cli.plan.options import RunOptions
 from cka_cli.plan.planner import Plan

@@ -9,7 +9,7 @@ from cka_cli.api.compare import compare
 from cka_cli.api.inspect import inspect
 from cka_cli.errors import DataError
 from cka_cli.files import open_file
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
 from tests.asked import asked
 from tests.cli.command import run_here

@@ -8,7 +8,7 @@ from cka_cli.api.compare import compare
 from cka_cli.errors import DataError, UsageError
 from cka_cli.files.layer import Layer
 from cka_cli.layers.addresses import split_address
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedLayer, select_layers
 from tests.small_files import values, write_folder, write_hdf5
 

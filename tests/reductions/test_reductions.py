@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from cka_cli.layers.centring import load_centred, survey
-from cka_cli.layers.rows import ReadOptions
+from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
 from cka_cli.measures.pair_values import PairFunction, PairValues
 from cka_cli.reductions.factors import FactorFunction, Factorise

@@ -153,7 +153,7 @@ def test_positions_of_one_image_are_left_out_together(tmp_path):
     other = images + rng.standard_normal(images.shape)
     np.save(tmp_path / "x.npy", images)
     np.save(tmp_path / "y.npy", other)
-    from cka_cli.layers.rows import ReadOptions
+    from cka_cli.layers.options import ReadOptions
 
     read = ReadOptions(pool="positions")
     statistics = (
