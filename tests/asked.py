@@ -20,7 +20,7 @@ def compared(x, ys=(), *, measures=("cka",), kernels=("linear",), read=None, **o
     """A comparison whose plan, executor or progress is handed in: `plan_of`, `executor`, `progress`."""
     how = {name: options.pop(name) for name in ("plan_of", "executor", "progress") & options.keys()}
     run = asked(**options)["run"]
-    return carry_out(prepare(x, ys, measures, kernels, read or ReadOptions(), run), **how)
+    return carry_out(prepare(x, ys, measures=measures, kernels=kernels, read=read or ReadOptions(), run=run), **how)
 
 
 def changed(**changes):

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise, permutations
+from itertools import islice, pairwise, permutations, product
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -26,6 +27,15 @@ from cka_cli.system.progress import Progress
 
 def silent(stage: str, done: int, total: int) -> None:
     """Report no progress."""
+
+
+class Asked(TypedDict, total=False):
+    """What any comparison may be asked for, by the names and with the defaults of `compare`."""
+
+    measures: Sequence[str]
+    kernels: Sequence[str]
+    read: ReadOptions
+    run: RunOptions
 
 
 @dataclass(frozen=True)
@@ -66,94 +76,54 @@ def compare(
     Values are float64, NaN where a measure has none; the notes of the result say why.
     Raises UsageError for options that do not fit, DataError for files that do not.
     """
-    return carry_out(prepare(x, ys, measures, kernels, read, run, progress, check), progress)
+    asked: Asked = {"measures": measures, "kernels": kernels, "read": read, "run": run}
+    return carry_out(prepare(x, ys, progress, check, **asked), progress)
 
 
 @quiet_arithmetic
 def compare_each(
-    sources: Sequence[str],
-    *,
-    measures: Sequence[str] = ("cka",),
-    kernels: Sequence[str] = ("linear",),
-    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
-    progress: Progress = silent,
-    check: Check | None = None,
+    sources: Sequence[str], *, progress: Progress = silent, check: Check | None = None, **asked: Unpack[Asked]
 ) -> Comparison:
     """Return the similarities of the layers of every file with those of every other, both ways round.
 
     One matrix for each ordered pair of files, measure and kernel; each layer is read, and each of its Gram matrices
     and factors computed, once. The rest as in `compare`.
     """
-    return carry_out(prepare_each(sources, measures, kernels, read, run, progress, check), progress)
+    return carry_out(prepare(sources[0], sources[1:], progress, check, each=True, **asked), progress)
 
 
 @quiet_arithmetic
 def plan_comparison(
-    x: str,
-    ys: str | Sequence[str] = (),
-    *,
-    measures: Sequence[str] = ("cka",),
-    kernels: Sequence[str] = ("linear",),
-    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
-    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
-    check: Check | None = None,
+    x: str, ys: str | Sequence[str] = (), *, each: bool = False, check: Check | None = None, **asked: Unpack[Asked]
 ) -> Plan:
-    """Return how `compare` would do the same job and what it would cost; only headers are read."""
-    return make_plan(prepare(x, ys, measures, kernels, read, run, silent, check).request)
-
-
-@quiet_arithmetic
-def plan_each(
-    sources: Sequence[str],
-    *,
-    measures: Sequence[str],
-    kernels: Sequence[str],
-    read: ReadOptions,
-    run: RunOptions,
-    check: Check,
-) -> Plan:
-    """Return how `compare_each` would do the same job and what it would cost; only headers are read."""
-    return make_plan(prepare_each(sources, measures, kernels, read, run, silent, check).request)
+    """Return how `compare`, or `compare_each`, would do the same job and what it would cost; only headers are read."""
+    return make_plan(prepare(x, ys, check=check, each=each, **asked).request)
 
 
 def prepare(
     x: str,
-    ys: str | Sequence[str],
-    measures: Sequence[str],
-    kernels: Sequence[str],
-    read: ReadOptions,
-    run: RunOptions,
+    ys: str | Sequence[str] = (),
     progress: Progress = silent,
     check: Check | None = None,
+    *,
+    each: bool = False,
+    measures: Sequence[str] = ("cka",),
+    kernels: Sequence[str] = ("linear",),
+    read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> Prepared:
-    """Select what `compare` is asked for: X with each Y, or with itself."""
-    others = [ys] if isinstance(ys, str) else list(ys)
-    files, notes, warnings = select_files([x, *others], read, progress, check)
-    n_x = len(files[0].layers)
-    rows, columns = slice(0, n_x), slice(n_x if others else 0, None)
+    """Select what `compare` is asked for: X with each Y, or with itself. each : every file with every other."""
+    files, notes, warnings = select_files([x, ys] if isinstance(ys, str) else [x, *ys], read, progress, check)
+    layers_of = [len(file.layers) for file in files]
+    y_files = files if each else files[1:] or files
+    placed, y_placed = (list(zip(some, _places(some), strict=True)) for some in (files, y_files))
+    pairs = permutations(placed, 2) if each else product(placed[:1], y_placed)
+    rows = slice(0, sum(layers_of) if each else layers_of[0])
+    columns = slice(sum(layers_of[: len(files) - len(y_files)]), None)
     request = make_request(files, rows, columns, measures, kernels, run, read.seed)
-    y_files = files[1:] or files[:1]
-    blocks = [(files[0], rows, y, places) for y, places in zip(y_files, _places(y_files), strict=True)]
-    return Prepared(files, request, read, blocks, notes, warnings)
-
-
-def prepare_each(
-    sources: Sequence[str],
-    measures: Sequence[str],
-    kernels: Sequence[str],
-    read: ReadOptions,
-    run: RunOptions,
-    progress: Progress = silent,
-    check: Check | None = None,
-) -> Prepared:
-    """Select what `compare_each` is asked for: every file with every other."""
-    files, notes, warnings = select_files(sources, read, progress, check)
-    everything = slice(0, sum(len(file.layers) for file in files))
-    request = make_request(files, everything, everything, measures, kernels, run, read.seed)
-    request = replace(request, apart=tuple(number for number, file in enumerate(files) for _ in file.layers))
-    pairs = permutations(zip(files, _places(files), strict=True), 2)
-    blocks = [(x, rows, y, columns) for (x, rows), (y, columns) in pairs]
+    if each:
+        request = replace(request, apart=tuple(np.repeat(range(len(files)), layers_of).tolist()))
+    blocks = [(*x_and_rows, *y_and_columns) for x_and_rows, y_and_columns in pairs]
     return Prepared(files, request, read, blocks, notes, warnings)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from math import factorial
-from typing import Any
+from typing import Unpack
 
 from cka_cli.analysis.correspondence import Correspondence, correspondence
 from cka_cli.analysis.depth import DEFAULT_THRESHOLD, DepthStudy, study
 from cka_cli.analysis.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
-from cka_cli.api.compare import compare, compare_each, plan_comparison, plan_each, silent
+from cka_cli.api.compare import Asked, compare, compare_each, plan_comparison, silent
 from cka_cli.errors import DataError, UsageError
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check
@@ -82,10 +82,10 @@ def match(
     )
 
 
-def plan_match(sources: Sequence[str], *, check: Check | None = None, **keywords: Any) -> Plan:
+def plan_match(sources: Sequence[str], *, check: Check | None = None, **asked: Unpack[Asked]) -> Plan:
     """Return how `match` would do the same job and what it would cost; only headers are read."""
     _check_number(sources)
-    return plan_each(sources, check=_with_choice(check), **keywords)
+    return plan_comparison(sources[0], sources[1:], each=True, check=_with_choice(check), **asked)
 
 
 def _check_number(sources: Sequence[str]) -> None:
@@ -197,12 +197,47 @@ def study_depth(
     return Depth(replace(comparison, matrices=wanted, notes=(*comparison.notes, *notes)), studies)
 
 
-def plan_depth(
-    source: str, *, threshold: float = DEFAULT_THRESHOLD, kernels: Sequence[str] = ("linear",), **keywords: Any
-) -> Plan:
-    """Return how `study_depth` would do the same job and what it would cost; only headers are read."""
+def study_depths(
+    sources: Sequence[str], threshold: float, progress: Progress = silent, **asked: Unpack[Asked]
+) -> Depth:  # fmt: skip
+    """Return the studies of several networks, each by itself, and of all of them the matrices in one comparison."""
+    for source in sources[1:]:  # what is wrong with the last is said before the first is worked out
+        _plan_depth(source, threshold, _asked_of(source, sources, asked))
+    depths = [
+        study_depth(source, threshold=threshold, progress=progress, **_asked_of(source, sources, asked))
+        for source in sources
+    ]
+    comparisons = [each.comparison for each in depths]
+    whole = replace(
+        comparisons[0],
+        matrices=tuple(matrix for each in comparisons for matrix in each.matrices),
+        files=tuple(file for each in comparisons for file in each.files),
+        effective_dimensions=tuple(of_file for each in comparisons for of_file in each.effective_dimensions),
+        notes=tuple(dict.fromkeys(note for each in comparisons for note in each.notes)),
+        warnings=tuple(dict.fromkeys(warning for each in comparisons for warning in each.warnings)),
+    )
+    return Depth(whole, tuple(study for each in depths for study in each.studies))
+
+
+def plan_depths(sources: Sequence[str], threshold: float, **asked: Unpack[Asked]) -> dict[str, Plan]:
+    """Return by network how `study_depths` would do the same job and what it would cost; only headers are read."""
+    return {source: _plan_depth(source, threshold, _asked_of(source, sources, asked)) for source in sources}
+
+
+def _plan_depth(source: str, threshold: float, asked: Asked) -> Plan:
     _check_threshold(threshold)
-    return plan_comparison(source, kernels=_with_linear(kernels), check=_check_depth, **keywords)
+    asked["kernels"] = _with_linear(asked.get("kernels", ["linear"]))
+    return plan_comparison(source, check=_check_depth, **asked)
+
+
+def _asked_of(source: str, sources: Sequence[str], asked: Asked) -> Asked:
+    """Return what is asked of one of the files, without the channels of layers that another of them addresses."""
+    own, *others = (each.partition("::")[0] + "::" for each in (source, *sources))
+    read = asked.get("read", ReadOptions())
+    if read.channels is None or isinstance(read.channels, str):
+        return asked.copy()
+    kept = (each for each in read.channels if each[0].startswith(own) or not each[0].startswith(tuple(others)))
+    return {**asked, "read": replace(read, channels=tuple(kept))}
 
 
 def _check_threshold(threshold: float) -> None:

@@ -8,6 +8,7 @@ from cka_cli.cli import options, writing
 from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
+    from cka_cli.api.compare import Asked
     from cka_cli.layers.examples import Check
     from cka_cli.layers.options import ReadOptions
     from cka_cli.results.matrix import Comparison
@@ -51,7 +52,7 @@ def compare_command(
 
 
 def run_comparison(
-    sources: tuple[str, ...], asked: options.Asked, talk: writing.Talk, output: writing.Output,
+    sources: tuple[str, ...], asked: "Asked", talk: writing.Talk, output: writing.Output,
     check: "Check | None" = None,
 ) -> "Comparison":  # fmt: skip
     """Return the comparison that is asked for; notes go to standard error.

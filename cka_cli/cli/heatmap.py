@@ -15,6 +15,7 @@ from cka_cli.plan.options import RunOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cka_cli.api.compare import Asked
     from cka_cli.layers.examples import Check
     from cka_cli.layers.options import ReadOptions
     from cka_cli.layers.selection import SelectedFile
@@ -118,7 +119,7 @@ def _check_for_a_report(source: str) -> None:
             raise UsageError(f"{option} is for activation files, but {source} is a report; give it to cka compare")
 
 
-def _drawable(sources: tuple[str, ...], asked: options.Asked, style: "HeatmapStyle") -> "Check":
+def _drawable(sources: tuple[str, ...], asked: "Asked", style: "HeatmapStyle") -> "Check":
     """Return what raises, by the headers of files, where they could not be drawn; raise what is known without."""
     from cka_cli.pictures.heatmap import check_drawable, check_panels
 

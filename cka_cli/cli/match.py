@@ -1,7 +1,6 @@
 """`cka match`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,9 @@ from cka_cli.errors import DataError, UsageError
 from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
+    from cka_cli.api.compare import Asked
     from cka_cli.layers.options import ReadOptions
     from cka_cli.layers.selection import SelectedFile
-    from cka_cli.plan.planner import Plan
 
 
 @click.command("match")
@@ -58,121 +57,70 @@ def match_command(
     if is_depth and len(files) > 1 and run.checkpoint is not None:
         raise UsageError("--checkpoint: is of one run; with --report depth give one file at a time")
     asked = kinds.asked(read, run)
-    job = _Depths(files, asked, plot, threshold) if is_depth else _Matching(files, asked, plot, report)
-    if dry_run:
-        writing.write_plans(job.plans(), output.format)
-        return
-    job.write(output, talk)
-    options.end_checkpoint(run)
+    if is_depth:
+        _study_depths(files, asked, threshold, plot, output, talk, dry_run=dry_run)
+    else:
+        _match(files, asked, report, plot, output, talk, dry_run=dry_run)
+    if not dry_run:
+        options.end_checkpoint(run)
 
 
-@dataclass(frozen=True)
-class _Matching:
-    """Networks compared with each other."""
+def _match(
+    files: tuple[str, ...], asked: "Asked", report: str | None, plot: writing.Plot, output: writing.ReportOutput,
+    talk: writing.Talk, *, dry_run: bool,
+) -> None:  # fmt: skip
+    """Compare networks with each other, and write the picture and the report."""
+    from cka_cli.api.match import match, plan_match
+    from cka_cli.report.match import MatchingReport
 
-    files: tuple[str, ...]
-    asked: options.Asked
-    plot: writing.Plot
-    report: str | None
-
-    def plans(self) -> "dict[str, Plan]":
-        """Return how it would be done; raise what the work would be refused for."""
-        from cka_cli.api.match import plan_match
-
-        return {"": plan_match(self.files, check=self._check, **self.asked)}
-
-    def _check(self, files: "Sequence[SelectedFile]") -> None:
+    def check(files: "Sequence[SelectedFile]") -> None:
         """Raise where the headers of the files say that there is no such report or picture."""
         depths = [len(file.layers) for file in files]
         is_even = len(set(depths)) == 1
-        if self.report == "accuracy" and not is_even:
+        if report == "accuracy" and not is_even:
             found = ", ".join(f"{file.file.path} {depth}" for file, depth in zip(files, depths, strict=True))
             raise DataError(
                 f"--report accuracy: needs as many layers in every file (found {found}); "
                 "choose layers with --layers or --exclude, or give --report partners"
             )
-        if self.plot.path is not None:
+        if plot.path is not None:
             from cka_cli.pictures.heatmap import check_panels
 
-            n_pairs = 1 if is_even else comb(len(files), 2)
-            check_panels(n_pairs * len(options.kinds_in(self.asked)))
+            check_panels((1 if is_even else comb(len(files), 2)) * len(options.kinds_in(asked)))
 
-    def write(self, output: writing.ReportOutput, talk: writing.Talk) -> None:
-        """Work it out, and write the picture and the report."""
-        from cka_cli.api.match import match
-        from cka_cli.report.match import MatchingReport
+    if dry_run:
+        writing.write_plans({"": plan_match(files, check=check, **asked)}, output.format)
+        return
+    with talk.progress() as progress:
+        matching = match(files, progress=progress, check=check, **asked)
+    talk.notes(matching.comparison)
+    if plot.path is not None:
+        from cka_cli.pictures.match import matching_bytes
 
-        with talk.progress() as progress:
-            matching = match(self.files, progress=progress, check=self._check, **self.asked)
-        talk.notes(matching.comparison)
-        if self.plot.path is not None:
-            from cka_cli.pictures.match import matching_bytes
-
-            self.plot.write(lambda form: matching_bytes(matching, form), output, talk)
-        output.write_report(MatchingReport(matching, self.report, writing.comparison_provenance(matching.comparison)))
+        plot.write(lambda form: matching_bytes(matching, form), output, talk)
+    output.write_report(MatchingReport(matching, report, writing.comparison_provenance(matching.comparison)))
 
 
-@dataclass(frozen=True)
-class _Depths:
-    """Each network by itself."""
+def _study_depths(
+    files: tuple[str, ...], asked: "Asked", threshold: float, plot: writing.Plot, output: writing.ReportOutput,
+    talk: writing.Talk, *, dry_run: bool,
+) -> None:  # fmt: skip
+    """Study each network by itself, and write the picture and the report."""
+    from cka_cli.api.match import plan_depths, study_depths
+    from cka_cli.report.match import DepthReport
 
-    files: tuple[str, ...]
-    asked: options.Asked
-    plot: writing.Plot
-    threshold: float
+    if plot.path is not None:
+        from cka_cli.pictures.depth import check_studies
 
-    def plans(self) -> "dict[str, Plan]":
-        """Return how it would be done, by file; raise what the work would be refused for."""
-        self._check()
-        return {file: self._plan(file) for file in self.files}
+        check_studies(len(files) * len(options.kinds_in(asked)))
+    if dry_run:
+        writing.write_plans(plan_depths(files, threshold, **asked), output.format)
+        return
+    with talk.progress() as progress:
+        depth = study_depths(files, threshold, progress, **asked)
+    talk.notes(depth.comparison)
+    if plot.path is not None:
+        from cka_cli.pictures.depth import depth_bytes
 
-    def _plan(self, file: str) -> "Plan":
-        from cka_cli.api.match import plan_depth
-
-        return plan_depth(file, threshold=self.threshold, **self._asked_of(file))
-
-    def _check(self) -> None:
-        if self.plot.path is not None:
-            from cka_cli.pictures.depth import check_studies
-
-            check_studies(len(self.files) * len(options.kinds_in(self.asked)))
-
-    def _asked_of(self, file: str) -> options.Asked:
-        """Return what is asked of one of the files, without the channels of layers that another of them addresses."""
-        own, *others = (each.partition("::")[0] + "::" for each in (file, *self.files))
-        read = self.asked["read"]
-        channels = () if isinstance(read.channels, str) else read.channels or ()
-        kept = [
-            (glob, axis)
-            for glob, axis in channels
-            if glob.startswith(own) or not any(glob.startswith(other) for other in others)
-        ]
-        return {**self.asked, "read": replace(read, channels=tuple(kept))}
-
-    def write(self, output: writing.ReportOutput, talk: writing.Talk) -> None:
-        """Work it out, and write the picture and the report."""
-        from cka_cli.api.match import study_depth
-        from cka_cli.report.match import DepthReport
-
-        self._check()
-        for file in self.files[1:]:  # what is wrong with the last is said before the first is worked out
-            self._plan(file)
-        with talk.progress() as progress:
-            depths = [
-                study_depth(file, threshold=self.threshold, progress=progress, **self._asked_of(file))
-                for file in self.files
-            ]
-        whole = replace(
-            depths[0].comparison,
-            matrices=tuple(matrix for each in depths for matrix in each.comparison.matrices),
-            files=tuple(file for each in depths for file in each.comparison.files),
-            notes=tuple(dict.fromkeys(note for each in depths for note in each.comparison.notes)),
-            warnings=tuple(dict.fromkeys(warning for each in depths for warning in each.comparison.warnings)),
-        )
-        talk.notes(whole)
-        studies = [study for each in depths for study in each.studies]
-        if self.plot.path is not None:
-            from cka_cli.pictures.depth import depth_bytes
-
-            self.plot.write(lambda form: depth_bytes(studies, form), output, talk)
-        output.write_report(DepthReport(whole, studies, writing.comparison_provenance(whole)))
+        plot.write(lambda form: depth_bytes(depth.studies, form), output, talk)
+    output.write_report(DepthReport(depth.comparison, depth.studies, writing.comparison_provenance(depth.comparison)))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,16 +14,8 @@ from cka_cli.errors import UsageError
 from cka_cli.plan.options import RunOptions
 
 if TYPE_CHECKING:
+    from cka_cli.api.compare import Asked
     from cka_cli.layers.options import ReadOptions
-
-
-class Asked(TypedDict):
-    """What every comparison is given."""
-
-    measures: tuple[str, ...]
-    kernels: tuple[str, ...]
-    read: "ReadOptions"
-    run: RunOptions
 
 
 @dataclass(frozen=True)
@@ -42,12 +34,12 @@ class Kinds:
         for text in self.kernels:
             parse_kernel(text)
 
-    def asked(self, read: "ReadOptions", run: RunOptions) -> Asked:
-        """Return what a comparison is given."""
-        return Asked(measures=self.measures or ("cka",), kernels=self.kernels or ("linear",), read=read, run=run)
+    def asked(self, read: "ReadOptions", run: RunOptions) -> "Asked":
+        """Return what a comparison is asked for."""
+        return {"measures": self.measures or ("cka",), "kernels": self.kernels or ("linear",), "read": read, "run": run}
 
 
-def kinds_in(asked: Asked) -> list[tuple[str, str]]:
+def kinds_in(asked: "Asked") -> list[tuple[str, str]]:
     """Return the measure and kernel of each matrix that a pair of files gives."""
     from cka_cli.measures.registry import kinds_of
 

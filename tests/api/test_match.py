@@ -9,7 +9,7 @@ import pytest
 
 from cka_cli import match, study_depth
 from cka_cli.api.compare import compare
-from cka_cli.api.match import _notes_of_chance, mean_matrices
+from cka_cli.api.match import _notes_of_chance, mean_matrices, plan_depths, study_depths
 from cka_cli.errors import DataError, UsageError
 from cka_cli.layers.options import ReadOptions
 from cka_cli.plan.options import RunOptions
@@ -204,6 +204,30 @@ def test_layers_that_add_nothing_are_found(deep, options):
         dimensions = [layer.effective_dimension for layer in each.layers]
         assert all(4 < dimension < 8 for dimension in dimensions)
         assert dimensions == pytest.approx(study_depth(deep).comparison.effective_dimensions[0])
+
+
+@pytest.mark.parametrize("channels", [None, "last", [("*", "last")]])
+def test_several_networks_are_each_studied_alone_and_joined(deep, tmp_path, channels):
+    other = write_hdf5(tmp_path / "other.h5", {f"conv{place}": values(30, 5, 3, 3) for place in range(3)})
+    read = ReadOptions(pool="mean", channels=tuple(channels) if isinstance(channels, list) else channels)
+    joined = study_depths([deep, other], 0.95, read=read)
+    alone = [study_depth(path, read=read) for path in (deep, other)]
+    for facts in ("files", "effective_dimensions"):
+        assert getattr(joined.comparison, facts) == sum((getattr(each.comparison, facts) for each in alone), ())
+    assert joined.comparison.matrices == tuple(each.matrix for each in joined.studies)
+    assert [each.layers for each in joined.studies] == [each.studies[0].layers for each in alone]
+    assert list(plan_depths([deep, other], 0.95, read=read)) == [deep, other]
+
+
+def test_channels_of_the_layers_of_one_network_are_not_asked_of_another(deep, tmp_path):
+    other = write_hdf5(tmp_path / "other.h5", {f"conv{place}": values(30, 5, 3, 3) for place in range(3)})
+    read = ReadOptions(pool="mean", channels=((f"{other}::*", "last"),))
+    found = study_depths([deep, other], 0.95, read=read).comparison.effective_dimensions[1]
+    first, last = (
+        study_depth(other, read=ReadOptions(pool="mean", channels=channels)).comparison.effective_dimensions[0]
+        for channels in ("first", "last")
+    )
+    assert found == last != first
 
 
 def test_the_threshold_decides_and_the_last_of_the_chosen_layers_is_the_last(deep):
