@@ -29,30 +29,26 @@ def check_output(path: str, *, force: bool, inputs: Sequence[str] = (), option: 
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        _check_folder(path, option)
-        return
+        mode = None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: cannot be written ({why}); give another {option}") from error
-    if stat.S_ISDIR(mode):
-        raise DataError(f"{path}: is a folder; give the name of a file in it")
-    if not stat.S_ISREG(mode):
-        return
-    if any(_is_same_file(path, address) for address in inputs):
-        raise UsageError(f"{path}: is also an input; give another {option}")
-    if not force:
-        raise DataError(_taken(path, option))
-    _check_folder(path, option)
+    if mode is not None:
+        if stat.S_ISDIR(mode):
+            raise DataError(f"{path}: is a folder; give the name of a file in it")
+        if not stat.S_ISREG(mode):
+            return
+        if any(_is_same_file(path, address) for address in inputs):
+            raise UsageError(f"{path}: is also an input; give another {option}")
+        if not force:
+            raise DataError(_taken(path, option))
+    if trouble := folder_trouble(path):
+        make_it = "make it, or " if trouble.startswith("there is no") else ""
+        raise DataError(f"{path}: cannot be written ({trouble}); {make_it}give another {option}")
 
 
 def _taken(path: str, option: str) -> str:
     return f"{path}: exists already; give --force to replace it, or another {option}"
-
-
-def _check_folder(path: str, option: str) -> None:
-    if trouble := folder_trouble(path):
-        make_it = "make it, or " if trouble.startswith("there is no") else ""
-        raise DataError(f"{path}: cannot be written ({trouble}); {make_it}give another {option}")
 
 
 def folder_trouble(path: str) -> str:
