@@ -25,14 +25,9 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 
 
-def _style(*, size: str | None, **facts: Any) -> "HeatmapStyle":
-    from cka_cli.pictures.heatmap import HeatmapStyle
-
-    return HeatmapStyle(size=parse_inches(size), **facts)
-
-
+# What is given to `HeatmapStyle`, which is loaded with matplotlib.
 _style_options = Bundle(
-    _style,
+    lambda size, **facts: facts | {"size": parse_inches(size)},
     Option(["--title"], help="A title over the whole picture."),
     Option(["--cmap"], default="magma", show_default=True, metavar="NAME", help="A colour map of matplotlib."),
     Option(["--vmin"], type=float, metavar="VALUE", help="Value of the darkest colour."),
@@ -60,7 +55,7 @@ _style_options = Bundle(
 @writing.talk_options
 def heatmap_command(
     talk: writing.Talk, run: RunOptions, read: "ReadOptions", kinds: options.Kinds, dry_run: bool,
-    style: "HeatmapStyle", output: writing.Output, sources: tuple[str, ...], picture_format: str | None,
+    look: dict[str, Any], output: writing.Output, sources: tuple[str, ...], picture_format: str | None,
 ) -> None:  # fmt: skip
     """Draw matrices as a paper prints them: from reports of `cka compare`, or straight from activation files.
 
@@ -77,8 +72,9 @@ def heatmap_command(
     chosen = writing.chosen_format(output.path, picture_format, writing.PICTURE_FORMATS, "picture", default=default)
     output.check([source for source in sources if source != "-"])
     options.ignore_flags()
-    from cka_cli.pictures.heatmap import check_style, heatmap_bytes
+    from cka_cli.pictures.heatmap import HeatmapStyle, check_style, heatmap_bytes
 
+    style = HeatmapStyle(**look)
     check_style(style)  # before a long comparison, not after it
     if not sources and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("heatmap: nothing to draw; give a CSV, JSON or activation files, or pipe from cka compare")

@@ -24,9 +24,10 @@ finally:
 """
 
 
-def imported(arguments, **options):
+def imported(arguments, before="", **options):
+    """A child that ran a command, and the modules it has loaded. before : a statement that it runs first."""
     child = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        [sys.executable, "-c", before + PROGRAM, *map(str, arguments)],
         env=child_environment(), capture_output=True, check=False, timeout=300, **options,
     )  # fmt: skip
     return child, set(child.stderr.decode().split("\n"))
@@ -119,6 +120,15 @@ def test_partners_to_a_pipe_need_no_rich_and_no_matplotlib(folder):
     child, modules = imported(["match", "a.h5", "b.h5", "--threads", "1"], cwd=folder)
     assert child.stdout.startswith(b"x_file,")
     assert not modules & {"rich", "matplotlib", "scipy", "PIL"}
+
+
+@pytest.mark.parametrize("typed", ["good.csv", "a.h5 b.h5 --size 6x5", "a.h5 --format svg"])
+def test_a_terminal_that_shows_no_picture_is_said_before_matplotlib_is_imported(folder, typed):
+    on_terminal = "import sys\nsys.stdout.isatty = lambda: True\n"
+    child, modules = imported(["heatmap", *typed.split()], on_terminal, cwd=folder)
+    assert (child.returncode, child.stdout) == (2, b"")
+    assert child.stderr.startswith(b"Error: standard output: is a terminal, which shows no picture; give -o FILE.png")
+    assert not modules & set(HEAVY)
 
 
 def test_a_picture_of_a_csv_needs_no_h5py(folder):
