@@ -13,7 +13,7 @@ from cka_cli.analysis.correspondence import correspondence
 from cka_cli.analysis.depth import study
 from cka_cli.analysis.identification import Identification
 from cka_cli.report.json_text import Provenance
-from cka_cli.report.match_table import sentences
+from cka_cli.report.match import sentences
 from cka_cli.report.reading import read_matrices
 from cka_cli.results.matrix import Comparison, Matrix
 from tests.report.written import (
