@@ -132,7 +132,7 @@ def test_worker_threads_ignore_flags_and_their_starter_does_not(n_threads):
         ("match a.h5 b.h5 --report partners", "cka_cli.report.match:MatchingReport.cells"),
         ("explain a.h5::p b.h5::p", "cka_cli.report.explain:ExplanationReport.cells"),
         ("diagnose a.h5", "cka_cli.report.diagnose:DiagnosisReport.cells"),
-        ("heatmap a.h5 -o h.png", "cka_cli.pictures.heatmap:heatmap_bytes"),
+        ("heatmap a.h5 -o h.png", "cka_cli.pictures.heatmap:draw_heatmap"),
         ("inspect a.h5", "cka_cli.api.inspect:_scan"),
     ],
 )

@@ -59,9 +59,9 @@ def diagnose_command(
         )  # fmt: skip
     talk.notes(diagnosis)
     if plot.path is not None:
-        from cka_cli.pictures.diagnose import diagnosis_bytes
+        from cka_cli.pictures.diagnose import draw_diagnosis
 
-        plot.write(lambda form: diagnosis_bytes(diagnosis, form, everything=everything), output, talk)
+        plot.write(lambda: draw_diagnosis(diagnosis, everything=everything), output, talk)
     output.write_report(DiagnosisReport(diagnosis, everything, writing.provenance()))
     if strict and diagnosis.is_distrusted:
         click.get_current_context().exit(1)

@@ -45,7 +45,7 @@ def explain_command(
         explanation = explain(x, y, read=read, memory_bytes=memory_bytes, progress=progress)
     talk.notes(explanation)
     if plot.path is not None:
-        from cka_cli.pictures.explain import explained_bytes
+        from cka_cli.pictures.explain import draw_explained
 
-        plot.write(lambda form: explained_bytes(explanation, components, form), output, talk)
+        plot.write(lambda: draw_explained(explanation, components), output, talk)
     output.write_report(ExplanationReport(explanation, components, writing.provenance()))

@@ -72,7 +72,7 @@ def heatmap_command(
     chosen = writing.chosen_format(output.path, picture_format, writing.PICTURE_FORMATS, "picture", default=default)
     output.check([source for source in sources if source != "-"])
     options.ignore_flags()
-    from cka_cli.pictures.heatmap import HeatmapStyle, check_style, heatmap_bytes
+    from cka_cli.pictures.heatmap import HeatmapStyle, check_style, draw_heatmap
 
     style = HeatmapStyle(**look)
     check_style(style)  # before a long comparison, not after it
@@ -91,7 +91,7 @@ def heatmap_command(
     else:
         _check_for_a_report(sources[0])
         matrices = _of_reports(sources, kinds, talk)
-    output.write(talk.drawn(lambda: heatmap_bytes(matrices, style, chosen)))
+    output.write(talk.drawn(lambda: draw_heatmap(matrices, style), chosen))
     options.end_checkpoint(run)
 
 

@@ -95,9 +95,9 @@ def _match(
         matching = match(files, progress=progress, check=check, **asked)
     talk.notes(matching.comparison)
     if plot.path is not None:
-        from cka_cli.pictures.match import matching_bytes
+        from cka_cli.pictures.match import draw_matching
 
-        plot.write(lambda form: matching_bytes(matching, form), output, talk)
+        plot.write(lambda: draw_matching(matching), output, talk)
     output.write_report(MatchingReport(matching, report, writing.comparison_provenance(matching.comparison)))
 
 
@@ -120,7 +120,7 @@ def _study_depths(
         depth = study_depths(files, threshold, progress, **asked)
     talk.notes(depth.comparison)
     if plot.path is not None:
-        from cka_cli.pictures.depth import depth_bytes
+        from cka_cli.pictures.depth import draw_depth
 
-        plot.write(lambda form: depth_bytes(depth.studies, form), output, talk)
+        plot.write(lambda: draw_depth(depth.studies), output, talk)
     output.write_report(DepthReport(depth.comparison, depth.studies, writing.comparison_provenance(depth.comparison)))

@@ -15,6 +15,8 @@ from cka_cli.errors import UsageError, one_line
 from cka_cli.report import RENDERERS, Report, Screen, render
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from cka_cli.analysis.components import Explanation
     from cka_cli.analysis.reliability.result import Diagnosis
     from cka_cli.plan.planner import Plan
@@ -196,12 +198,12 @@ class Talk:
         if not self.quiet:
             self._say(note)
 
-    def drawn(self, draw: Callable[[], bytes]) -> bytes:
-        """Return what `draw` gives, and say which letters of names stand as escapes in it as no font has them."""
-        from cka_cli.pictures.canvas import missing_letters
+    def drawn(self, draw: Callable[[], "Figure"], picture_format: str) -> bytes:
+        """Return the bytes of a figure, and say which letters of names stand as escapes in it as no font has them."""
+        from cka_cli.pictures.canvas import figure_bytes, missing_letters
 
         with missing_letters() as missing:
-            picture = draw()
+            picture = figure_bytes(draw, picture_format)
         letters = sorted(missing)
         if letters:
             shown = " ".join(letters[:_MOST_LETTERS_SHOWN]) + " ..." * (len(letters) > _MOST_LETTERS_SHOWN)
@@ -254,13 +256,12 @@ class Plot:
             raise UsageError(f"--plot {self.path}: is also the --output; give them names of their own")
         check_output(self.path, force=output.force, inputs=inputs, option="--plot")
 
-    def write(self, draw: Callable[[str], bytes], output: Output, talk: Talk) -> None:
-        """Write what `draw` makes in a format, if it is wanted."""
+    def write(self, draw: Callable[[], "Figure"], output: Output, talk: Talk) -> None:
+        """Write a figure, if it is wanted."""
         from cka_cli.system.atomic_files import write_output
 
         if self.path is not None:
-            picture = talk.drawn(lambda: draw(self._format))
-            write_output(self.path, picture, force=output.force, option="--plot")
+            write_output(self.path, talk.drawn(draw, self._format), force=output.force, option="--plot")
 
 
 plot_option = Bundle(

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from cka_cli.analysis.depth import DepthStudy
 from cka_cli.errors import DataError
-from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import new_figure, settings
 from cka_cli.pictures.kit import (
     LINE_PT,
     Box,
@@ -81,11 +81,6 @@ def draw_depth(studies: Sequence[DepthStudy]) -> Figure:
 def check_studies(n_studies: int) -> None:
     """Raise UsageError for more studies than one picture takes: ask before they are made."""
     check_number(n_studies, "studies of depth", MOST_STUDIES)
-
-
-def depth_bytes(studies: Sequence[DepthStudy], file_format: str) -> bytes:
-    """Return the picture of `draw_depth` as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    return figure_bytes(lambda: draw_depth(studies), file_format)
 
 
 def _ends(study: DepthStudy) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from cka_cli.analysis.reliability.quantities import PairNumbers
 from cka_cli.analysis.reliability.result import Diagnosis
 from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, VERDICTS
 from cka_cli.errors import DataError
-from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import new_figure, settings
 from cka_cli.pictures.kit import LINE_PT, Box, add_axes, write
 from cka_cli.pictures.words import file_labels, literal, shorten, shorten_names, spread, widest_in, wrap
 
@@ -38,11 +38,6 @@ class CheckPanel:
     draw: Callable[[Axes, Diagnosis], None]
     checks: tuple[str, ...]
     has_names: bool
-
-
-def diagnosis_bytes(diagnosis: Diagnosis, file_format: str, *, everything: bool = False) -> bytes:
-    """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    return figure_bytes(lambda: draw_diagnosis(diagnosis, everything=everything), file_format)
 
 
 def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cka_cli.analysis.components import ComponentPairs, Explanation
 from cka_cli.arrays import Float64
-from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import new_figure, settings
 from cka_cli.pictures.kit import Box, add_axes, colour_map, draw_bar, draw_cells, round_numbers, write
 from cka_cli.pictures.words import file_labels, literal, shorten_names, width_in
 from cka_cli.text import decimals, percent
@@ -33,11 +33,6 @@ _TICK_IN, _TICK_GAP_IN, _TICK_APART = 0.03, 0.03, 0.02
 _ALIGNMENT_MAP, _SHARE_MAP = "magma", "viridis"
 _SPECTRUM_GREY, _CKA_COLOUR, _CCA_COLOUR = "0.4", "#3b0f70", "#e0662c"
 _LOG_FROM, _SPARSE_FROM = 20, 150  # components on the axis of the curves
-
-
-def explained_bytes(explanation: Explanation, n_components: int, file_format: str) -> bytes:
-    """Return the picture as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    return figure_bytes(lambda: draw_explained(explanation, n_components), file_format)
 
 
 def draw_explained(explanation: Explanation, n_components: int = 10) -> Figure:

@@ -2,11 +2,13 @@
 
 from itertools import combinations, permutations
 
+from matplotlib.figure import Figure
+
 from cka_cli.api.match import Matching, mean_matrices
-from cka_cli.pictures.heatmap import HeatmapStyle, heatmap_bytes
+from cka_cli.pictures.heatmap import HeatmapStyle, draw_heatmap
 
 
-def matching_bytes(matching: Matching, picture_format: str) -> bytes:
+def draw_matching(matching: Matching) -> Figure:
     """Draw the mean over all pairs of equally deep networks, or each pair of files with the monotone path."""
     n_files, identifications = len(matching.comparison.files), matching.identifications
     captions = [
@@ -16,11 +18,11 @@ def matching_bytes(matching: Matching, picture_format: str) -> bytes:
     if identifications and n_files > 2:
         title = f"mean of {n_files * (n_files - 1)} ordered pairs of {n_files} networks; % of layers identified"
         style = HeatmapStyle(mark_best=True, title=title)
-        return heatmap_bytes(mean_matrices(matching), style, picture_format, captions=captions)
+        return draw_heatmap(mean_matrices(matching), style, captions=captions)
     pairs = list(permutations(range(n_files), 2))
     n_each = len(matching.matrices) // len(pairs)
     shown = [pairs.index(pair) * n_each + kind for pair in combinations(range(n_files), 2) for kind in range(n_each)]
     paths = [] if identifications else [matching.correspondences[place].path for place in shown]
     captions = [f"{caption} identified" for caption in captions]
     matrices = [matching.matrices[place] for place in shown]
-    return heatmap_bytes(matrices, HeatmapStyle(mark_best=True), picture_format, captions=captions, paths=paths)
+    return draw_heatmap(matrices, HeatmapStyle(mark_best=True), captions=captions, paths=paths)

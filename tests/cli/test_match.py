@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from cka_cli import match, study_depth
 from cka_cli.analysis.depth import DEFAULT_THRESHOLD
@@ -108,13 +109,13 @@ def test_a_plot_is_drawn_beside_the_report(here, capsysbinary, typed, name, head
 
 
 def drawn(monkeypatch, arguments, capture):
-    """What `match` gives to the heat map: matrices, and the options beside style and format."""
+    """What `match` gives to the heat map: matrices, style and the options beside it."""
     calls = []
     monkeypatch.setattr(
-        "cka_cli.pictures.match.heatmap_bytes", lambda *given, **options: calls.append((*given, options)) or b""
+        "cka_cli.pictures.match.draw_heatmap", lambda *given, **options: calls.append((*given, options)) or Figure()
     )
     assert run_here(["match", *arguments, "--plot", "x.png"], capture).status == 0
-    ((matrices, style, _, options),) = calls
+    ((matrices, style, options),) = calls
     return matrices, style, options
 
 

@@ -10,8 +10,9 @@ from matplotlib.text import Text
 
 from cka_cli.analysis.depth import DepthStudy, study
 from cka_cli.errors import DataError, UsageError
-from cka_cli.pictures.depth import depth_bytes, draw_depth
+from cka_cli.pictures.depth import draw_depth
 from cka_cli.results.matrix import Matrix
+from tests.pictures.written import written
 
 
 def made(n_layers: int, *, n_alike: int = 0, measure: str = "cka", name: str = "conv{}", **facts) -> DepthStudy:
@@ -123,7 +124,7 @@ def test_names_are_literal():
 
 @pytest.mark.parametrize(("file_format", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF-")])
 def test_the_same_study_gives_the_same_bytes(file_format, head):
-    one, other = (depth_bytes([made(5, n_alike=2)], file_format) for _ in range(2))
+    one, other = (written(draw_depth, [made(5, n_alike=2)], file_format) for _ in range(2))
     assert one.startswith(head)
     assert one == other
 
@@ -132,10 +133,10 @@ def test_what_cannot_be_drawn():
     with pytest.raises(DataError, match="no network to draw"):
         draw_depth([])
     with pytest.raises(UsageError, match="unknown format"):
-        depth_bytes([made(3)], "gif")
+        written(draw_depth, [made(3)], "gif")
     cells = np.full((2, 2), np.nan)
     nothing = study(Matrix(cells, ("a", "b"), ("a", "b"), measure="cka"), (np.nan, np.nan), 0.95)
-    assert depth_bytes([nothing], "png").startswith(b"\x89PNG")
+    assert written(draw_depth, [nothing], "png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("lowest", "end"), [(-1e-17, 0.0), (-9e-7, 0.0), (-0.25, -0.25), (0.25, 0.0)])

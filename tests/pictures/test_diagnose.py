@@ -8,7 +8,8 @@ import pytest
 from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST
 from cka_cli.api.diagnose import diagnose
 from cka_cli.errors import DataError, UsageError
-from cka_cli.pictures.diagnose import _PANELS, diagnosis_bytes, draw_diagnosis
+from cka_cli.pictures.diagnose import _PANELS, draw_diagnosis
+from tests.pictures.written import written
 from tests.small_files import values, write_hdf5
 
 TITLES = ["chance", "components", "rows", "rows left out", "rescaled", "kernel width"]
@@ -109,14 +110,14 @@ def test_a_label_that_decides_is_named(tmp_path):
 @pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])
 def test_the_same_diagnosis_gives_the_same_bytes(diagnosed, file_format):
     diagnosis = diagnosed()
-    assert diagnosis_bytes(diagnosis, file_format) == diagnosis_bytes(diagnosis, file_format)
+    assert written(draw_diagnosis, diagnosis, file_format) == written(draw_diagnosis, diagnosis, file_format)
 
 
 def test_what_cannot_be_drawn(diagnosed):
     with pytest.raises(DataError, match="nothing to draw"):
         draw_diagnosis(diagnosed(1))
     with pytest.raises(UsageError, match="unknown format"):
-        diagnosis_bytes(diagnosed(), "gif")
+        written(draw_diagnosis, diagnosed(), "gif")
 
 
 def test_values_below_zero_are_on_the_axis(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from cka_cli.analysis.components import Explanation, pair_components, spectrum_of
 from cka_cli.analysis.summary import sentence_of
 from cka_cli.errors import UsageError
-from cka_cli.pictures.explain import draw_explained, explained_bytes
+from cka_cli.pictures.explain import draw_explained
+from tests.pictures.written import written
 from tests.small_files import factorise
 
 LONG = "encoder/block.10/attention/output/dense/LayerNorm/and/more/of/it"
@@ -87,8 +88,8 @@ def test_the_panels_hold_what_was_worked_out():
 @pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])
 def test_the_same_input_gives_the_same_bytes(file_format):
     explanation = explained((60, 30, 20))
-    first = explained_bytes(explanation, 10, file_format)
-    assert first == explained_bytes(explained((60, 30, 20)), 10, file_format)
+    first = written(draw_explained, explanation, 10, file_format)
+    assert first == written(draw_explained, explained((60, 30, 20)), 10, file_format)
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[file_format])
 
 
@@ -112,4 +113,4 @@ def test_a_similarity_of_nothing_is_drawn_as_none():
 
 def test_another_format_is_refused():
     with pytest.raises(UsageError, match="unknown format"):
-        explained_bytes(explained((30, 5, 4)), 10, "gif")
+        written(draw_explained, explained((30, 5, 4)), 10, "gif")

@@ -21,9 +21,10 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from cka_cli.errors import DataError, UsageError
-from cka_cli.pictures.heatmap import HeatmapStyle, draw_heatmap, heatmap_bytes
+from cka_cli.pictures.heatmap import HeatmapStyle, draw_heatmap
 from cka_cli.pictures.words import file_labels, shorten, shorten_names, spread, width_in, wrap
 from cka_cli.results.matrix import Matrix
+from tests.pictures.written import written
 
 LONG = [f"encoder/layer.{i}/{part}/output/dense/kernel_of_the_projection" for i in range(6) for part in ("mlp", "att")]
 
@@ -305,11 +306,11 @@ NASTY = ["$\\frac{", "a_b^c", "$x$", "tab\tnew\nline", "\x1b[31m", "层", "\udc8
 def test_names_of_others_are_no_code_in_a_vector_picture():
     names = ["--><script>alert(1)</script>", "]]><x/>", "&lt;b&gt;", ") Tj (", "\u202etxet"]
     drawn = [matrix(band(5, 5), rows=names, columns=names, files=("--><a/>.h5", "b.h5"))]
-    svg = heatmap_bytes(drawn, HeatmapStyle(title="--><i/>"), "svg")
+    svg = written(draw_heatmap, drawn, HeatmapStyle(title="--><i/>"), "svg")
     tree = ElementTree.fromstring(svg)
     assert not {element.tag.rpartition("}")[2] for element in tree.iter()} & {"script", "a", "i", "x", "b"}
     assert b"\xe2\x80\xae" not in svg
-    pdf = heatmap_bytes(drawn, HeatmapStyle(title="--><i/>"), "pdf")
+    pdf = written(draw_heatmap, drawn, HeatmapStyle(title="--><i/>"), "pdf")
     assert not re.search(rb"/(JavaScript|JS|Launch|URI|OpenAction|EmbeddedFile)\b", pdf)
 
 
@@ -318,7 +319,7 @@ def test_names_of_others_are_shown_literally(recwarn):
         [matrix(band(9, 9), rows=NASTY, columns=NASTY, files=("$x_1$.h5", "数\n.h5"), kernel="$k$")],
         HeatmapStyle(title="$t$ \\beta"),
     )
-    heatmap_bytes([matrix(band(9, 9), rows=NASTY, columns=NASTY)], HeatmapStyle(), "pdf")
+    written(draw_heatmap, [matrix(band(9, 9), rows=NASTY, columns=NASTY)], HeatmapStyle(), "pdf")
     pixels(figure)
     expected = [
         "$\\frac{",
@@ -405,7 +406,7 @@ def test_values_of_any_magnitude_are_drawn(value):
         low, high = range_of(draw_heatmap([matrix(pair, measure="hsic")]))
         assert low < high
         assert np.isfinite([low, high]).all()
-    heatmap_bytes([matrix([[value, -value, 0.0]], measure="hsic")], HeatmapStyle(dpi=50, annotate=True), "png")
+    written(draw_heatmap, [matrix([[value, -value, 0.0]], measure="hsic")], HeatmapStyle(dpi=50, annotate=True), "png")
 
 
 def test_vmin_and_vmax_override_alone_and_together():
@@ -685,7 +686,7 @@ def test_numbers_left_out_leave_the_dots():
 
 @pytest.mark.parametrize("size", [(8, 4), (3.25, 3.0), (4.5, 12), (2, 2), (1, 1)])
 def test_size_and_dpi_are_honoured_exactly(size):
-    data = heatmap_bytes([matrix(band(10, 10))], HeatmapStyle(size=size, dpi=100, title="T"), "png")
+    data = written(draw_heatmap, [matrix(band(10, 10))], HeatmapStyle(size=size, dpi=100, title="T"), "png")
     assert imread(BytesIO(data)).shape[:2] == (size[1] * 100, size[0] * 100)
 
 
@@ -789,7 +790,7 @@ def test_a_size_without_room_for_the_panels():
 )
 def test_unknown_formats(file_format, message):
     with pytest.raises(UsageError) as caught:
-        heatmap_bytes([matrix(band(3, 3))], HeatmapStyle(), file_format)
+        written(draw_heatmap, [matrix(band(3, 3))], HeatmapStyle(), file_format)
     assert str(caught.value) == message
 
 
@@ -807,13 +808,14 @@ def test_nothing_to_draw():
 FORMATS = ["png", "svg", "pdf"]
 CHILD = """
 import hashlib, numpy as np
-from cka_cli.pictures.heatmap import HeatmapStyle, heatmap_bytes
+from cka_cli.pictures.heatmap import HeatmapStyle, draw_heatmap
 from cka_cli.results.matrix import Matrix
+from tests.pictures.written import written
 values = np.linspace(-0.2, 1, 12).reshape(3, 4); values[1, 1] = np.nan
 one = Matrix(values, ("a", "b$", "c"), ("d", "e", "f", "é"), "x.h5", "y.h5", "cka-debiased", "linear")
 style = HeatmapStyle(annotate=True, mark_best=True, title="T")
 for file_format in ("png", "svg", "pdf"):
-    print(hashlib.sha256(heatmap_bytes([one, one], style, file_format)).hexdigest())
+    print(hashlib.sha256(written(draw_heatmap, [one, one], style, file_format)).hexdigest())
 """
 
 
@@ -834,7 +836,7 @@ def test_the_same_input_gives_the_same_bytes_in_any_process(tmp_path):
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_bytes_are_the_same_twice_and_hold_no_date(file_format):
     matrices = [matrix(band(3, 3))]
-    first, second = (heatmap_bytes(matrices, HeatmapStyle(), file_format) for _ in range(2))
+    first, second = (written(draw_heatmap, matrices, HeatmapStyle(), file_format) for _ in range(2))
     assert hashlib.sha256(first).digest() == hashlib.sha256(second).digest()
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[file_format])
     for word in (b"CreationDate", b"dc:date", b"Software", b"atplotlib v"):
@@ -843,21 +845,21 @@ def test_bytes_are_the_same_twice_and_hold_no_date(file_format):
 
 def test_a_users_settings_change_nothing_and_are_kept():
     matrices, style = [matrix(band(3, 3))], HeatmapStyle(title="T")
-    plain = [heatmap_bytes(matrices, style, file_format) for file_format in FORMATS]
+    plain = [written(draw_heatmap, matrices, style, file_format) for file_format in FORMATS]
     theirs = {"axes.facecolor": "red", "font.size": 30, "savefig.bbox": "tight", "image.origin": "upper"}
     with matplotlib.rc_context(theirs):
-        assert [heatmap_bytes(matrices, style, file_format) for file_format in FORMATS] == plain
+        assert [written(draw_heatmap, matrices, style, file_format) for file_format in FORMATS] == plain
         assert all(matplotlib.rcParams[name] == value for name, value in theirs.items())
 
 
 def test_vector_files_hold_whole_cells_as_an_image_and_fonts_publishers_accept():
     matrices = [matrix(band(200, 200))]
-    svg = heatmap_bytes(matrices, HeatmapStyle(), "svg")
+    svg = written(draw_heatmap, matrices, HeatmapStyle(), "svg")
     images = [node for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}image")]
     assert max(float(image.get("width", "0").rstrip("px")) for image in images) > 300
     assert len(svg) < 1_000_000
     assert b"<text" not in svg
-    pdf = heatmap_bytes(matrices, HeatmapStyle(), "pdf")
+    pdf = written(draw_heatmap, matrices, HeatmapStyle(), "pdf")
     assert b"/Type3" not in pdf
     assert b"/Subtype /Image" in pdf
 

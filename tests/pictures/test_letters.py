@@ -6,10 +6,11 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from cka_cli.errors import UsageError
 from cka_cli.pictures import canvas
-from cka_cli.pictures.heatmap import HeatmapStyle, check_drawable, heatmap_bytes
+from cka_cli.pictures.heatmap import HeatmapStyle, check_drawable, draw_heatmap
 from cka_cli.pictures.words import literal, width_in
 from cka_cli.results.matrix import Matrix
 from tests.cli.command import run_here
+from tests.pictures.written import written
 from tests.small_files import values
 
 
@@ -31,7 +32,7 @@ def borrowed_letters(n):
 
 def drawn(name, file_format="png"):
     matrix = Matrix(np.array([[1.0, 0.5]]), (f"row {name}",), (f"column {name}", "other"))
-    return heatmap_bytes([matrix], HeatmapStyle(title=name), file_format)
+    return written(draw_heatmap, [matrix], HeatmapStyle(title=name), file_format)
 
 
 def test_a_letter_of_another_font_is_drawn(only_stix):

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, ScaledTranslation, TransformedBbox
 
 from cka_cli.floating_point import quiet_arithmetic
-from cka_cli.pictures.canvas import figure_bytes, new_figure, settings
+from cka_cli.pictures.canvas import new_figure, settings
 from cka_cli.pictures.heatmap import layout
 from cka_cli.pictures.heatmap.layout import Names, Place, Sheet, arrange
 from cka_cli.pictures.heatmap.panels import NO_VALUE, ON_PATH, Panel, compose
@@ -66,18 +66,6 @@ def check_drawable(matrices: Sequence[Matrix], style: HeatmapStyle) -> None:
     check_style(style)
     with settings():
         arrange(compose(matrices, style))
-
-
-def heatmap_bytes(
-    matrices: Sequence[Matrix],
-    style: HeatmapStyle,
-    file_format: str,
-    *,
-    captions: Sequence[str] = (),
-    paths: Sequence[tuple[int | None, ...]] = (),
-) -> bytes:
-    """Return the picture of `draw_heatmap` as a PNG, SVG or PDF file; the same input gives the same bytes."""
-    return figure_bytes(lambda: draw_heatmap(matrices, style, captions=captions, paths=paths), file_format)
 
 
 def _axes(figure: Figure, box: Box, **ticks: Any) -> Axes:
