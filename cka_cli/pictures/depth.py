@@ -12,16 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from cka_cli.analysis.depth import DepthStudy
 from cka_cli.errors import DataError
 from cka_cli.pictures.canvas import new_figure, settings
-from cka_cli.pictures.kit import (
-    LINE_PT,
-    Box,
-    add_axes,
-    check_number,
-    colour_map,
-    draw_cells,
-    round_numbers,
-    write,
-)
+from cka_cli.pictures.kit import LINE_PT, Box, add_axes, check_number, colour_map, draw_cells, round_numbers, write
 from cka_cli.pictures.words import file_labels, literal, shorten, shorten_names, spread, widest_in
 from cka_cli.results.matrix import colour_ends
 

@@ -79,12 +79,9 @@ def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[Cell, ...
     for place, (x_layer, row) in enumerate(zip(matrix.x_layers, matrix.values.tolist(), strict=True)):
         for column, (y_layer, value) in enumerate(zip(matrix.y_layers, row, strict=True)):
             # Empty where a measure has no such law: `nan` is for values.
-            known = (None if name not in statistics else _known(statistics[name][place, column]) for name in names)
+            found = (statistics[name][place, column] if name in statistics else math.nan for name in names)
+            known = (None if math.isnan(each) else float(each) for each in found)
             yield (matrix.x_file, x_layer, matrix.y_file, y_layer, *kind, value, *known)
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
 
 
 def _matrix_object(matrix: Matrix) -> dict[str, Any]:

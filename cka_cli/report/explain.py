@@ -38,9 +38,7 @@ class ExplanationReport(Report):
         The rest is one line with sums of alignments, so that contributions add up to CKA, shares to 1 and alignments
         to what R²_CCA is made of, whatever `n_components`.
         """
-        pairs = self.explanation.pairs
-        names = (pairs.x.file, pairs.x.layer, pairs.y.file, pairs.y.layer)
-        return CSV_HEADER, ((*names, *row) for row in _csv_rows(pairs, self.n_components))
+        return CSV_HEADER, _csv_rows(self.explanation.pairs, self.n_components)
 
     def document(self) -> dict[str, Any]:
         """Return everything: where it comes from, both spectra, components, pairs, removals, the sentence and notes."""
@@ -85,13 +83,13 @@ class ExplanationReport(Report):
 
 
 def _csv_rows(pairs: ComponentPairs, n_components: int) -> Iterator[tuple[Cell, ...]]:
-    tables = _tables(pairs, n_components)
+    layers, tables = (pairs.x.file, pairs.x.layer, pairs.y.file, pairs.y.layer), _tables(pairs, n_components)
     x_names, x_shares = _with_rest(pairs.x, n_components)
     y_names, y_shares = _with_rest(pairs.y, n_components)
     for row, x_name in enumerate(x_names):
         for column, y_name in enumerate(y_names):
             cells = (x_shares[row], y_shares[column], *(table[row, column] for table in tables.values()))
-            yield (str(x_name), str(y_name), *(float(cell) for cell in cells))
+            yield (*layers, str(x_name), str(y_name), *map(float, cells))
 
 
 def _with_rest(side: Spectrum, n_components: int) -> tuple[list[int | str], Float64]:
@@ -201,9 +199,9 @@ def _removal_lines(removals: Sequence[Removal]) -> list[str]:
     header = ("removed", "CKA", "CCA R²", "X, first", "X, rest", "Y, first", "Y, rest")
     rows = []
     for each in removals:
-        own = (each.x_first, each.x_rest, each.y_first, each.y_rest)
-        mark = "" if each.is_unique else "~"
-        rows.append((f"{mark}{each.n_removed}", *(_decimals(value) for value in (*each.rest, *own))))
+        values = (*each.rest, each.x_first, each.x_rest, each.y_first, each.y_rest)
+        texts = (_NOTHING if math.isnan(value) else decimals(value) for value in values)
+        rows.append((f"{'' if each.is_unique else '~'}{each.n_removed}", *texts))
     lines = [
         "similarity without the first components of each layer, and CKA of each layer",
         "with its own first components alone and with the rest of it",
@@ -216,7 +214,3 @@ def _removal_lines(removals: Sequence[Removal]) -> list[str]:
 
 def _percent(share: float) -> str:
     return _NOTHING if math.isnan(share) else f"{fixed(100 * share, 1)} %"
-
-
-def _decimals(value: float) -> str:
-    return _NOTHING if math.isnan(value) else decimals(value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cka_cli.errors import one_line
-from cka_cli.report import Cell, Cells, Report, Screen
+from cka_cli.report import Cells, Report, Screen
 from cka_cli.results.inspection import Inspected
 from cka_cli.text import aligned, size_text
 
@@ -21,7 +21,9 @@ class InspectionReport(Report):
     def cells(self) -> Cells:
         """Return one line for each array."""
         records = self.document()
-        return list(records[0]) if records else [], map(_csv_cells, records)
+        shapes = ("x".join(map(str, record["shape"] or ())) for record in records)
+        rows = ([*(record | {"shape": shape}).values()] for record, shape in zip(records, shapes, strict=True))
+        return list(records[0]) if records else [], rows
 
     def document(self) -> list[dict[str, Any]]:
         """Return each array by name of what is known of it."""
@@ -29,11 +31,20 @@ class InspectionReport(Report):
 
     def text(self, screen: Screen) -> str:
         """Return the arrays of each file below its name."""
-        return _table(self.arrays)
+        from rich.cells import cell_len  # not for the pipe, which gets CSV
 
+        from cka_cli.report.terminal import short_names
 
-def _csv_cells(record: dict[str, Any]) -> list[Cell]:
-    return list((record | {"shape": "x".join(str(length) for length in record["shape"] or ())}).values())
+        lines: list[str] = []
+        by_file: dict[str, list[Inspected]] = {}
+        for array in self.arrays:
+            by_file.setdefault(array.file, []).append(array)
+        for file, arrays in by_file.items():
+            short = short_names([array.name for array in arrays], _MAX_NAME)
+            rows = [("layer", "shape", "dtype", "features", "in memory", "stored", "trouble")]
+            rows += [_row(array, short[array.name]) for array in arrays]
+            lines += [one_line(file), *(f"  {line}" for line in aligned(rows, left=(0, 1, 2, 5, 6), width=cell_len))]
+        return "\n".join(lines) + "\n"
 
 
 def _record(array: Inspected) -> dict[str, Any]:
@@ -53,25 +64,7 @@ def _record(array: Inspected) -> dict[str, Any]:
     }
 
 
-def _table(arrays: Sequence[Inspected]) -> str:
-    from rich.cells import cell_len  # not for the pipe, which gets CSV
-
-    from cka_cli.report.terminal import short_names
-
-    lines: list[str] = []
-    by_file: dict[str, list[Inspected]] = {}
-    for array in arrays:
-        by_file.setdefault(array.file, []).append(array)
-    for file, its_arrays in by_file.items():
-        lines += [one_line(file)]
-        short = short_names([array.name for array in its_arrays], _MAX_NAME)
-        rows = [_row(array, short[array.name]) for array in its_arrays]
-        rows.insert(0, ("layer", "shape", "dtype", "features", "in memory", "stored", "trouble"))
-        lines += [f"  {line}" for line in aligned(rows, left=(0, 1, 2, 5, 6), width=cell_len)]
-    return "\n".join(lines) + "\n"
-
-
-def _row(array: Inspected, name: str) -> tuple[str, ...]:
+def _row(array: Inspected, name: str) -> tuple[str, str, str, str, str, str, str]:
     trouble = array.trouble
     if array.kind == "vector":
         trouble = "one axis: a layer only when named" + (f"; {trouble}" if trouble else "")

@@ -231,7 +231,7 @@ def _partners(each: Correspondence, matrix: Matrix, width: int) -> "list[Table |
 
     from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, heading, plain_table, short_names
 
-    colours, is_bounded = Colours.of(matrix), matrix.is_bounded
+    colours, is_bounded = Colours(matrix), matrix.is_bounded
     about = f"{each.n_examples} examples" if each.accuracy is None else f"{_percent(each.accuracy)} % identified"
     above = heading(matrix.title, f"{one_line(each.x_file)} → {one_line(each.y_file)}, {about}")
     values = [value for one in each.partners for value in (one.best_value, one.second_value or 0.0, one.monotone_value)]
@@ -287,7 +287,7 @@ def _depth(each: DepthStudy, width: int) -> "list[Table | Text]":
 
     from cka_cli.report.terminal import MAX_NAME, MIN_NAME, Colours, heading, plain_table, short_names
 
-    matrix, colours = each.matrix, Colours.of(each.matrix)
+    matrix, colours = each.matrix, Colours(each.matrix)
     about = f"{one_line(matrix.x_file)} with itself, {len(each.layers)} layers, {matrix.n_examples} examples"
     table = plain_table(["layer"])
     for title in ("to the one before", "to the last", "effective dimension"):

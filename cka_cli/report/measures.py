@@ -23,7 +23,11 @@ class Catalogue(Report):
 
     def text(self, screen: Screen) -> str:
         """Return a block of lines for each."""
-        return "\n".join(map(_block, self.document()))
+        lines: list[str] = []
+        for entry in self.document():
+            lines += [f"{entry['name']}  ({entry['kind']})"]
+            lines += [f"  {key.replace('_', ' '):13} {entry[key]}" for key in _FIELDS[2:] if entry[key]] + [""]
+        return "\n".join(lines)
 
 
 def _measures() -> Iterator[tuple[str, ...]]:
@@ -47,9 +51,3 @@ def _kernels() -> Iterator[tuple[str, ...]]:
         cost = "n²p additions" if kernel.needs == "l1" else "n²p multiplications"
         parameters = str(parse_kernel(name)).partition(":")[2]
         yield "kernel", name, kernel.formula, "", kernel.invariant_to, cost, "", parameters, kernel.note
-
-
-def _block(entry: dict[str, str]) -> str:
-    lines = [f"{entry['name']}  ({entry['kind']})"]
-    lines += [f"  {key.replace('_', ' '):13} {entry[key]}" for key in _FIELDS[2:] if entry[key]]
-    return "\n".join(lines) + "\n"

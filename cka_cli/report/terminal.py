@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -80,7 +79,7 @@ def heading(title: str, about: str) -> Text:
 def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     best = matrix.best_columns()
     longest = min(MAX_NAME, max(MIN_NAME, width // 2 - 2))  # a name and a column fit at any width
-    colours = Colours.of(matrix)
+    colours = Colours(matrix)
     short = short_names((*matrix.x_layers, *matrix.y_layers), longest)
     x_names, y_names = ([short[name] for name in names] for names in (matrix.x_layers, matrix.y_layers))
     cells = _cells(matrix)
@@ -93,7 +92,9 @@ def _parts(matrix: Matrix, width: int) -> list[Table | Text]:
     if len(breaks) - 1 > _MAX_BLOCKS:
         matches = _matches(matrix, cells, colours, width)
         if matches is not None:
-            return [_heading(matrix, mark=False), matches, _where_the_rest_is(matrix), Text("")]
+            hint = f"best matches only: {len(x_names)} x {len(y_names)} values are too wide for this screen; "
+            hint += "the whole matrix: --format csv, or as a picture: cka heatmap"
+            return [_heading(matrix, mark=False), matches, Text(hint, style="dim"), Text("")]
     parts: list[Table | Text] = [_heading(matrix, mark=True)]
     for first, stop in pairwise(breaks):
         columns = range(first, stop)
@@ -117,15 +118,12 @@ def _cells(matrix: Matrix) -> list[list[str]]:
     texts = [[number_text(value, is_bounded=matrix.is_bounded) for value in row] for row in matrix.values.tolist()]
     if matrix.statistics is None or np.isnan(matrix.statistics.std_error).all():
         return texts
+
+    def error(value: float) -> str:
+        return "" if math.isnan(value) else "±" + (f"{value:.3f}"[1:] if value < 0.9995 else f"{value:.2g}")
+
     errors = matrix.statistics.std_error.tolist()
-    return [
-        [text if math.isnan(error) else f"{text}±{_error(error)}" for text, error in zip(row, of_row, strict=True)]
-        for row, of_row in zip(texts, errors, strict=True)
-    ]
-
-
-def _error(error: float) -> str:
-    return f"{error:.3f}"[1:] if error < 0.9995 else f"{error:.2g}"
+    return [list(map(str.__add__, row, map(error, of_row))) for row, of_row in zip(texts, errors, strict=True)]
 
 
 def _breaks(widths: list[int], room: int) -> list[int]:
@@ -159,15 +157,6 @@ def _matches(matrix: Matrix, cells: list[list[str]], colours: "Colours", width: 
     return table
 
 
-def _where_the_rest_is(matrix: Matrix) -> Text:
-    n_rows, n_columns = matrix.values.shape
-    return Text(
-        f"best matches only: {n_rows} x {n_columns} values are too wide for this screen; "
-        "the whole matrix: --format csv, or as a picture: cka heatmap",
-        style="dim",
-    )
-
-
 def _heading(matrix: Matrix, *, mark: bool) -> Text:
     sides = f"rows {one_line(matrix.x_file)}, columns {one_line(matrix.y_file)}"
     meaning = f", {_MARK} best of its row" if mark else ""
@@ -197,22 +186,17 @@ def _line(name: str, cells: list[tuple[str, Style, int]]) -> Text:
     return line
 
 
-@dataclass(frozen=True)
 class Colours:
-    """The values at the ends of the colours of one matrix; None when no value is finite."""
+    """The colours of a matrix: from 0, or its lowest value, to 1; of its own range where it has no bound."""
 
-    ends: tuple[float, float] | None
-
-    @classmethod
-    def of(cls, matrix: Matrix) -> "Colours":
-        """Return the colours of a matrix: from 0, or its lowest value, to 1; of its own range where it has no bound."""
-        return cls(colour_ends(matrix.values, is_bounded=matrix.is_bounded))
+    def __init__(self, matrix: Matrix) -> None:
+        self._ends = colour_ends(matrix.values, is_bounded=matrix.is_bounded)  # None when no value is finite
 
     def style(self, value: float, *, is_bold: bool = False) -> Style:
         """Return the colours of a value."""
-        if self.ends is None or not math.isfinite(value):
+        if self._ends is None or not math.isfinite(value):
             return _NO_COLOUR
-        low, high = self.ends
+        low, high = self._ends
         share = (value - low) / (high - low) if high > low else 1.0
         step = round(min(1.0, max(0.0, share)) * (len(_STYLES) - 1))
         return _BOLD_STYLES[step] if is_bold else _STYLES[step]
