@@ -100,7 +100,7 @@ def checkpoint_of(*typed):
         arguments = [*typed, "--checkpoint", "run.ckpt", "-q", "-o", os.devnull]
         with monkeypatch.context() as patched:
             patched.setattr("cka_cli.cli.options.end_checkpoint", lambda run: None)
-            patched.setattr(cka_cli.execution.checkpoint.Checkpoint.__init__, "__defaults__", (None, None, 0.0))
+            patched.setattr(cka_cli.execution.checkpoint, "EVERY_S", 0.0)
             with pytest.raises(SystemExit):
                 cka_cli.cli.main(arguments)
         assert (folder / "run.ckpt").exists()

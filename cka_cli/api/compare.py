@@ -159,21 +159,20 @@ def _matrices(
     request: Request, found: Found, x: SelectedFile, rows: slice, y: SelectedFile, columns: slice
 ) -> list[Matrix]:
     """Return the matrices of one pair of files, whose layers stand in these rows and columns of what was found."""
-    return [
-        Matrix(
-            found.cells[spec, kernel].value[rows, columns],
-            tuple(layer.name for layer in x.layers),
-            tuple(layer.name for layer in y.layers),
-            x.file.path,
-            y.file.path,
-            str(spec),
-            str(kernel or ""),
-            request.n_examples,
-            None if request.resampling is None else _statistics(request, found.cells[spec, kernel], rows, columns),
-        )
+    x_names, y_names = (tuple(layer.name for layer in file.layers) for file in (x, y))
+    kinds = [
+        (spec, kernel)
         for spec in request.measures
         for kernel in (request.kernels if MEASURES[spec.name].takes_kernel else [None])
     ]
+    return [
+        Matrix(
+            found.cells[kind].value[rows, columns], x_names, y_names, x.file.path, y.file.path, str(kind[0]),
+            str(kind[1] or ""), request.n_examples,
+            None if request.resampling is None else _statistics(request, found.cells[kind], rows, columns),
+        )
+        for kind in kinds
+    ]  # fmt: skip
 
 
 def _statistics(request: Request, cells: Cells, rows: slice, columns: slice) -> Statistics:
@@ -182,12 +181,8 @@ def _statistics(request: Request, cells: Cells, rows: slice, columns: slice) -> 
         missing if each is None else each[rows, columns]
         for each in (cells.std_error, cells.p_value, cells.p_value_of_max)
     )
-    return Statistics(
-        std_error,
-        cells.chance[rows, columns],
-        p_value,
-        None if cells.p_value_of_max is None and request.run.permutations is None else of_max,
-    )
+    has_max = cells.p_value_of_max is not None or request.run.permutations is not None
+    return Statistics(std_error, cells.chance[rows, columns], p_value, of_max if has_max else None)
 
 
 def _dimensions(files: Sequence[SelectedFile], found: Found) -> tuple[tuple[float, ...], ...]:

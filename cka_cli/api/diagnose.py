@@ -74,10 +74,11 @@ def diagnose(
     selected = [layer for file in files for layer in file.layers]
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
     plan = plan_diagnosis([*map(WholeLayer.of, selected)], len(places), memory_bytes, n_threads)
-    measured = _measure_layers(selected, plan, classes, progress)
+    loop = Loop(Threads(plan.n_threads), Checkpoint(), progress)
+    measured = _measure_layers(selected, plan, classes, loop)
     layers = [each.numbers for each in measured]
     pairs = [pair for pair in places if all(layers[place].has_values for place in pair)]
-    numbers = _measure_pairs(selected, measured, pairs, plan, classes, progress)
+    numbers = _measure_pairs(selected, measured, pairs, plan, classes, loop)
     findings = [finding for layer, rows in zip(layers, names, strict=True) for finding in judge_layer(layer, rows)]
     findings += _same_layers(measured, pairs)
     for (one, other), pair in zip(pairs, numbers, strict=True):
@@ -194,7 +195,7 @@ class _Measured(NamedTuple):
 
 
 def _measure_layers(
-    layers: Sequence[SelectedLayer], plan: DiagnosisPlan, classes: Labels | None, progress: Progress
+    layers: Sequence[SelectedLayer], plan: DiagnosisPlan, classes: Labels | None, loop: Loop
 ) -> list[_Measured]:
     def measure(place: int) -> _Measured:
         layer = layers[place]
@@ -204,24 +205,20 @@ def _measure_layers(
             return _Measured(LayerNumbers(address, layer.n_examples, n_features, n_features, True), None, None)
         return _Measured(measure_layer(grams, classes), grams.fingerprint, grams if place < plan.n_kept else None)
 
-    return Loop(Threads(plan.n_threads), Checkpoint(), progress).each("measuring layers", measure, range(len(layers)))
+    return loop.each("measuring layers", measure, range(len(layers)))
 
 
 def _measure_pairs(
-    layers: Sequence[SelectedLayer],
-    measured: Sequence[_Measured],
-    pairs: Sequence[tuple[int, int]],
-    plan: DiagnosisPlan,
-    classes: Labels | None,
-    progress: Progress,
-) -> list[PairNumbers]:
+    layers: Sequence[SelectedLayer], measured: Sequence[_Measured], pairs: Sequence[tuple[int, int]],
+    plan: DiagnosisPlan, classes: Labels | None, loop: Loop,
+) -> list[PairNumbers]:  # fmt: skip
     def measure(pair: tuple[int, int]) -> PairNumbers:
         one, other = (measured[place].grams or read_layer(layers[place], plan.n_slices[place]) for place in pair)
         assert one is not None
         assert other is not None
         return measure_pair(one, other, measured[pair[0]].numbers, measured[pair[1]].numbers, classes)
 
-    return Loop(Threads(plan.n_threads), Checkpoint(), progress).each("measuring pairs", measure, pairs)
+    return loop.each("measuring pairs", measure, pairs)
 
 
 def _same_layers(measured: Sequence[_Measured], pairs: Sequence[tuple[int, int]]) -> list[Finding]:
@@ -231,8 +228,7 @@ def _same_layers(measured: Sequence[_Measured], pairs: Sequence[tuple[int, int]]
         x, y = measured[one], measured[other]
         if (one, other) in pairs or x.fingerprint is None or y.fingerprint is None:
             continue
-        finding = judge(
-            "same-layer", distance_of(x.fingerprint, y.fingerprint), "", x.numbers.address, y.numbers.address
-        )
+        distance = distance_of(x.fingerprint, y.fingerprint)
+        finding = judge("same-layer", distance, "", x.numbers.address, y.numbers.address)
         found += [finding] if finding.verdict != FINE else []
     return found

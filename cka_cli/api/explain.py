@@ -19,7 +19,7 @@ from cka_cli.layers.centring import load_centred
 from cka_cli.layers.examples import file_facts, select_files
 from cka_cli.layers.notes import warnings_of_repeats
 from cka_cli.layers.options import ReadOptions
-from cka_cli.layers.selection import SelectedFile, SelectedLayer
+from cka_cli.layers.selection import SelectedLayer
 from cka_cli.plan.request import check_enough_examples
 from cka_cli.plan.whole_matrices import WholeLayer, plan_explanation
 from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer
@@ -51,7 +51,8 @@ def explain(
     for address in (x, y):
         _check_one_layer(address)
     files, notes, warnings = select_files([x, y], read, progress)
-    layers = [_layer_of(address, file) for address, file in zip((x, y), files, strict=True)]
+    named = zip(files, (split_address(address)[1] for address in (x, y)), strict=True)
+    layers = [next((each for each in file.layers if each.name == name), file.layers[0]) for file, name in named]
     check_enough_examples(layers[0], [Spec("cka")])
     warnings += warnings_of_repeats(files, read)
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
@@ -73,11 +74,6 @@ def _check_one_layer(address: str) -> None:
             f"{address}: is {len(names)} layers ({first_few(names, _MOST_NAMES)}); "
             f"give one of them, as {path}::{names[0]}"
         )
-
-
-def _layer_of(address: str, file: SelectedFile) -> SelectedLayer:
-    _, pattern = split_address(address)
-    return next((layer for layer in file.layers if layer.name == pattern), file.layers[0])
 
 
 def _decompose(layers: list[SelectedLayer], n_threads: int, progress: Progress) -> list[tuple[Spectrum, Float64]]:
@@ -108,12 +104,9 @@ def _warnings_of(pairs: ComponentPairs) -> list[str]:
     warnings = []
     for side in _sides(pairs):
         if side.far_ratio > FAR_RATIO:
-            is_lost = side.far_ratio > LOST_BESIDE
-            rest = (
-                "those behind it have no digits, so CCA R² is nan"
-                if is_lost
-                else "only those behind it are of the rest"
-            )
+            rest = "only those behind it are of the rest"
+            if side.far_ratio > LOST_BESIDE:
+                rest = "those behind it have no digits, so CCA R² is nan"
             warnings.append(
                 f"{side.label}: row {side.far_row} lies {side.far_ratio:.0e} times as far out as most rows (a lost "
                 f"example?): the first component is that row, and {rest}; mend the file"

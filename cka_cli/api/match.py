@@ -108,13 +108,9 @@ def _with_choice(check: Check | None) -> Check:
 def _symmetrised(matrices: Sequence[Matrix], pairs: Sequence[tuple[int, int]]) -> tuple[Matrix, ...]:
     """Return each matrix, where its measure is not symmetric the mean with the transposed one of the reversed pair."""
     n_each = len(matrices) // len(pairs)
-    place_of = {pair: place for place, pair in enumerate(pairs)}
-    result = []
-    for number, matrix in enumerate(matrices):
-        one, other = pairs[number // n_each]
-        reverse = matrices[place_of[other, one] * n_each + number % n_each]
-        result.append(_symmetric(matrix, reverse))
-    return tuple(result)
+    of_pair = {pair: matrices[place * n_each : (place + 1) * n_each] for place, pair in enumerate(pairs)}
+    both = (zip(of_pair[one, other], of_pair[other, one], strict=True) for one, other in pairs)
+    return tuple(_symmetric(matrix, reverse) for pair in both for matrix, reverse in pair)
 
 
 def _symmetric(matrix: Matrix, reverse: Matrix) -> Matrix:
@@ -128,16 +124,10 @@ def _identified(
 ) -> tuple[tuple[Identification, ...], list[float | None]]:
     """Return how well each measure identifies layers, and the accuracy of each matrix."""
     n_each = len(matrices) // len(pairs)
-    guesses = [
-        Guesses({pair: credits_of(matrices[place * n_each + kind].values) for place, pair in enumerate(pairs)})
-        for kind in range(n_each)
-    ]
-    identifications = identify(
-        [
-            (matrix.measure, matrix.kernel, matrix.n_examples, each)
-            for matrix, each in zip(matrices[:n_each], guesses, strict=True)
-        ]
-    )
+    of_kinds = [dict(zip(pairs, matrices[kind::n_each], strict=True)) for kind in range(n_each)]
+    guesses = [Guesses({pair: credits_of(matrix.values) for pair, matrix in kind.items()}) for kind in of_kinds]
+    kinds = [(each.measure, each.kernel, each.n_examples) for each in matrices[:n_each]]
+    identifications = identify([(*kind, each) for kind, each in zip(kinds, guesses, strict=True)])
     return identifications, [float(each.by_pair[pair]) for pair in pairs for each in guesses]
 
 
@@ -146,17 +136,12 @@ def mean_matrices(matching: Matching) -> tuple[Matrix, ...]:
 
     Layers have the names that they have in the first file. NaN where any pair has no value.
     """
-    n_files = len(matching.comparison.files)
-    n_pairs = n_files * (n_files - 1)
-    n_each = len(matching.matrices) // n_pairs
+    n_each = len(matching.identifications)
     result = []
     for kind in range(n_each):
-        of_kind = matching.matrices[kind::n_each]
-        values = sum((matrix.values for matrix in of_kind[1:]), start=of_kind[0].values) / n_pairs
-        names = of_kind[0].x_layers
-        result.append(
-            replace(of_kind[0], values=values, x_layers=names, y_layers=names, x_file="", y_file="")
-        )  # fmt: skip
+        first, *others = matching.matrices[kind::n_each]
+        values = sum((matrix.values for matrix in others), start=first.values) / (1 + len(others))
+        result.append(replace(first, values=values, y_layers=first.x_layers, x_file="", y_file=""))
     return tuple(result)
 
 
@@ -278,13 +263,9 @@ def _notes(
                 f"{file.path}: has the layers of {files[0].path} in another order; the accuracy goes by their place, "
                 "the partners by name"
             )
-    if any(_lacks_rows(matrix) for matrix in matrices):
+    if not all(is_largest(matrix.values).any(axis=1).all() for matrix in matrices):
         notes.append("a layer without a value counts as not identified")
     return notes + _notes_of_chance(comparison, identifications)
-
-
-def _lacks_rows(matrix: Matrix) -> bool:
-    return not is_largest(matrix.values).any(axis=1).all()
 
 
 def _notes_of_chance(comparison: Comparison, identifications: Sequence[Identification]) -> list[str]:

@@ -143,6 +143,3 @@ def _fail(message: str, status: int, settings: dict[str, bool]) -> int:
     with suppress(OSError):  # standard error may be closed: then the status is all that can be said
         click.echo(f"Error: {one_line(message)}", err=True)
     return status
-
-
-__all__ = ["cli", "main"]

@@ -123,23 +123,19 @@ def _drawable(sources: tuple[str, ...], asked: "Asked", style: "HeatmapStyle") -
     check_panels(max(len(sources) - 1, 1) * len(kinds))
 
     def check(files: "Sequence[SelectedFile]") -> None:
-        check_drawable(_without_values(files, kinds), style)
+        import numpy as np
+
+        from cka_cli.results.matrix import Matrix
+
+        x, *ys = ((tuple(layer.name for layer in file.layers), file.file.path) for file in files)
+        without_values = [
+            Matrix(np.zeros((len(x[0]), len(y))), x[0], y, x[1], y_file, measure, kernel)
+            for y, y_file in ys or [x]
+            for measure, kernel in kinds
+        ]
+        check_drawable(without_values, style)
 
     return check
-
-
-def _without_values(files: "Sequence[SelectedFile]", kinds: list[tuple[str, str]]) -> "list[Matrix]":
-    """Return the matrices that a comparison of files will give, all zero."""
-    import numpy as np
-
-    from cka_cli.results.matrix import Matrix
-
-    x, *ys = (tuple(layer.name for layer in file.layers) for file in files)
-    return [
-        Matrix(np.zeros((len(x), len(y))), x, y, files[0].file.path, file.file.path, measure, kernel)
-        for y, file in zip(ys or [x], files[1:] or files, strict=True)
-        for measure, kernel in kinds
-    ]
 
 
 def _of_reports(sources: tuple[str, ...], kinds: options.Kinds, talk: writing.Talk) -> "tuple[Matrix, ...]":

@@ -115,19 +115,14 @@ def new_figure(width_in: float, height_in: float, dpi: int = DEFAULT_DPI) -> Fig
     return figure
 
 
-def check_format(file_format: str) -> None:
-    """Raise UsageError for a picture format that cannot be written."""
-    if file_format not in _METADATA:
-        hint = nearest(file_format, list(_METADATA)) or "; give png, svg or pdf"
-        raise UsageError(f"picture: unknown format ('{one_line(file_format)}'){hint}")
-
-
 def figure_bytes(draw: Callable[[], Figure], file_format: str) -> bytes:
     """Return a figure as a PNG, SVG or PDF file; the same input gives the same bytes.
 
     Raises UsageError for a format that cannot be written, before anything is drawn.
     """
-    check_format(file_format)
+    if file_format not in _METADATA:
+        hint = nearest(file_format, list(_METADATA)) or "; give png, svg or pdf"
+        raise UsageError(f"picture: unknown format ('{one_line(file_format)}'){hint}")
     figure, out = draw(), BytesIO()
     with settings():
         figure.savefig(out, format=file_format, dpi=figure.dpi, metadata=_METADATA[file_format])

@@ -54,7 +54,8 @@ def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:
     ]  # fmt: skip
     with settings():
         matplotlib.rcParams.update({"font.size": _TEXT_PT, "lines.linewidth": 0.9})
-        below = [_below(diagnosis) if panel.has_names else _NUMBERS_BELOW for panel in shown]
+        names_below = min(widest_in(_pair_names(diagnosis.pairs), _NAME_PT) + 0.12, _MOST_BELOW)
+        below = [names_below if panel.has_names else _NUMBERS_BELOW for panel in shown]
         rows = [below[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
         heights = [_ABOVE + _SIDE + max(row) for row in rows]
         width = min(len(shown), _COLUMNS) * (_LEFT + _SIDE) + 2 * _EDGE
@@ -65,15 +66,11 @@ def draw_diagnosis(diagnosis: Diagnosis, *, everything: bool = False) -> Figure:
             bottom = height - _HEAD - sum(heights[:row]) - _ABOVE - _SIDE
             box = Box(column * (_LEFT + _SIDE) + _LEFT, bottom, _SIDE, _SIDE)
             _draw_panel(add_axes(figure, box, length=2.2, pad=2, labelsize=_TEXT_PT), panel, diagnosis)
-        heading = _heading(diagnosis, width - 2 * _EDGE)
+        labels = file_labels([diagnosis.x_file, diagnosis.y_file])
+        files = " × ".join(filter(None, (labels[diagnosis.x_file], labels[diagnosis.y_file])))
+        heading = shorten(f"{files}, {diagnosis.n_examples} examples", width - 2 * _EDGE, _TITLE_PT)
         write(figure, _EDGE, height - _EDGE, heading, fontsize=_TITLE_PT, va="top")
     return figure
-
-
-def _heading(diagnosis: Diagnosis, room_in: float) -> str:
-    labels = file_labels([diagnosis.x_file, diagnosis.y_file])
-    files = " × ".join(filter(None, (labels[diagnosis.x_file], labels[diagnosis.y_file])))
-    return shorten(f"{files}, {diagnosis.n_examples} examples", room_in, _TITLE_PT)
 
 
 def _verdict(panel: CheckPanel, diagnosis: Diagnosis) -> str:
@@ -114,10 +111,6 @@ def _pair_names(pairs: Sequence[PairNumbers]) -> list[str]:
     return [
         literal(pair.x.layer if pair.x.layer == pair.y.layer else f"{pair.x.layer} × {pair.y.layer}") for pair in pairs
     ]
-
-
-def _below(diagnosis: Diagnosis) -> float:
-    return min(widest_in(_pair_names(diagnosis.pairs), _NAME_PT) + 0.12, _MOST_BELOW)
 
 
 def _name_pairs(axes: Axes, pairs: Sequence[PairNumbers]) -> None:
@@ -188,8 +181,9 @@ def _draw_components(axes: Axes, diagnosis: Diagnosis) -> None:
 def _draw_rows(axes: Axes, diagnosis: Diagnosis) -> None:
     pairs = diagnosis.pairs
     highest = 1.0
+    with_shares = {(each.x, each.y) for each in diagnosis.findings if each.check == "rows-carry"}
     for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
-        if not _has_shares(pair, diagnosis):
+        if (pair.x, pair.y) not in with_shares:
             continue
         sums = 100 * np.concatenate([[0.0], np.cumsum(pair.shares)])
         highest = max(highest, float(sums.max()) / 100)
@@ -205,10 +199,6 @@ def _draw_rows(axes: Axes, diagnosis: Diagnosis) -> None:
         axes.text(0.99, 0.03, "\n".join(words), transform=axes.transAxes, ha="right", parse_math=False)
     axes.set_ylabel("share of the similarity, %", labelpad=2)
     _legend(axes, [*_depth_key(pairs), _key("all alike", color=_GREY, linestyle=(0, (1, 1.5)))])
-
-
-def _has_shares(pair: PairNumbers, diagnosis: Diagnosis) -> bool:
-    return any(each.check == "rows-carry" and (each.x, each.y) == (pair.x, pair.y) for each in diagnosis.findings)
 
 
 def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:

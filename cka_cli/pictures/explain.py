@@ -58,7 +58,10 @@ def draw_explained(explanation: Explanation, n_components: int = 10) -> Figure:
         _draw_matrix(figure, box, shares, _SHARE_MAP, most)
         _draw_bar(figure, box.left, _SHARE_MAP, most, "share of CKA, %")
         _draw_names(figure, box, pairs, has_rows=False)  # the rows are those of the first matrix
-        _draw_values(figure, box, pairs, float(np.nansum(shares)) / 100)
+        made = percent(float(np.nansum(shares)) / 100)
+        shown = "no pair contributes" if pairs.is_zero else f"these pairs make {made}"
+        values = f"CKA {decimals(pairs.cka)}, {pairs.n_examples} examples\n{shown}"
+        _write(figure, box.left, box.top + _ABOVE, values, va="bottom")
         _draw_curves(figure, Box(_RIGHT, _BOTTOM, _CURVE_WIDTH, _SIDE), pairs)
     return figure
 
@@ -130,12 +133,6 @@ def _draw_names(figure: Figure, box: Box, pairs: ComponentPairs, *, has_rows: bo
     middle = max(box.left + box.width / 2, box.left - _TICK_GAP_IN + width_in(y_name, _TEXT_PT) / 2)
     middle = box.left + box.width / 2 if width_in(y_name, _TEXT_PT) < _SIDE < 1.01 * box.width else middle
     _write(figure, middle, box.bottom - _NAME_BELOW, y_name, **centred)
-
-
-def _draw_values(figure: Figure, box: Box, pairs: ComponentPairs, share: float) -> None:
-    values = f"CKA {decimals(pairs.cka)}, {pairs.n_examples} examples"
-    shown = "\nno pair contributes" if pairs.is_zero else f"\nthese pairs make {percent(share)}"
-    _write(figure, box.left, box.top + _ABOVE, values + shown, va="bottom")
 
 
 def _draw_curves(figure: Figure, box: Box, pairs: ComponentPairs) -> None:

@@ -147,7 +147,10 @@ class _Lines:
         if self._delimiter == _BLANKS:
             for line in self._lines:
                 self.number += 1
-                yield _at_blanks(line, strict=self._strict)
+                cells = line.split()
+                if '"' in line:
+                    cells = next(csv.reader([" ".join(cells)], delimiter=" ", strict=self._strict), [])
+                yield cells
             return
         reader = csv.reader(self._lines, delimiter=self._delimiter, strict=self._strict)
         try:
@@ -157,12 +160,6 @@ class _Lines:
         except csv.Error:
             self.number = reader.line_num
             raise
-
-
-def _at_blanks(line: str, *, strict: bool) -> list[str]:
-    if '"' not in line:
-        return line.split()
-    return next(csv.reader([" ".join(line.split())], delimiter=" ", strict=strict), [])
 
 
 def _delimiter(text: str, name: str, is_known_header: Callable[[Sequence[str]], bool]) -> str:

@@ -188,7 +188,11 @@ def _read_wide(header: list[str], rows: Rows, table: Table, name: str) -> Matrix
         if len(row) != len(header):
             raise DataError(f"{name}: line {line} has {len(row)} cells where the first has {len(header)}; {_WANTED}")
         first = row[0].strip()
-        if first == header[0] and table.value(first) is None and _is_header_again(row, header, table):
+        if (
+            first == header[0]
+            and table.value(first) is None
+            and ([cell.strip() for cell in row] == header or None in map(table.value, row[1:]))
+        ):
             raise DataError(f"{name}: line {line} begins another table; give each for itself, or join tidy CSV")
         values.append(np.array([table.number(cell, line) for cell in row[1:]]))
         column.append(first)
@@ -216,10 +220,6 @@ def _read_wide(header: list[str], rows: Rows, table: Table, name: str) -> Matrix
         tuple(map(from_text, x_layers)) if has_column else tuple(map(str, range(n_rows))),
         tuple(map(from_text, y_layers)) if has_header else tuple(map(str, range(n_columns))),
     )
-
-
-def _is_header_again(row: Sequence[str], header: Sequence[str], table: Table) -> bool:
-    return [cell.strip() for cell in row] == header or None in map(table.value, row[1:])
 
 
 def _read_json(text: str, name: str) -> tuple[Matrix, ...]:

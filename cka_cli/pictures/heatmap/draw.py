@@ -81,13 +81,9 @@ def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colo
     # A box that rounding makes wider than whole pixels is stretched over one more by matplotlib before 3.11.
     image.set_clip_box(TransformedBbox(Bbox.from_extents(0, 0, 1 - 1e-12, 1 - 1e-12), axes.transAxes))
     _draw_names(axes, place)
-    if panel.row_file:
-        axes.set_ylabel(shorten(panel.row_file, place.box_height, layout.FILE_PT), parse_math=False)
-    if panel.column_file:
-        axes.set_xlabel(shorten(panel.column_file, place.box_width, layout.FILE_PT), parse_math=False)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_fontsize(layout.FILE_PT)
-    axes.xaxis.labelpad = axes.yaxis.labelpad = layout.FILE_GAP_IN * 72
+    words: dict[str, Any] = {"fontsize": layout.FILE_PT, "labelpad": layout.FILE_GAP_IN * 72, "parse_math": False}
+    axes.set_ylabel(shorten(panel.row_file, place.box_height, layout.FILE_PT), **words)
+    axes.set_xlabel(shorten(panel.column_file, place.box_width, layout.FILE_PT), **words)
     if place.heading:
         gap_pt = layout.HEADING_GAP_IN * 72
         axes.set_title("\n".join(place.heading), fontsize=layout.HEADING_PT, pad=gap_pt, parse_math=False)
@@ -180,8 +176,7 @@ def _draw_frames(axes: Axes, place: Place, inks: np.ndarray) -> None:
 def _draw_marks(axes: Axes, place: Place) -> None:
     """Mark the best column of each row with a dot in the middle of the cell."""
     best = _best(place)
-    cell_pt = _cell_pt(place)
-    diameter_pt = min(max(0.22 * cell_pt, _MARK_PT[0]), _MARK_PT[1])
+    diameter_pt = min(max(0.22 * _cell_pt(place), _MARK_PT[0]), _MARK_PT[1])
     rows, columns = [row for row, _ in best], [column for _, column in best]
     axes.plot(columns, rows, scalex=False, scaley=False, gid="best", **_dot(diameter_pt))
 

@@ -15,6 +15,7 @@ from cka_cli.pictures.words import height_in, spread, widest_in, wrap
 FILE_PT, HEADING_PT, BAR_PT, TICK_PT, NOTE_PT, TITLE_PT = 8.0, 9.0, 8.0, 7.0, 7.0, 11.0
 TICK_IN, TEXT_GAP_IN, FILE_GAP_IN, HEADING_GAP_IN = 0.035, 0.035, 0.06, 0.055
 BAR_GAP_IN, BAR_IN = 0.1, 0.13
+_BAR_ROOM_IN = BAR_GAP_IN + BAR_IN + TICK_IN + 2 * TEXT_GAP_IN  # across a bar, without the texts beside it
 NOTE_MARK_IN, NOTE_GAP_IN = 0.14, 0.2
 _THINNED_NAME_PT = 6.5  # where not all names can be shown, those that are can be read with ease
 _LONG_NAME_PT = 6.0  # a long name is rather shortened than set smaller than this
@@ -111,7 +112,7 @@ def arrange(picture: Picture) -> Sheet:
     """
     size, annotate = picture.style.size, picture.style.annotate
     if size is None:
-        return _within_pixels(_of_good_size(picture, annotate=annotate))
+        return _of_good_size(picture, annotate=annotate)
     choices = list(picture.ever_simpler())
     for choice in choices:
         sheet = _fitted(choice, size, annotate=annotate)
@@ -129,14 +130,11 @@ def arrange(picture: Picture) -> Sheet:
 
 
 def _of_good_size(picture: Picture, *, annotate: bool) -> Sheet:
+    dpi = picture.style.dpi
     sheet = _fitted(picture, (_LARGEST_WITH_NUMBERS_IN,) * 2, annotate=True) if annotate else None
-    if sheet and sheet.has_numbers:
-        return sheet
-    return _fitted(picture, (_LARGEST_IN,) * 2, annotate=False) or _sheet(picture, _SMALLEST_BOX_IN, annotate=False)
-
-
-def _within_pixels(sheet: Sheet) -> Sheet:
-    dpi = sheet.picture.style.dpi
+    if not (sheet and sheet.has_numbers):
+        sheet = _fitted(picture, (_LARGEST_IN,) * 2, annotate=False)
+    sheet = sheet or _sheet(picture, _SMALLEST_BOX_IN, annotate=False)
     if max(sheet.width, sheet.height) * dpi > MAX_PIXELS:
         raise UsageError(
             f"dpi: more than {MAX_PIXELS} pixels on a side ({sheet.width:.0f} x {sheet.height:.0f} inches at "
@@ -198,7 +196,8 @@ def _sheet(picture: Picture, side: float, *, annotate: bool, bar_below: bool = F
     bar_width = _EDGE_IN + grid_width - _most(columns[-1], "right") - bar_left
     bar_label = _bar_lines(picture.bar_label, bar_width if bar_below else bar_height) if picture.has_bar else ()
     bar_room = _bar_room(picture.panels[0], bar_height, bar_label) if picture.has_bar and not bar_below else 0.0
-    room_below = _room_below(bar_label) if picture.has_bar and bar_below else 0.0
+    room_below = _BAR_ROOM_IN + height_in(1, TICK_PT) + height_in(len(bar_label), BAR_PT)
+    room_below = room_below if picture.has_bar and bar_below else 0.0
     width = _whole_pixels(2 * _EDGE_IN + grid_width + bar_room, dpi)
 
     title = tuple(wrap(picture.title, width - 2 * _EDGE_IN, TITLE_PT, 2)) if picture.title else ()
@@ -311,12 +310,7 @@ def bar_ticks(scale: ColourScale, length: float, *, lies: bool) -> tuple[list[fl
 def _bar_room(panel: Panel, height: float, label: tuple[str, ...]) -> float:
     _, ticks = bar_ticks(panel.scale, height, lies=False)
     label_room = height_in(len(label), BAR_PT) + TEXT_GAP_IN if label else 0.0
-    return BAR_GAP_IN + BAR_IN + TICK_IN + 2 * TEXT_GAP_IN + widest_in(ticks, TICK_PT) + label_room
-
-
-def _room_below(label: tuple[str, ...]) -> float:
-    """Return the height that a bar below the panels takes with its ticks and label."""
-    return BAR_GAP_IN + BAR_IN + TICK_IN + 2 * TEXT_GAP_IN + height_in(1, TICK_PT) + height_in(len(label), BAR_PT)
+    return _BAR_ROOM_IN + widest_in(ticks, TICK_PT) + label_room
 
 
 def _bar_lines(label: str, height: float) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from cka_cli.pictures.heatmap.style import HeatmapStyle
 from cka_cli.pictures.kit import check_number
 from cka_cli.pictures.words import file_labels, literal
 from cka_cli.results.matrix import Matrix
+from cka_cli.text import fixed
 
 _PANELS_IN_A_ROW = 4  # of few; many stand in a square
 # Twelve by twelve are 15 to 50 inches on a side: more takes minutes, and no screen or page shows it.
@@ -45,9 +46,9 @@ class Panel:
 
     @cached_property
     def numbers(self) -> list[list[str]]:
-        """The text of every cell; empty where there is no value."""
+        """The text of every cell, two decimals so that 1.00 and 0.99 are as wide; empty where there is no value."""
         values = self.scale.scaled(self.matrix.values)
-        return [["" if np.isnan(value) else self.scale.number(value) for value in row] for row in values]
+        return [["" if np.isnan(value) else fixed(value, 2, minus="−") for value in row] for row in values]
 
     @cached_property
     def distinct_numbers(self) -> list[str]:
@@ -135,15 +136,9 @@ def compose(
         panels[place] = replace(panels[place], heading=(*panels[place].heading, literal(caption)))
     for place, path in enumerate(paths):
         panels[place] = replace(panels[place], path=path)
-    return Picture(
-        panels=tuple(panels),
-        n_columns=n_columns,
-        style=style,
-        has_bar=has_bar,
-        bar_label=_bar_label(matrices[0].title if len(titles) == 1 else matrices[0].measure, scales[0]),
-        title=literal(style.title or ""),
-        notes=tuple(notes),
-    )
+    bar_label = _bar_label(matrices[0].title if len(titles) == 1 else matrices[0].measure, scales[0])
+    title = literal(style.title or "")
+    return Picture(tuple(panels), n_columns, style, has_bar, bar_label, title, tuple(notes))
 
 
 def _panels(

@@ -58,25 +58,18 @@ class ColourScale:
         decimals = next((n for n in range(12) if is_exact(n)), 12)
         return positions, [fixed(tick, decimals, minus="−") for tick in positions]
 
-    def number(self, value: float) -> str:
-        """Return a scaled value as a cell shows it: always two decimals, so that 1.00 and 0.99 are as wide."""
-        return fixed(value, 2, minus="−")
-
 
 def colour_scales(matrices: Sequence[Matrix], style: HeatmapStyle) -> list[ColourScale]:
     """Return the scale of each matrix: one for all of a bounded measure, one per kernel where values have no bound.
 
     HSIC values of two kernels differ by orders of magnitude: on one scale one of them would be a single colour.
     """
+    names = [matrix.measure if matrix.is_bounded else matrix.title for matrix in matrices]
     groups: dict[str, list[Matrix]] = {}
-    for matrix in matrices:
-        groups.setdefault(_group(matrix), []).append(matrix)
+    for name, matrix in zip(names, matrices, strict=True):
+        groups.setdefault(name, []).append(matrix)
     scales = {name: _scale(members, style) for name, members in groups.items()}
-    return [scales[_group(matrix)] for matrix in matrices]
-
-
-def _group(matrix: Matrix) -> str:
-    return matrix.measure if matrix.is_bounded else matrix.title
+    return [scales[name] for name in names]
 
 
 def _scale(matrices: Sequence[Matrix], style: HeatmapStyle) -> ColourScale:
