@@ -5,33 +5,37 @@ It shares no code with the package. Shapes: layers are (n_examples, n_features),
 
 import numpy as np
 
-KERNEL_MEASURES = ("cka", "cka-debiased", "hsic", "hsic-unbiased")
-FACTOR_MEASURES = ("cca-r2", "cca-rho", "svcca-r2", "svcca-rho", "pwcca", "regression-r2", "procrustes")
-
 
 def gram(layer, kernel="linear"):
     name, _, rest = kernel.partition(":")
-    given = {key: float(value) for key, value in (item.split("=") for item in rest.split(",") if item)}
     x = np.asarray(layer, np.float64).reshape(len(layer), -1)
-    gamma, coef0 = given.get("gamma", 1 / x.shape[1]), given.get("coef0", 1.0)
-    match name:
-        case "linear":
-            return x @ x.T
-        case "polynomial":
-            return (gamma * (x @ x.T) + coef0) ** given.get("degree", 3)
-        case "sigmoid":
-            return np.tanh(gamma * (x @ x.T) + coef0)
-        case "cosine":
-            norms = np.linalg.norm(x, axis=1)
-            return x @ x.T / np.outer(norms, norms)
-        case "laplacian":
-            return np.exp(-gamma * np.array([np.abs(x - row).sum(axis=1) for row in x]))
-        case "rbf":
-            squared = squared_distances(x)
-            # The paper's width: a fraction of the median of all n² distances, the n zeros of the diagonal included.
-            width = given.get("sigma", 0.8) ** 2 * np.median(squared)
-            return np.exp(-gamma * squared) if "gamma" in given else np.exp(-squared / (2 * width))
-    raise ValueError(kernel)
+    given = {key: float(value) for key, value in (item.split("=") for item in rest.split(",") if item)}
+    if "gamma" not in given:
+        given = {"gamma": 1 / x.shape[1], "sigma": 0.8} | given
+    return KERNELS[name](x, {"coef0": 1.0, "degree": 3} | given)
+
+
+def cosine(x, given):
+    norms = np.linalg.norm(x, axis=1)
+    return x @ x.T / np.outer(norms, norms)
+
+
+def rbf(x, given):
+    """The paper's width: a fraction of the median of all n² distances, the n zeros of the diagonal included."""
+    squared = squared_distances(x)
+    if "sigma" in given:
+        return np.exp(-squared / (2 * given["sigma"] ** 2 * np.median(squared)))
+    return np.exp(-given["gamma"] * squared)
+
+
+KERNELS = {
+    "linear": lambda x, given: x @ x.T,
+    "polynomial": lambda x, given: (given["gamma"] * (x @ x.T) + given["coef0"]) ** given["degree"],
+    "sigmoid": lambda x, given: np.tanh(given["gamma"] * (x @ x.T) + given["coef0"]),
+    "cosine": cosine,
+    "laplacian": lambda x, given: np.exp(-given["gamma"] * np.array([np.abs(x - row).sum(axis=1) for row in x])),
+    "rbf": rbf,
+}
 
 
 def squared_distances(x):
@@ -121,17 +125,27 @@ def effective_dimension(layer):
     return variances.sum() ** 2 / (variances**2).sum()
 
 
+# Of two Gram matrices; and of two layers, with the share of variance that svcca keeps.
+KERNEL_MEASURES = {
+    "cka": cka,
+    "cka-debiased": lambda k_x, k_y: cka(k_x, k_y, hsic_unbiased),
+    "hsic": hsic_biased,
+    "hsic-unbiased": hsic_unbiased,
+}
+FACTOR_MEASURES = {
+    "cca-r2": lambda x, y, variance: (correlations(x, y) ** 2).mean(),
+    "cca-rho": lambda x, y, variance: correlations(x, y).mean(),
+    "svcca-r2": lambda x, y, variance: (correlations(x, y, variance) ** 2).mean(),
+    "svcca-rho": lambda x, y, variance: correlations(x, y, variance).mean(),
+    "pwcca": lambda x, y, variance: pwcca(x, y) if centred(x).shape[1] <= centred(y).shape[1] else pwcca(y, x),
+    "regression-r2": lambda x, y, variance: regression_r2(x, y),
+    "procrustes": lambda x, y, variance: procrustes(x, y),
+}
+
+
 def value(x, y, measure="cka", kernel="linear"):
     """Any measure by the name a user types."""
     name, _, rest = measure.partition(":")
-    variance = float(rest.removeprefix("variance=")) if rest else 0.99
     if name in KERNEL_MEASURES:
-        k_x, k_y = gram(x, kernel), gram(y, kernel)
-        estimator = hsic_unbiased if name in ("cka-debiased", "hsic-unbiased") else hsic_biased
-        return cka(k_x, k_y, estimator) if name.startswith("cka") else estimator(k_x, k_y)
-    functions = {"pwcca": pwcca, "regression-r2": regression_r2, "procrustes": procrustes}
-    if name in functions:
-        narrower_first = name != "pwcca" or centred(x).shape[1] <= centred(y).shape[1]
-        return functions[name](x, y) if narrower_first else functions[name](y, x)
-    rho = correlations(x, y, variance if name.startswith("svcca") else None)
-    return (rho**2).mean() if name.endswith("r2") else rho.mean()
+        return KERNEL_MEASURES[name](gram(x, kernel), gram(y, kernel))
+    return FACTOR_MEASURES[name](x, y, float(rest.removeprefix("variance=")) if rest else 0.99)

@@ -20,7 +20,7 @@ def layers(n_examples=30, dtype=np.float64, seed=61):
 
 
 def test_every_kernel_a_user_may_name_is_there_and_has_a_formula():
-    assert kernels.KERNELS.keys() == specs.KERNELS.keys()
+    assert kernels.KERNELS.keys() == specs.KERNELS.keys() == oracle.KERNELS.keys()
     assert set(specs.KERNEL_ALIASES.values()) <= kernels.KERNELS.keys()
     for name, kernel in kernels.KERNELS.items():
         assert kernel.formula, name
@@ -34,6 +34,14 @@ def test_every_kernel_a_user_may_name_is_there_and_has_a_formula():
 )
 def test_a_median_is_needed_where_a_width_is_a_share_of_it_and_nowhere_else(text, needs):
     assert kernels.needs_median(specs.parse_kernel(text)) == needs
+
+
+@pytest.mark.parametrize("measure", ["cka", "cka-debiased", "hsic"])
+@pytest.mark.parametrize("name", kernels.KERNELS)
+def test_a_kernel_is_its_formula(compare_arrays, name, measure):
+    x, y = layers()
+    expected = oracle.value(x, y, measure, name)
+    assert compare_arrays(x, y, measure, name) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", kernels.KERNELS)
