@@ -50,4 +50,6 @@ class Threads:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-EXECUTORS: dict[str, Callable[[int], Executor]] = {"threads": Threads}
+EXECUTORS: dict[str, Callable[[int], Executor]] = {
+    "threads": Threads,
+}

@@ -48,6 +48,19 @@ def test_a_format_that_is_typed_goes_into_any_other_name(here, capsysbinary, com
     json.loads((here / "x.ipynb").read_bytes())
 
 
+@pytest.mark.parametrize("name", RENDERERS)
+def test_every_command_writes_every_format_that_it_has(here, capsysbinary, name):
+    row = RENDERERS[name]
+    stands_for = next((each for each, other in RENDERERS.items() if other.suffix == row.suffix), "")
+    for command, arguments in COMMANDS.items():
+        if row.command in ("", command):
+            shown = run_here([*arguments, "-q", "--format", name], capsysbinary)
+            assert (shown.status, shown.out[-1:]) == (0, b"\n")
+            if row.suffix and name == stands_for:
+                assert run_here([*arguments, "-q", "-f", "-o", f"x.{row.suffix}"], capsysbinary).status == 0
+                assert (here / f"x.{row.suffix}").read_bytes() == shown.out
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no such device here")
 def test_the_device_of_standard_output_is_no_name(here):
     (plain, device) = (run_child(["compare", "a.h5", "-o", output], cwd=here) for output in ("-", "/dev/stdout"))
