@@ -31,7 +31,7 @@ NEVER = {
 }
 
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
+MAX_FLOORS, MAX_FILE_LINES, MAX_FUNCTION_LINES = 8, 400, 60
 
 
 def parts_of(path):
@@ -92,6 +92,7 @@ def test_every_room_has_a_floor():
     rooms = {room_of(path) for path in FILES}
     assert rooms == set(FLOOR), "a new room, or one that is gone: see FLOORS"
     assert sum(map(len, FLOORS.values())) == len(FLOOR), "a room on two floors"
+    assert len(FLOORS) <= MAX_FLOORS
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders - rooms <= WITHOUT_CODE
 
