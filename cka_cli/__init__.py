@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from cka_cli.api.match import match as match
     from cka_cli.api.match import study_depth as study_depth
     from cka_cli.errors import CkaError as CkaError
-    from cka_cli.layers.options import ReadOptions as ReadOptions
+    from cka_cli.options import ReadOptions as ReadOptions
+    from cka_cli.options import RunOptions as RunOptions
     from cka_cli.pictures.heatmap import HeatmapStyle as HeatmapStyle
     from cka_cli.pictures.heatmap import draw_heatmap as draw_heatmap
-    from cka_cli.plan.options import RunOptions as RunOptions
     from cka_cli.report.reading import read_matrices as read_matrices
     from cka_cli.results.matrix import Comparison as Comparison
     from cka_cli.results.matrix import Matrix as Matrix
@@ -35,8 +35,8 @@ _HOMES = {
     "explain": "cka_cli.api.explain",
     "diagnose": "cka_cli.api.diagnose",
     "Diagnosis": "cka_cli.analysis.reliability.result",
-    "ReadOptions": "cka_cli.layers.options",
-    "RunOptions": "cka_cli.plan.options",
+    "ReadOptions": "cka_cli.options",
+    "RunOptions": "cka_cli.options",
     "CkaError": "cka_cli.errors",
     "HeatmapStyle": "cka_cli.pictures.heatmap",
     "draw_heatmap": "cka_cli.pictures.heatmap",

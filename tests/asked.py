@@ -3,8 +3,7 @@
 from dataclasses import fields, replace
 
 from cka_cli.api.compare import carry_out, prepare
-from cka_cli.layers.options import ReadOptions
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.plan.planner import make_plan
 
 _OF_THE_RUN = {field.name for field in fields(RunOptions)}

@@ -15,7 +15,7 @@ from cka_cli.analysis.components import ComponentPairs, Spectrum
 from cka_cli.api import inspect as inspection
 from cka_cli.api.compare import plan_comparison
 from cka_cli.execution.executors import Threads
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from cka_cli.results.matrix import Matrix, is_largest
 from tests.cli.command import run_here
 from tests.small_files import values, write_hdf5

@@ -12,9 +12,8 @@ from cka_cli.api.compare import compare, plan_comparison
 from cka_cli.cli.options import parse_memory
 from cka_cli.errors import DataError, UsageError
 from cka_cli.files import open_file
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.specs import parse_kernel
 from cka_cli.system.atomic_files import check_output
 from tests import oracle

@@ -6,7 +6,7 @@ Every test works out the wrong value too, and shows that it is wrong.
 import numpy as np
 import pytest
 
-from cka_cli.layers.options import ReadOptions
+from cka_cli.options import ReadOptions
 from cka_cli.reductions.kernels import KERNELS
 from cka_cli.specs import parse_kernel
 from tests import oracle

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cka_cli.api.compare import compare
-from cka_cli.layers.options import ReadOptions
+from cka_cli.options import ReadOptions
 from tests import oracle
 
 FOLDER = Path(__file__).parent.parent / "sample_data"

@@ -13,7 +13,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 # pictures. A room is a folder, or a file at the root.
 FLOORS = {
     1: {"errors", "arrays", "version", "floating_point"},
-    2: {"files", "results", "system", "specs", "shortening", "text"},
+    2: {"files", "results", "system", "specs", "options", "shortening", "text"},
     3: {"reductions"},
     4: {"plan", "measures", "layers", "uncertainty"},
     5: {"execution", "analysis"},

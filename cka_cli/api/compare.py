@@ -7,18 +7,14 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
-from cka_cli.execution.execute import execute
 from cka_cli.execution.executors import EXECUTORS, Executor
 from cka_cli.execution.found import Cells, Found
-from cka_cli.execution.notes import notes_of, warnings_of
-from cka_cli.execution.store import open_store, plan_to_go_on_with
+from cka_cli.execution.run import run_plan
 from cka_cli.floating_point import quiet_arithmetic
-from cka_cli.layers.examples import Check, file_facts, select_files
-from cka_cli.layers.notes import warnings_of_repeats
-from cka_cli.layers.options import ReadOptions
+from cka_cli.layers.examples import Check, Selection, select_files
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.plan.planner import Plan, make_plan
 from cka_cli.plan.request import Request, make_request
 from cka_cli.results.matrix import Comparison, Matrix, Statistics
@@ -45,12 +41,10 @@ class Prepared:
     blocks : the files of each pair, with the rows and the columns of the request that are theirs.
     """
 
-    files: Sequence[SelectedFile]
+    selection: Selection
     request: Request
     read: ReadOptions
     blocks: Sequence[tuple[SelectedFile, slice, SelectedFile, slice]]
-    notes: Sequence[str]
-    warnings: Sequence[str]
 
 
 @quiet_arithmetic
@@ -97,7 +91,7 @@ def plan_comparison(
     x: str, ys: str | Sequence[str] = (), *, each: bool = False, check: Check | None = None, **asked: Unpack[Asked]
 ) -> Plan:
     """Return how `compare`, or `compare_each`, would do the same job and what it would cost; only headers are read."""
-    return make_plan(prepare(x, ys, check=check, each=each, **asked).request)
+    return make_plan(prepare(x, ys, check=check, each=each, only_headers=True, **asked).request)
 
 
 def prepare(
@@ -107,13 +101,16 @@ def prepare(
     check: Check | None = None,
     *,
     each: bool = False,
+    only_headers: bool = False,
     measures: Sequence[str] = ("cka",),
     kernels: Sequence[str] = ("linear",),
     read: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> Prepared:
     """Select what `compare` is asked for: X with each Y, or with itself. each : every file with every other."""
-    files, notes, warnings = select_files([x, ys] if isinstance(ys, str) else [x, *ys], read, progress, check)
+    sources = [x, ys] if isinstance(ys, str) else [x, *ys]
+    selection = select_files(sources, read, progress, check, with_repeats=not only_headers)
+    files = selection.files
     layers_of = [len(file.layers) for file in files]
     y_files = files if each else files[1:] or files
     placed, y_placed = (list(zip(some, _places(some), strict=True)) for some in (files, y_files))
@@ -124,7 +121,7 @@ def prepare(
     if each:
         request = replace(request, apart=tuple(np.repeat(range(len(files)), layers_of).tolist()))
     blocks = [(*x_and_rows, *y_and_columns) for x_and_rows, y_and_columns in pairs]
-    return Prepared(files, request, read, blocks, notes, warnings)
+    return Prepared(selection, request, read, blocks)
 
 
 def _places(files: Sequence[SelectedFile]) -> list[slice]:
@@ -140,18 +137,11 @@ def carry_out(
     executor: Callable[[int], Executor] = EXECUTORS["threads"],
 ) -> Comparison:
     """Return the result. plan_of : gives another plan of the request; executor : does the tasks, so many at once."""
-    request, files = prepared.request, prepared.files
-    warnings = [*prepared.warnings, *warnings_of_repeats(files, prepared.read)]
-    notes = list(prepared.notes)
-    store = open_store(request, files, prepared.read)
-    plan = plan_to_go_on_with(store, (plan_of or make_plan)(request), request.run.checkpoint)
-    with store.running(plan):
-        found = execute(request, plan, executor, progress, store)
-    if store.trouble:
-        notes.append(f"{request.run.checkpoint}: the checkpoint could not be saved ({store.trouble}); the run went on")
-    notes, warnings = notes + notes_of(request, found), warnings + warnings_of(request, found)
+    request, (files, facts, notes, warnings) = prepared.request, prepared.selection
+    plan = (plan_of or make_plan)(request)
+    found, more_notes, more_warnings = run_plan(request, plan, files, prepared.read, executor, progress)
     matrices = tuple(matrix for block in prepared.blocks for matrix in _matrices(request, found, *block))
-    facts = tuple(map(file_facts, files))
+    warnings, notes = warnings + more_warnings, notes + more_notes
     return Comparison(matrices, facts, (*warnings, *notes), _dimensions(files, found), tuple(warnings))
 
 

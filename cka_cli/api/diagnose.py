@@ -32,9 +32,9 @@ from cka_cli.execution.loop import Loop
 from cka_cli.files.layer import Layer
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import select_files
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.row_metadata import read_vector, row_words, vector_named
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
+from cka_cli.options import ReadOptions
 from cka_cli.plan.whole_matrices import DiagnosisPlan, WholeLayer, plan_diagnosis
 from cka_cli.system.memory import default_memory_bytes
 from cka_cli.system.progress import Progress
@@ -66,7 +66,7 @@ def diagnose(
     Above 3000 examples a draw of them, seeded by `read.seed`, stands for all; a note says so.
     Raises UsageError for options that do not fit, DataError for files that do not or too little memory.
     """
-    files, notes, warnings = select_files([x] if y is None else [x, y], read, progress)
+    files, _, notes, warnings = select_files([x] if y is None else [x, y], read, progress)
     files = _drawn(files, read.seed, notes)
     places = _paired(files, notes, all_pairs=all_pairs)
     classes = _classes(files, labels, notes)

@@ -17,9 +17,8 @@ from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.addresses import matches, split_address
 from cka_cli.layers.centring import load_centred
 from cka_cli.layers.examples import file_facts, select_files
-from cka_cli.layers.notes import warnings_of_repeats
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedLayer
+from cka_cli.options import ReadOptions
 from cka_cli.plan.request import check_enough_examples
 from cka_cli.plan.whole_matrices import WholeLayer, plan_explanation
 from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer
@@ -50,11 +49,10 @@ def explain(
     """
     for address in (x, y):
         _check_one_layer(address)
-    files, notes, warnings = select_files([x, y], read, progress)
+    files, _, notes, warnings = select_files([x, y], read, progress, with_repeats=True)
     named = zip(files, (split_address(address)[1] for address in (x, y)), strict=True)
     layers = [next((each for each in file.layers if each.name == name), file.layers[0]) for file, name in named]
     check_enough_examples(layers[0], [Spec("cka")])
-    warnings += warnings_of_repeats(files, read)
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
     n_threads = plan_explanation([WholeLayer.of(layer) for layer in layers], memory_bytes, n_cores())
     (x_spectrum, x_basis), (y_spectrum, y_basis) = _decompose(layers, n_threads, progress)

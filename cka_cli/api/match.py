@@ -14,10 +14,9 @@ from cka_cli.api.compare import Asked, compare, compare_each, plan_comparison, s
 from cka_cli.errors import DataError, UsageError
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedFile
 from cka_cli.measures.registry import MEASURES
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.results.matrix import Comparison, Matrix, is_largest
 from cka_cli.specs import parse_kernel, parse_measure

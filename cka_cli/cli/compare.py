@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cka_cli.cli import options, writing
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 
 if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
     from cka_cli.layers.examples import Check
-    from cka_cli.layers.options import ReadOptions
+    from cka_cli.options import ReadOptions
     from cka_cli.results.matrix import Comparison
 
 

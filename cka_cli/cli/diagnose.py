@@ -8,7 +8,7 @@ from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Option
 
 if TYPE_CHECKING:
-    from cka_cli.layers.options import ReadOptions
+    from cka_cli.options import ReadOptions
 
 
 @click.command("diagnose")

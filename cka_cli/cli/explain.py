@@ -7,7 +7,7 @@ import click
 from cka_cli.cli import options, writing
 
 if TYPE_CHECKING:
-    from cka_cli.layers.options import ReadOptions
+    from cka_cli.options import ReadOptions
 
 
 @click.command("explain")

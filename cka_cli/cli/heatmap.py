@@ -10,15 +10,15 @@ from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Bundle, Option
 from cka_cli.cli.compare import run_comparison
 from cka_cli.errors import DataError, UsageError
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cka_cli.api.compare import Asked
     from cka_cli.layers.examples import Check
-    from cka_cli.layers.options import ReadOptions
     from cka_cli.layers.selection import SelectedFile
+    from cka_cli.options import ReadOptions
     from cka_cli.pictures.heatmap import HeatmapStyle
     from cka_cli.results.matrix import Matrix
 

@@ -9,12 +9,12 @@ import click
 from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Option
 from cka_cli.errors import DataError, UsageError
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 
 if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
-    from cka_cli.layers.options import ReadOptions
     from cka_cli.layers.selection import SelectedFile
+    from cka_cli.options import ReadOptions
 
 
 @click.command("match")

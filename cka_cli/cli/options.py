@@ -11,11 +11,11 @@ import click
 
 from cka_cli.cli.bundles import Bundle, Option
 from cka_cli.errors import UsageError
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 
 if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
-    from cka_cli.layers.options import ReadOptions
+    from cka_cli.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _read_options(
     *, examples: str | None, sample: int | None, seed: int, ids: str | None, pool: str, channels: tuple[str, ...],
     nonfinite: str, layers: tuple[str, ...] = (), exclude: tuple[str, ...] = (),
 ) -> "ReadOptions":  # fmt: skip
-    from cka_cli.layers.options import ReadOptions
+    from cka_cli.options import ReadOptions
 
     return ReadOptions(
         layers=layers, exclude=exclude, examples=_parse_examples(examples), sample=sample, seed=seed, ids=ids,

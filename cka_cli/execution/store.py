@@ -8,8 +8,8 @@ import numpy as np
 
 from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint, facts_of_file
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedFile
+from cka_cli.options import ReadOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.plan.request import Request
 from cka_cli.version import __version__

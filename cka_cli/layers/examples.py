@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from cka_cli.errors import DataError
 from cka_cli.files.layer import Layer
 from cka_cli.files.registry import members
 from cka_cli.layers.nonfinite import find_nonfinite_examples
-from cka_cli.layers.notes import notes_of_channels
-from cka_cli.layers.options import ReadOptions
+from cka_cli.layers.notes import notes_of_channels, warnings_of_repeats
 from cka_cli.layers.row_metadata import vector_values
 from cka_cli.layers.selection import SelectedFile, select_layers
+from cka_cli.options import ReadOptions
 from cka_cli.results.matrix import FileFacts, LayerFacts
 from cka_cli.system.progress import Progress, each_told
 
@@ -27,13 +27,27 @@ _MOST_VECTOR_BYTES = 1 << 24
 Check = Callable[[Sequence[SelectedFile]], None]
 
 
-def select_files(
-    sources: Sequence[str], read: ReadOptions, progress: Progress, check: Check | None = None
-) -> tuple[list[SelectedFile], list[str], list[str]]:
-    """Return the layers to compare, by file, notes of what was left out or assumed, and warnings.
+class Selection(NamedTuple):
+    """The layers to compare, by file, what reports say of each, notes of what was left out or assumed, and warnings.
 
     A warning is a note that says that a number may not be what was asked for.
     """
+
+    files: list[SelectedFile]
+    facts: tuple[FileFacts, ...]
+    notes: list[str]
+    warnings: list[str]
+
+
+def select_files(
+    sources: Sequence[str],
+    read: ReadOptions,
+    progress: Progress,
+    check: Check | None = None,
+    *,
+    with_repeats: bool = False,
+) -> Selection:
+    """Return what is to be compared. with_repeats : whether values are looked at for rows that repeat each other."""
     files = select_layers(sources, read)
     if check is not None:
         check(files)
@@ -41,7 +55,9 @@ def select_files(
     warnings = _other_order(files) if read.ids is None else []
     if read.nonfinite == "drop":
         files = _drop_nonfinite(files, notes, progress)
-    return files, notes, warnings
+    if with_repeats:
+        warnings += warnings_of_repeats(files, read)
+    return Selection(files, tuple(map(file_facts, files)), notes, warnings)
 
 
 def _left_out(files: list[SelectedFile]) -> list[str]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.repeated import find_repeats
 from cka_cli.layers.selection import SelectedFile
+from cka_cli.options import ReadOptions
 from cka_cli.text import listed
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from cka_cli.arrays import Indices
 from cka_cli.errors import DataError, UsageError
 from cka_cli.files.layer import ActivationFile, Layer
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.row_metadata import aligned_rows
+from cka_cli.options import ReadOptions
 
 Rows = range | Indices
 # A file, and those of its layers that were chosen.

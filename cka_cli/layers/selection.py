@@ -12,9 +12,9 @@ from cka_cli.errors import DataError, UsageError, nearest
 from cka_cli.files.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.registry import open_file
 from cka_cli.layers.addresses import check_channels, check_exclude, matches, matches_in, split_address, without_excluded
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.row_metadata import read_vector
 from cka_cli.layers.rows import Chosen, Rows, rows_of_files
+from cka_cli.options import ReadOptions
 from cka_cli.text import first_few
 
 # Rows in between that are read and thrown away rather than read around.

@@ -12,7 +12,7 @@ from cka_cli.arrays import Indices
 from cka_cli.errors import DataError, UsageError
 from cka_cli.layers.selection import SelectedFile, SelectedLayer, read_groups
 from cka_cli.measures.registry import MEASURES
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from cka_cli.reductions.folds import folds_of_rows
 from cka_cli.reductions.kernels import KERNELS, needs_median
 from cka_cli.reductions.source import compute_dtype

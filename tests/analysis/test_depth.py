@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cka_cli.analysis.depth import longest_stretch, study
 from cka_cli.api.compare import compare, compare_each
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from cka_cli.reductions.gram_sums import GramSums, tile_sums
 from cka_cli.results.matrix import Matrix
 from tests import oracle

@@ -17,7 +17,7 @@ from cka_cli.analysis.reliability.rules import CHECKS, DISTRUST, FINE, LOOK, jud
 from cka_cli.api import diagnose as room
 from cka_cli.api.diagnose import diagnose
 from cka_cli.errors import DataError
-from cka_cli.layers.options import ReadOptions
+from cka_cli.options import ReadOptions
 from cka_cli.plan import whole_matrices
 from tests import oracle
 from tests.small_files import values, write_hdf5

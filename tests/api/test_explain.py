@@ -18,7 +18,7 @@ from cka_cli.analysis.components import ComponentPairs, Explanation, Spectrum, g
 from cka_cli.analysis.summary import decimals, percent, sentence_of
 from cka_cli.api.explain import explain
 from cka_cli.errors import DataError, UsageError
-from cka_cli.layers.options import ReadOptions
+from cka_cli.options import ReadOptions
 from cka_cli.plan.whole_matrices import WholeLayer, explaining_bytes
 from cka_cli.report.explain import CSV_HEADER
 from cka_cli.report.json_text import Provenance

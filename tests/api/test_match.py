@@ -11,8 +11,7 @@ from cka_cli import match, study_depth
 from cka_cli.api.compare import compare
 from cka_cli.api.match import _notes_of_chance, mean_matrices, plan_depths, study_depths
 from cka_cli.errors import DataError, UsageError
-from cka_cli.layers.options import ReadOptions
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from tests.small_files import values, write_hdf5, write_networks
 
 SWEEP = {

@@ -26,7 +26,7 @@ def no_work(monkeypatch):
     def work(*arguments, **options):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr("cka_cli.api.compare.execute", work)
+    monkeypatch.setattr("cka_cli.execution.run.execute", work)
 
 
 KERNELS = " ".join(f"-k rbf:sigma={n}" for n in range(1, 146))

@@ -20,7 +20,7 @@ import cka_cli.reductions.gram_tiles
 from cka_cli.api.compare import compare
 from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from tests.asked import asked, changed, compared
 from tests.cli.command import child_environment, run_here
 

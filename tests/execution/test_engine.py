@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from cka_cli.api.compare import compare, plan_comparison
 from cka_cli.errors import DataError
 from cka_cli.layers.centring import load_centred, survey
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.reductions.feature_products import BlockFunction
 from tests import oracle

@@ -18,7 +18,7 @@ from cka_cli.errors import DataError
 from cka_cli.files import open_file
 from cka_cli.files.hdf5_chunks import chunk_table
 from cka_cli.files.source_file import origin_of
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from tests.cli.command import run_here
 from tests.fuzz import corpus
 from tests.fuzz.worker import Watched

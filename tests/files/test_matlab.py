@@ -7,8 +7,8 @@ import pytest
 from cka_cli.api.compare import compare
 from cka_cli.api.inspect import inspect
 from cka_cli.files import open_file
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedLayer
+from cka_cli.options import ReadOptions
 from tests.cli.command import run_here
 from tests.small_files import values, write_hdf5
 

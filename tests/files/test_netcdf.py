@@ -9,8 +9,8 @@ from cka_cli.api.compare import compare
 from cka_cli.api.inspect import inspect
 from cka_cli.errors import DataError
 from cka_cli.files import open_file
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
+from cka_cli.options import ReadOptions
 from tests.asked import asked
 from tests.cli.command import run_here
 from tests.small_files import values, write_hdf5

@@ -9,8 +9,8 @@ from cka_cli.api.explain import explain
 from cka_cli.api.inspect import inspect
 from cka_cli.files import open_file
 from cka_cli.files.layer import Layer
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.repeated import find_repeats
+from cka_cli.options import ReadOptions
 from tests.asked import asked, changed, compared
 from tests.cli.command import run_here
 

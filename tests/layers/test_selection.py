@@ -8,8 +8,8 @@ from cka_cli.api.compare import compare
 from cka_cli.errors import DataError, UsageError
 from cka_cli.files.layer import Layer
 from cka_cli.layers.addresses import split_address
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import SelectedLayer, select_layers
+from cka_cli.options import ReadOptions
 from tests.small_files import values, write_folder, write_hdf5
 
 STRANGE = ["a b", "a,b", "conv[1]", "x::y", "größe/層", "star*", 'quo"te', "q?", "new\nline", "[/x]"]

@@ -11,8 +11,8 @@ from cka_cli.api.diagnose import diagnose
 from cka_cli.api.explain import explain
 from cka_cli.errors import DataError
 from cka_cli.files.spill import IN_MEMORY_BYTES
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
+from cka_cli.options import ReadOptions
 from cka_cli.plan import whole_matrices
 from cka_cli.plan.whole_matrices import (
     WholeLayer,

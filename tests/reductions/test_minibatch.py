@@ -6,8 +6,7 @@ import pytest
 import cka_cli.reductions.minibatch
 from cka_cli.api.compare import compare
 from cka_cli.errors import UsageError
-from cka_cli.layers.options import ReadOptions
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.reductions.minibatch import batches_of, shuffled_orders
 from tests import oracle
 from tests.asked import asked, changed, compared

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 
 from cka_cli.layers.centring import load_centred, survey
-from cka_cli.layers.options import ReadOptions
 from cka_cli.layers.selection import select_layers
 from cka_cli.measures.pair_values import PairFunction, PairValues
+from cka_cli.options import ReadOptions
 from cka_cli.reductions.factors import FactorFunction, Factorise
 from cka_cli.reductions.feature_products import FeatureProducts, FoldRowSums, sums_of_products
 from cka_cli.reductions.folds import Folds

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cka_cli.api.compare import compare, compare_each
 from cka_cli.errors import DataError, UsageError
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from cka_cli.reductions.folds import Folds, folds_of_rows, order_by_fold
 from cka_cli.uncertainty.jackknife import critical_t, jackknife_std_error
 from tests import oracle
@@ -153,7 +153,7 @@ def test_positions_of_one_image_are_left_out_together(tmp_path):
     other = images + rng.standard_normal(images.shape)
     np.save(tmp_path / "x.npy", images)
     np.save(tmp_path / "y.npy", other)
-    from cka_cli.layers.options import ReadOptions
+    from cka_cli.options import ReadOptions
 
     read = ReadOptions(pool="positions")
     statistics = (

@@ -8,7 +8,7 @@ import pytest
 
 from cka_cli.api.compare import compare
 from cka_cli.errors import DataError, UsageError
-from cka_cli.plan.options import RunOptions
+from cka_cli.options import RunOptions
 from cka_cli.report.json_text import Provenance
 from cka_cli.uncertainty.p_values import least_p_value, random_pairings
 from tests import oracle
