@@ -60,7 +60,10 @@ def study(matrix: Matrix, effective_dimensions: Sequence[float], threshold: floa
     """
     values, n_layers = matrix.values, len(matrix.values)
     limit = threshold if matrix.is_bounded else None
-    like_last = range(n_layers - 1, n_layers) if limit is None else _like_last(values, limit)
+    first = n_layers - 1
+    while limit is not None and first > 0 and values[first - 1, -1] >= limit:
+        first -= 1
+    like_last = range(first, n_layers)
     stretch = range(0) if limit is None else longest_stretch(values, limit)
     layers = tuple(
         DepthLayer(
@@ -74,14 +77,6 @@ def study(matrix: Matrix, effective_dimensions: Sequence[float], threshold: floa
         for place, layer in enumerate(matrix.x_layers)
     )
     return DepthStudy(matrix, limit, layers, like_last, stretch)
-
-
-def _like_last(values: Float64, threshold: float) -> range:
-    n_layers = len(values)
-    first = n_layers - 1
-    while first > 0 and values[first - 1, -1] >= threshold:
-        first -= 1
-    return range(first, n_layers)
 
 
 def longest_stretch(values: Float64, threshold: float) -> range:

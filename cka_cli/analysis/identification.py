@@ -158,7 +158,9 @@ def identify(guesses: Sequence[tuple[str, str, int | None, Guesses]]) -> tuple[I
 
     guesses : measure, kernel, number of examples and guesses of each, of the same files.
     """
-    places = _draw_places(guesses[0][-1].n_files, guesses[0][-1].n_layers)
+    n_files, n_layers = guesses[0][-1].n_files, guesses[0][-1].n_layers
+    in_order = np.broadcast_to(np.arange(n_layers), (N_PERMUTATIONS, n_files, n_layers))
+    places = np.random.default_rng(0).permuted(in_order, axis=2)
     best = max((each for *_, each in guesses), key=lambda each: each.accuracy)
     return tuple(_identification(*each, best, places) for each in guesses)
 
@@ -187,13 +189,6 @@ def _identification(
         difference_std_error=difference_error,
         differs=differs,
     )
-
-
-def _draw_places(n_files: int, n_layers: int) -> Indices:
-    """Return the same random permutations of the layers of each file every time."""
-    random = np.random.default_rng(0)
-    in_order = np.broadcast_to(np.arange(n_layers), (N_PERMUTATIONS, n_files, n_layers))
-    return random.permuted(in_order, axis=2)
 
 
 def jackknife_error(without_each: Float64) -> float:

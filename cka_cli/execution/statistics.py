@@ -54,7 +54,7 @@ def _by_law(
     kernel, layers = of_kernel.spec, of_kernel.layers
     function = partial(invariants_of_layer, sampled_rows(sums.n_examples), kernel, is_unbiased=is_unbiased)
     p_value, heavy = p_values_by_law(sums, loop.each("p-values", function, layers), is_unbiased=is_unbiased)
-    if not any(finding.kind == "heavy" and finding.kernel == kernel for finding in found.findings):
+    if ("heavy", kernel) not in found.findings:
         found.tell("heavy", [layers[place].source.label for place in sorted(heavy)], kernel)
     return p_value, None
 

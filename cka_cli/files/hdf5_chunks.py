@@ -62,9 +62,7 @@ class ChunkTable:
 
     def number_of(self, corner: Sequence[int]) -> int:
         """Return which of the written chunks stands at a corner of the grid."""
-        place = 0
-        for n_chunks, along_axis in zip(self.grid, corner, strict=True):
-            place = place * n_chunks + along_axis
+        place = int(np.ravel_multi_index(tuple(corner), self.grid))
         return place if len(self.places) == prod(self.grid) else int(np.searchsorted(self.places, place))
 
 

@@ -7,7 +7,6 @@ covariances: those lose half of the digits.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -164,11 +163,8 @@ def _n_row_blocks(n_examples: int, n_features: int) -> int:
     return max(1, n_examples // (_BLOCK * n_features))
 
 
-class Factorised(NamedTuple):
-    """The factors of a layer, and what is kept of its source for other reductions."""
-
-    factors: Factors
-    source: Source | None
+# The factors of a layer, and what is kept of its source for other reductions.
+Factorised = tuple[Factors, Source | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +181,7 @@ class FactorFunction:
 
     def __call__(self, place: int) -> Factorised:
         source = self.open[place]()
-        return Factorised(factorise_layer(self.view(source), with_columns=self.with_columns), self.keep(source))
+        return factorise_layer(self.view(source), with_columns=self.with_columns), self.keep(source)
 
 
 class Factorise(Reduction[int, Factorised]):
@@ -203,8 +199,9 @@ class Factorise(Reduction[int, Factorised]):
         self.sources: list[Source | None] = []
 
     def add(self, partial: Factorised) -> None:
-        self.factors.append(partial.factors)
-        self.sources.append(partial.source)
+        factors, source = partial
+        self.factors.append(factors)
+        self.sources.append(source)
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:

@@ -186,10 +186,8 @@ def _distances(
     found = distances[np.ix_(far_rows, far_columns)].astype(np.float64)
     norms = row_terms.squared_norms[far_rows][:, None] + column_terms.squared_norms[far_columns]
     of_rows, of_columns = np.nonzero(~(found > _LOST * norms))
-    places, anew = (far_rows[of_rows], far_columns[of_columns]), np.zeros(len(of_rows))
-    for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
-        anew += _of_pairs(lambda one, other: np.square(one - other), row_values, column_values, *places)
-    distances[places] = anew
+    places = far_rows[of_rows], far_columns[of_columns]
+    distances[places] = _anew(layer, (rows, columns), places, lambda one, other: np.square(one - other))
     return distances
 
 
@@ -208,25 +206,23 @@ def _within_range(layer: GramLayer, products: Array, rows: Rows, columns: Rows) 
     """Return products of rows as float64 where those of far rows are beyond float32."""
     if not len(layer.source.far.places) or products.dtype == np.float64:
         return products
-    of_rows, of_columns = np.nonzero(~np.isfinite(products))
-    if not len(of_rows):
+    places = np.nonzero(~np.isfinite(products))
+    if not len(places[0]):
         return products
     result = products.astype(np.float64)
-    anew = np.zeros(len(of_rows))
-    for _, row_values, column_values in _paired_slices(layer.source, rows, columns):
-        anew += _of_pairs(np.multiply, row_values, column_values, of_rows, of_columns)
-    result[of_rows, of_columns] = anew
+    result[places] = _anew(layer, (rows, columns), places, np.multiply)
     return result
 
 
-def _of_pairs(
-    function: Callable[[Float64, Float64], Float64], rows: Array, columns: Array, of_rows: Indices, of_columns: Indices
+def _anew(
+    layer: GramLayer, tile: tuple[Rows, Rows], places: tuple[Indices, ...], function: Callable[..., Float64]
 ) -> Float64:
     """Return the sum over features of a function of two rows, float64, for each of some pairs of rows and columns."""
-    sums = np.empty(len(of_rows))
-    for chunk in pieces(len(sums), _CHUNK_VALUES // max(1, rows.shape[1])):
-        one, other = rows[of_rows[chunk]].astype(np.float64), columns[of_columns[chunk]].astype(np.float64)
-        sums[chunk] = function(one, other).sum(axis=1)
+    (of_rows, of_columns), sums = places, np.zeros(len(places[0]))
+    for _, rows, columns in _paired_slices(layer.source, *tile):
+        for chunk in pieces(len(sums), _CHUNK_VALUES // max(1, rows.shape[1])):
+            one, other = rows[of_rows[chunk]].astype(np.float64), columns[of_columns[chunk]].astype(np.float64)
+            sums[chunk] += function(one, other).sum(axis=1)
     return sums
 
 
