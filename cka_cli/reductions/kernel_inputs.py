@@ -35,13 +35,13 @@ class GramLayer:
     """A centred layer with the terms that its kernels need.
 
     row_terms : of all rows, where the values are in memory; None where they are worked out as they are read.
-    unit : the rows brought to length 1, where a kernel is of them.
+    unit : the rows brought to length 1, where a kernel is of them, unless the values have become these.
     """
 
     source: Source
     terms: LayerTerms
     row_terms: RowTerms | None
-    unit: Source | None = None
+    unit: UnitRows | None = None
 
 
 def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -> GramLayer:
@@ -60,12 +60,15 @@ def prepare(source: Source, needs: frozenset[str], largest_gamma: float = 0.0) -
         largest_rate=kernels.descaled(largest_gamma, source.scale),
         shrink=source.far.shrink(source.scale),
     )
-    unit = None
+    unit: UnitRows | None = None
     if "unit" in needs and not source.is_constant:
         assert isinstance(source, SavedSource)
-        unit, spread = unit_rows(source, in_place=needs == {"unit"})
+        found, spread = unit_rows(source, in_place=needs == {"unit"})
         terms = replace(terms, unit_spread=spread)
-        source = source if isinstance(unit, UnitRows) else unit
+        if isinstance(found, UnitRows):
+            unit = found
+        else:
+            source = found
     if needs <= {"products", "unit"}:
         return GramLayer(source, terms, NO_TERMS, unit)
     if isinstance(source, CentredLayer):
@@ -127,7 +130,7 @@ def tile_inputs(
     row_terms = _terms_at(layer, rows)
     column_terms = row_terms if is_same else _terms_at(layer, columns)
     products = unit = l1 = None
-    unit_of = layer.unit if isinstance(layer.unit, UnitRows) and "unit" in needs else None
+    unit_of = layer.unit if "unit" in needs else None
     for features, row_values, column_values in _paired_slices(source, rows, columns, as_saved=bool(unit_of)):
         if "unit" in needs and not source.is_constant:
             sides = row_values, column_values
@@ -279,16 +282,14 @@ def gathered(layer: GramLayer, rows: Indices) -> GramLayer:
     source, unit = layer.source, layer.unit
     kind: type[CentredLayer] = CentredLayer
     slices = source.slices(rows)
-    if isinstance(unit, UnitRows):
+    if unit is not None:
         kind, slices = ScaledLayer, unit.source.saved_slices(rows)
     values: Array = np.concatenate([part for _, part in slices], axis=1)
     of_rows = kind(source.label, values, source.mean, source.scale, source.is_constant, source.far)
     row_terms = NO_TERMS if layer.row_terms is NO_TERMS else row_terms_of(of_rows)
-    if isinstance(unit, UnitRows):
+    if unit is not None:
         assert isinstance(of_rows, ScaledLayer)
         unit = replace(unit, source=of_rows, inverse_norms=unit.inverse_norms[rows])
-    elif unit is not None:
-        unit = of_rows
     return GramLayer(of_rows, layer.terms, row_terms, unit)
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, pieces
-from cka_cli.reductions.far_rows import NO_FAR_ROWS, FarRows, sample_rows
-from cka_cli.reductions.source import CentredLayer, Rows, SavedSource, ScaledLayer, Slice, Source
+from cka_cli.reductions.far_rows import sample_rows
+from cka_cli.reductions.source import CentredLayer, Rows, SavedSource, ScaledLayer, Slice
 
 # Rows whose mean is taken off: any that is near that of all will do, as a shift common to all rows is not felt.
 _N_SAMPLE_ROWS = 64
@@ -18,7 +17,7 @@ _LEAST_NORM = 1e-300
 
 @dataclass(frozen=True, eq=False)
 class UnitRows:
-    """A `Source` of the rows of another as they were saved, each brought to length 1, and centred.
+    """The rows of a layer as they were saved, each brought to length 1, and centred.
 
     inverse_norms : 1/‖x‖ in scaled units, shape (n_examples,); 0 for a row of zeros, which stays one.
     mean : what is taken off, shape (n_features,).
@@ -27,27 +26,9 @@ class UnitRows:
     source: SavedSource
     inverse_norms: Float64
     mean: Float64
-    scale: float = 1.0
-    is_constant: bool = False
-    far: FarRows = NO_FAR_ROWS
-
-    @property
-    def label(self) -> str:
-        return self.source.label
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.float64)
-
-    @property
-    def n_examples(self) -> int:
-        return self.source.n_examples
-
-    @property
-    def n_features(self) -> int:
-        return len(self.mean)
 
     def slices(self, rows: Rows) -> Iterator[Slice]:
+        """Give the features of some rows, slice by slice, as a `Source` does."""
         for features, values in self.source.saved_slices(rows):
             yield features, self.brought(values, features, rows)
 
@@ -58,7 +39,7 @@ class UnitRows:
         return np.asarray(brought, np.float64)
 
 
-def unit_rows(source: SavedSource, *, in_place: bool) -> tuple[Source, float]:
+def unit_rows(source: SavedSource, *, in_place: bool) -> tuple[UnitRows | CentredLayer, float]:
     """Return the rows of a layer brought to length 1, and their mean squared distance from their mean.
 
     in_place : whether the values of a layer in memory may become these, so that the layer itself is no more.
