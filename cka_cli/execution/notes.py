@@ -53,10 +53,8 @@ def notes_of(request: Request, found: Found) -> list[str]:
         without = found.flat_in[kernel]
         which = "its values are" if len(without) == len(request.gram_measures) else f"its {' and '.join(without)} is"
         # Without the diagonal, or beside one huge row, nothing may be left where the biased value has something.
-        cause = "constant to rounding" + (
-            ", but for its diagonal or a few examples" if "its values" not in which else ""
-        )
-        notes.append(f"{listed(labels)}: the {kernel} kernel is {cause}, so {which} nan")
+        but_for = "" if which == "its values are" else ", but for its diagonal or a few examples"
+        notes.append(f"{listed(labels)}: the {kernel} kernel is constant to rounding{but_for}, so {which} nan")
     for kernel, labels in found.by_kernel("overflowing"):
         notes.append(f"{listed(labels)}: the {kernel} kernel overflows, so its values are nan; give a smaller gamma")
     for (spec, kernel), count in found.out_of_range.items():
@@ -88,9 +86,8 @@ def _add_warnings_of_far_rows(request: Request, found: Found, warnings: list[str
         return
     of_layers = {f"row {row} of {label}": ratio for label, (row, ratio) in found.far.items()}
     farthest = max(of_layers, key=of_layers.__getitem__)
-    weighing = [
-        str(kernel) for kernel in request.kernels if request.gram_measures and KERNELS[kernel.name].weighs_far_rows
-    ]
+    kernels = request.kernels if request.gram_measures else ()
+    weighing = [str(kernel) for kernel in kernels if KERNELS[kernel.name].weighs_far_rows]
     weighing += [spec.name for spec in request.pair_measures]
     if weighing:
         lie = "lies" if len(of_layers) == 1 else "lie up to"

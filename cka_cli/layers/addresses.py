@@ -76,6 +76,5 @@ def check_exclude(files: list[ActivationFile], globs: tuple[str, ...]) -> None:
     names = [name for file in files for name in file.names]
     for glob in globs:
         if not any(matches(name, glob) for name in names):
-            raise UsageError(
-                f"--exclude {glob}: no file has such a layer{nearest(glob, names)}; mend it or leave it out"
-            )
+            close = nearest(glob, names)
+            raise UsageError(f"--exclude {glob}: no file has such a layer{close}; mend it or leave it out")

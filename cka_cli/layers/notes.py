@@ -15,11 +15,8 @@ def warnings_of_repeats(files: Sequence[SelectedFile], read: ReadOptions) -> lis
         layers = [selected.layer for selected in file.layers]
         rows = range(layers[0].shape[0])[slice(*read.examples)]
         if (repeats := find_repeats(layers, rows)) is not None:
-            advice = (
-                "save each once"
-                if repeats.in_runs
-                else f"give --examples {rows.start}:{rows.start + repeats.n_distinct}"
-            )
+            stop = rows.start + repeats.n_distinct
+            advice = "save each once" if repeats.in_runs else f"give --examples {rows.start}:{stop}"
             warnings.append(
                 f"{file.file.path}: {repeats}: {repeats.n_distinct} examples, which debiased values and p-values count "
                 f"as {len(rows)}; {advice}"

@@ -108,15 +108,13 @@ def judge_pair(pair: PairNumbers, x: LayerNumbers, y: LayerNumbers, rows: RowNam
             found.append(judged(check, left_out.value - value, words))
     for label, before, after in label_changes(pair):
         already = ", few rows out already" if before != value else ""
-        found.append(
-            judged("without-label", after - before, f"{_from_to(before, after)} without label {label}{already}")
-        )
+        words = f"{_from_to(before, after)} without label {label}{already}"
+        found.append(judged("without-label", after - before, words))
     for one, other in zip(x.labels, y.labels, strict=True) if len(x.labels) > 2 else ():
         words = f"label {one.name}: {fixed(one.apart)} and {fixed(other.apart)}"
         look, distrust = _apart_thresholds(one)
-        found.append(
-            judged("label-apart", float((one.apart * other.apart) ** 0.5), words, look=look, distrust=distrust)
-        )
+        both = float((one.apart * other.apart) ** 0.5)
+        found.append(judged("label-apart", both, words, look=look, distrust=distrust))
     if pair.n_doubled:
         words = f"{_from_to(value, pair.without_doubled)} without the {pair.n_doubled} copies"
         found.append(judged("without-doubled", pair.without_doubled - value, words))
