@@ -148,7 +148,7 @@ _GOING_ON = tuple(
         ("pieces", "layers read in pieces", Activations(4, 8000, 2048), ("-k", "polynomial", "--memory", "256MiB")),
         ("features", "products of features", Activations(4, 40000, 1024), ()),
         ("batches", "the minibatch estimate", Activations(4, 16000, 1024), _PASSES),
-        ("factors", "factors, and measures of pairs", Activations(8, 5000, 512), ("-m", "cca-r2", "-m", "pwcca")),
+        ("factors", "factors, and measures of pairs", Activations(16, 5000, 512), ("-m", "cca-r2", "-m", "pwcca")),
         ("permutations", "counted permutations", Activations(2, 1500, 512), ("--stats", "--permutations", "600")),
     )
     for threads in _THREADS
