@@ -75,7 +75,7 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, tmp_path, j
     steps = []
     compared(*paths, **options, progress=lambda *step: steps.append(step))
     n_resumed = 0
-    for stop in range(0, len(steps), max(1, len(steps) // 12)):
+    for stop in range(0, len(steps), max(1, len(steps) // 5)):
         left = [stop]
 
         def progress(*step, left=left):
@@ -88,7 +88,7 @@ def test_a_run_broken_off_at_any_step_ends_with_the_same_bits(paths, tmp_path, j
         n_resumed += os.path.exists(file)
         assert bits(compared(*paths, **options, checkpoint=file)) == unbroken
         os.unlink(file)
-    assert n_resumed >= 4
+    assert n_resumed >= 2
 
 
 def break_off_halfway(stage, done, total):
