@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cka_cli.measures.cca import FactorPair
 from cka_cli.reductions import gram_matrices
 from tests import oracle
+from tests.measures.measure_tests import invertible, layer, orthogonal
 from tests.small_files import factorise
 
 seeds = st.integers(0, 2**32 - 1)
@@ -20,22 +21,6 @@ few = settings(max_examples=15)
 
 def exactly(expected):
     return pytest.approx(expected, rel=0, abs=1e-9)
-
-
-def layer(rng, n_examples, n_features):
-    """Correlated features of unequal variance around means that are not 0."""
-    mixing = rng.normal(size=(n_features, n_features)) * 2.0 ** -np.arange(n_features)[:, None]
-    return rng.normal(size=(n_examples, n_features)) @ mixing + rng.normal(size=n_features)
-
-
-def orthogonal(rng, n_features):
-    return np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
-
-
-def invertible(rng, n_features):
-    """A rotation, a stretch of up to 10, and another rotation."""
-    stretch = np.geomspace(0.1, 1, n_features)
-    return orthogonal(rng, n_features) * stretch @ orthogonal(rng, n_features)
 
 
 # --- 1: what each measure feels and what it does not
