@@ -25,7 +25,7 @@ from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.kernel_inputs import GramLayer, has_gram
 from cka_cli.reductions.kernels import KERNELS, loses_origin
 from cka_cli.reductions.source import CentredLayer, Source, SourceFacts, facts_of
-from cka_cli.system.memory import give_back_freed_memory
+from cka_cli.system.memory import give_back_freed_memory, keep_freed_memory
 from cka_cli.system.progress import Progress
 
 # Of values below 2**53, up to which float64 holds every integer.
@@ -42,7 +42,9 @@ def execute(
     executor : a row of EXECUTORS, called with how many tasks are done at once.
     store : from which the work goes on, and in which it is kept.
     """
-    if not plan.in_memory:
+    if plan.in_memory:
+        keep_freed_memory()
+    else:
         give_back_freed_memory()
     loop = Loop(executor(plan.n_threads), store, on_progress)
     ordered, folds = _in_fold_order(request, plan)
