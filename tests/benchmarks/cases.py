@@ -144,12 +144,12 @@ _GOING_ON = tuple(
     GoingOn(f"going-on-{name}-{threads[-1]}", about, activations, (*options, *threads))
     for name, about, activations, options in (
         ("tiles", "tiles of Gram matrices", Activations(4, 12000, 1024), ("-k", "polynomial")),
-        ("medians", "with a width by the median", Activations(4, 12000, 1024), ("-k", "rbf", "-k", "polynomial")),
-        ("pieces", "layers read in pieces", Activations(4, 8000, 2048), ("-k", "polynomial", "--memory", "256MiB")),
-        ("features", "products of features", Activations(4, 40000, 1024), ()),
-        ("batches", "the minibatch estimate", Activations(4, 16000, 1024), _PASSES),
+        ("medians", "with a width by the median", Activations(4, 10500, 1024), ("-k", "rbf", "-k", "polynomial")),
+        ("pieces", "layers read in pieces", Activations(4, 16000, 256), ("-k", "polynomial", "--memory", "100MiB")),
+        ("features", "products of features", Activations(4, 30000, 1024), ()),
+        ("batches", "the minibatch estimate", Activations(4, 16000, 256), _PASSES),
         ("factors", "factors, and measures of pairs", Activations(16, 5000, 512), ("-m", "cca-r2", "-m", "pwcca")),
-        ("permutations", "counted permutations", Activations(2, 1500, 512), ("--stats", "--permutations", "600")),
+        ("permutations", "counted permutations", Activations(3, 1200, 512), ("--stats", "--permutations", "1100")),
     )
     for threads in _THREADS
 )  # fmt: skip
