@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cka_cli.cli import options, writing
-from cka_cli.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 
 if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
     from cka_cli.layers.examples import Check
-    from cka_cli.options import ReadOptions
     from cka_cli.results.matrix import Comparison
 
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 @options.run_and_stats_options
 @writing.talk_options
 def compare_command(
-    talk: writing.Talk, run: RunOptions, dry_run: bool, output: writing.ReportOutput, read: "ReadOptions",
+    talk: writing.Talk, run: RunOptions, dry_run: bool, output: writing.ReportOutput, read: ReadOptions,
     kinds: options.Kinds, x: str, y: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Compare the layers of X with those of Y, or with each other when X is alone.

@@ -1,14 +1,10 @@
 """`cka diagnose`."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Option
-
-if TYPE_CHECKING:
-    from cka_cli.options import ReadOptions
+from cka_cli.options import ReadOptions
 
 
 @click.command("diagnose")
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 @options.memory_option
 @writing.talk_options
 def diagnose_command(
-    talk: writing.Talk, memory_bytes: int | None, n_threads: int, output: writing.ReportOutput, read: "ReadOptions",
+    talk: writing.Talk, memory_bytes: int | None, n_threads: int, output: writing.ReportOutput, read: ReadOptions,
     plot: writing.Plot, x: str, y: str | None, labels: str | None, all_pairs: bool, everything: bool, strict: bool,
 ) -> None:  # fmt: skip
     """Say how far the similarities of X with Y, or of X with itself, can be trusted.

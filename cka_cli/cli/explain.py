@@ -1,13 +1,9 @@
 """`cka explain`."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from cka_cli.cli import options, writing
-
-if TYPE_CHECKING:
-    from cka_cli.options import ReadOptions
+from cka_cli.options import ReadOptions
 
 
 @click.command("explain")
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
 @options.memory_option
 @writing.talk_options
 def explain_command(
-    talk: writing.Talk, memory_bytes: int | None, plot: writing.Plot, output: writing.ReportOutput, read: "ReadOptions",
+    talk: writing.Talk, memory_bytes: int | None, plot: writing.Plot, output: writing.ReportOutput, read: ReadOptions,
     x: str, y: str, components: int,
 ) -> None:  # fmt: skip
     """Tell which principal components make the linear CKA of two layers, and which do not.

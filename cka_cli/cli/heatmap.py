@@ -10,7 +10,7 @@ from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Bundle, Option
 from cka_cli.cli.compare import run_comparison
 from cka_cli.errors import DataError, UsageError
-from cka_cli.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
     from cka_cli.layers.examples import Check
     from cka_cli.layers.selection import SelectedFile
-    from cka_cli.options import ReadOptions
     from cka_cli.pictures.heatmap import HeatmapStyle
     from cka_cli.results.matrix import Matrix
 
@@ -54,7 +53,7 @@ _style_options = Bundle(
 @options.run_options
 @writing.talk_options
 def heatmap_command(
-    talk: writing.Talk, run: RunOptions, read: "ReadOptions", kinds: options.Kinds, dry_run: bool,
+    talk: writing.Talk, run: RunOptions, read: ReadOptions, kinds: options.Kinds, dry_run: bool,
     look: dict[str, Any], output: writing.Output, sources: tuple[str, ...], picture_format: str | None,
 ) -> None:  # fmt: skip
     """Draw matrices as a paper prints them: from reports of `cka compare`, or straight from activation files.

@@ -9,12 +9,11 @@ import click
 from cka_cli.cli import options, writing
 from cka_cli.cli.bundles import Option
 from cka_cli.errors import DataError, UsageError
-from cka_cli.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 
 if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
     from cka_cli.layers.selection import SelectedFile
-    from cka_cli.options import ReadOptions
 
 
 @click.command("match")
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 @writing.talk_options
 def match_command(
     talk: writing.Talk, run: RunOptions, dry_run: bool, plot: writing.Plot, output: writing.ReportOutput,
-    read: "ReadOptions", kinds: options.Kinds, files: tuple[str, ...], report: str | None, threshold: float,
+    read: ReadOptions, kinds: options.Kinds, files: tuple[str, ...], report: str | None, threshold: float,
 ) -> None:  # fmt: skip
     """Find which layer of one network corresponds to which of another, and how many each measure identifies.
 

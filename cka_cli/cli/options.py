@@ -5,17 +5,16 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cka_cli.cli.bundles import Bundle, Option
 from cka_cli.errors import UsageError
-from cka_cli.options import RunOptions
+from cka_cli.options import ReadOptions, RunOptions
 
 if TYPE_CHECKING:
     from cka_cli.api.compare import Asked
-    from cka_cli.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Kinds:
         for text in self.kernels:
             parse_kernel(text)
 
-    def asked(self, read: "ReadOptions", run: RunOptions) -> "Asked":
+    def asked(self, read: ReadOptions, run: RunOptions) -> "Asked":
         """Return what a comparison is asked for."""
         return {"measures": self.measures or ("cka",), "kernels": self.kernels or ("linear",), "read": read, "run": run}
 
@@ -59,16 +58,8 @@ kind_options = Bundle(
 )  # fmt: skip
 
 
-def _read_options(
-    *, examples: str | None, sample: int | None, seed: int, ids: str | None, pool: str, channels: tuple[str, ...],
-    nonfinite: str, layers: tuple[str, ...] = (), exclude: tuple[str, ...] = (),
-) -> "ReadOptions":  # fmt: skip
-    from cka_cli.options import ReadOptions
-
-    return ReadOptions(
-        layers=layers, exclude=exclude, examples=_parse_examples(examples), sample=sample, seed=seed, ids=ids,
-        pool=pool, channels=_parse_channels(channels), nonfinite=nonfinite,
-    )  # fmt: skip
+def _read_options(*, examples: str | None, channels: tuple[str, ...], **as_typed: Any) -> ReadOptions:
+    return ReadOptions(examples=_parse_examples(examples), channels=_parse_channels(channels), **as_typed)
 
 
 # Which rows are read of a layer, and how.
@@ -102,13 +93,11 @@ read_options = Bundle(
 
 
 def _run_options(
-    *, batch: int | None, passes: int, memory: str | None, threads: int | None, checkpoint: str | None, precision: str,
-    stats: bool = False, permutations: int | None = None, groups: str | None = None,
-) -> RunOptions:  # fmt: skip
+    *, batch: int | None, passes: int, memory: str | None, threads: int | None, **as_typed: Any
+) -> RunOptions:
     return RunOptions(
-        precision=precision, n_batch=batch, n_passes=passes, memory_bytes=parse_memory(memory),
-        n_threads=_n_threads(threads), stats=stats, permutations=permutations, groups=groups, checkpoint=checkpoint,
-    )  # fmt: skip
+        n_batch=batch, n_passes=passes, memory_bytes=parse_memory(memory), n_threads=_n_threads(threads), **as_typed
+    )
 
 
 def parse_memory(memory: str | None) -> int | None:
