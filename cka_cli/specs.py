@@ -4,6 +4,7 @@ Nothing here needs numpy, so `cka --help` and a mistyped name cost nothing.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cka_cli.errors import UsageError, nearest
@@ -15,7 +16,7 @@ Number = int | float
 class Parameter:
     """One parameter of a kernel or a measure.
 
-    kind : 'positive' (> 0), 'real', 'whole' (an integer >= 1) or 'share' (0 < value <= 1).
+    kind : of `_KINDS`.
     default : the value when none is typed; None stands for `auto`, worked out from each layer.
     """
 
@@ -66,11 +67,12 @@ MEASURES = {
     "procrustes": Words(),
 }
 
-_KIND_WORDS = {
-    "positive": "a number above 0",
-    "real": "a number",
-    "whole": "a whole number from 1",
-    "share": "a number above 0 and at most 1",
+# In words, and of a finite number whether it is one.
+_KINDS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "positive": ("a number above 0", lambda value: value > 0),
+    "real": ("a number", lambda value: True),
+    "whole": ("a whole number from 1", lambda value: value >= 1 and value.is_integer()),
+    "share": ("a number above 0 and at most 1", lambda value: 0 < value <= 1),
 }
 
 
@@ -141,13 +143,8 @@ def _parse_number(text: str, parameter: Parameter, where: str) -> Number | None:
         value = float(text)
     except ValueError:
         value = math.nan
-    fits = {
-        "positive": value > 0,
-        "real": True,
-        "whole": value >= 1 and value == math.floor(value) if math.isfinite(value) else False,
-        "share": 0 < value <= 1,
-    }[parameter.kind]
-    if not (math.isfinite(value) and fits):
-        raise UsageError(f"{where}: {parameter.name} must be {_KIND_WORDS[parameter.kind]} (found '{text}')")
-    is_whole = value == math.floor(value) and (abs(value) < 1e15 or parameter.kind == "whole")
+    words, fits = _KINDS[parameter.kind]
+    if not (math.isfinite(value) and fits(value)):
+        raise UsageError(f"{where}: {parameter.name} must be {words} (found '{text}')")
+    is_whole = value.is_integer() and (abs(value) < 1e15 or parameter.kind == "whole")
     return int(value) if is_whole else value
