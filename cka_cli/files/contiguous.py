@@ -63,12 +63,12 @@ def read_rows(stream: RawIOBase, offset: int, form: Form, start: int, stop: int,
     stream : unbuffered; its place is moved. Raises EOFError when the file ends before the array does.
     """
     shape, dtype, column_order = form
-    first, last, _ = part.indices(shape[1]) if len(shape) > 1 else (0, 1, 1)
-    n_second, inner = (shape[1], shape[2:]) if len(shape) > 1 else (1, ())
-    wanted = (stop - start, last - first, *inner) if len(shape) > 1 else (stop - start,)
+    n_second, *inner = (*shape[1:], 1)
+    first, last, _ = part.indices(n_second)
+    wanted = (stop - start, last - first, *inner)[: len(shape)]
     if 0 in wanted:
         return np.empty(wanted, dtype)
-    if column_order and len(shape) > 1:
+    if column_order:
         segment, stride, n_inner = (stop - start) * dtype.itemsize, shape[0] * dtype.itemsize, prod(inner)
         found = np.empty((n_inner, last - first, segment), np.uint8)
         at = offset + first * stride + start * dtype.itemsize

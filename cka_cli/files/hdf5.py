@@ -307,9 +307,7 @@ class _DatasetRows(Reader):
                 raise ValueError(f"{len(table.places)} of {prod(table.grid)} chunks were written")
             if chunk_bytes > _MOST_CHUNK_BYTES:
                 raise ValueError(f"its chunks of {chunk_bytes >> 20} MiB can only be unpacked whole; save smaller ones")
-            if self.is_reversed:
-                return self._by_library
-            return lambda start, stop, part: self._by_library(start, stop, part, table)
+            return partial(self._by_library, table=table)
         return self._by_library
 
     def _by_library(self, start: int, stop: int, part: slice, table: ChunkTable | None = None) -> Array:

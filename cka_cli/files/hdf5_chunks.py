@@ -62,8 +62,7 @@ class ChunkTable:
 
     def number_of(self, corner: Sequence[int]) -> int:
         """Return which of the written chunks stands at a corner of the grid."""
-        place = int(np.ravel_multi_index(tuple(corner), self.grid))
-        return place if len(self.places) == prod(self.grid) else int(np.searchsorted(self.places, place))
+        return int(np.searchsorted(self.places, np.ravel_multi_index(tuple(corner), self.grid)))
 
 
 def chunk_table(found: Sequence[Any], shape: tuple[int, ...], chunk: tuple[int, ...], origin: Origin) -> ChunkTable:
