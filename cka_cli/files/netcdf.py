@@ -94,15 +94,13 @@ def is_own_fill(dtype: np.dtype[Any], fill: Any) -> bool:
     return dtype.str[1:] in _OWN_FILLS and bool(fill == _OWN_FILLS[dtype.str[1:]])
 
 
-def meaning_of(attributes: Mapping[str, Any], dtype: np.dtype[Any], fill: Any = None) -> Meaning | str | None:
+def meaning_of(attributes: Mapping[str, Any], dtype: np.dtype[Any], fill: Any) -> Meaning | str | None:
     """Return what the numbers of a dataset mean by its attributes, None where they mean themselves.
 
-    fill : what a dataset of netCDF is filled with where nobody has written, if that is netCDF's own.
+    dtype : of numbers. fill : what a dataset of netCDF is filled with where nobody has written, if that is its own.
     A text says why nobody can tell.
     """
-    if dtype.kind not in "iuf" or (
-        fill is None and not any(name in attributes for name in (FILL, MISSING, SCALE, OFFSET, UNSIGNED))
-    ):
+    if fill is None and not any(name in attributes for name in (FILL, MISSING, SCALE, OFFSET, UNSIGNED)):
         return None
     found = {name: np.atleast_1d(attributes[name]).ravel() for name in (FILL, MISSING) if name in attributes}
     if fill is not None:

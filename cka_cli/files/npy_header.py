@@ -4,7 +4,7 @@ import os
 import struct
 import sys
 import warnings
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from tokenize import TokenError
 from typing import IO, Any
 
@@ -94,7 +94,7 @@ def damage_of(stream: IO[bytes], n_available: int, form: Form) -> str | None:
 
 def _count_arrays(stream: IO[bytes], place: int, end: int) -> int | None:
     """Return how many arrays stand one after another from `place` to `end`; None when something else does."""
-    if end > _MOST_SKIPPED_BYTES and not _skips_at_once(stream):
+    if end > _MOST_SKIPPED_BYTES and not isinstance(stream, BufferedReader):  # a member of an archive, to be unpacked
         return None
     skipped, n_arrays = place, 0
     while place < end and n_arrays < _MOST_COUNTED:
@@ -110,12 +110,3 @@ def _count_arrays(stream: IO[bytes], place: int, end: int) -> int | None:
         if form.dtype.hasobject or place > end:
             return None
     return n_arrays if place == end else None
-
-
-def _skips_at_once(stream: IO[bytes]) -> bool:
-    """Whether to go on in a stream takes no reading: in a file, not in an archive."""
-    try:
-        stream.fileno()
-    except (OSError, AttributeError):
-        return False
-    return True
