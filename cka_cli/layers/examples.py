@@ -13,12 +13,13 @@ from cka_cli.errors import DataError
 from cka_cli.files.layer import Layer
 from cka_cli.files.registry import members
 from cka_cli.layers.nonfinite import find_nonfinite_examples
-from cka_cli.layers.notes import notes_of_channels, warnings_of_repeats
+from cka_cli.layers.repeated import find_repeats
 from cka_cli.layers.row_metadata import vector_values
 from cka_cli.layers.selection import SelectedFile, select_layers
 from cka_cli.options import ReadOptions
 from cka_cli.results.matrix import FileFacts, LayerFacts
 from cka_cli.system.progress import Progress, each_told
+from cka_cli.text import listed
 
 # One-axis arrays beyond this are not compared between files unless they are named as ids.
 _MOST_VECTOR_BYTES = 1 << 24
@@ -30,7 +31,8 @@ Check = Callable[[Sequence[SelectedFile]], None]
 class Selection(NamedTuple):
     """The layers to compare, by file, what reports say of each, notes of what was left out or assumed, and warnings.
 
-    A warning is a note that says that a number may not be what was asked for.
+    Each is said once, though a file may be there twice. A warning is a note that says that a number may not be what
+    was asked for.
     """
 
     files: list[SelectedFile]
@@ -51,20 +53,49 @@ def select_files(
     files = select_layers(sources, read)
     if check is not None:
         check(files)
-    notes = _left_out(files) + notes_of_channels(files)
+    notes = _left_out(files) + _assumed_channels(files)
     warnings = _other_order(files) if read.ids is None else []
     if read.nonfinite == "drop":
         files = _drop_nonfinite(files, notes, progress)
-    if with_repeats:
-        warnings += warnings_of_repeats(files, read)
-    return Selection(files, tuple(map(file_facts, files)), notes, warnings)
+    if with_repeats and read.ids is None:  # which are unique
+        warnings += _repeated_rows(files, read)
+    return Selection(files, tuple(map(file_facts, files)), list(dict.fromkeys(notes)), list(dict.fromkeys(warnings)))
 
 
 def _left_out(files: list[SelectedFile]) -> list[str]:
     """Say which arrays would have been layers, were they of another kind, unless layers were named."""
     notes = [f"{file.file.path}::{name} left out: {why}" for file in files for name, why in file.left_out.items()]
-    notes += [note for file in files for note in file.file.notes]
-    return list(dict.fromkeys(notes))
+    return notes + [note for file in files for note in file.file.notes]
+
+
+def _assumed_channels(files: list[SelectedFile]) -> list[str]:
+    """Say of each file in which layers the second axis was taken for the channels without being told."""
+    notes = []
+    has_others = len({file.file.path for file in files}) > 1
+    for file in files:
+        if file.assumed:
+            alone = f", or '{file.file.path}::*=last' for this file alone" if has_others else ""
+            notes.append(
+                f"{file.file.path}: axis 1 taken for the channels of {listed(file.assumed)}; "
+                f"if it is not, give --channels last{alone}"
+            )
+    return notes
+
+
+def _repeated_rows(files: list[SelectedFile], read: ReadOptions) -> list[str]:
+    """Say of which files every row is there more than once. Reads a few rows."""
+    warnings = []
+    for file in files:
+        layers = [selected.layer for selected in file.layers]
+        rows = range(layers[0].shape[0])[slice(*read.examples)]
+        if (repeats := find_repeats(layers, rows)) is not None:
+            stop = rows.start + repeats.n_distinct
+            advice = "save each once" if repeats.in_runs else f"give --examples {rows.start}:{stop}"
+            warnings.append(
+                f"{file.file.path}: {repeats}: {repeats.n_distinct} examples, which debiased values and p-values count "
+                f"as {len(rows)}; {advice}"
+            )
+    return warnings
 
 
 def _other_order(files: list[SelectedFile]) -> list[str]:
@@ -97,21 +128,18 @@ def _at_rows(vector: Layer, file: SelectedFile) -> list[Any]:
 
 def _drop_nonfinite(files: list[SelectedFile], notes: list[str], progress: Progress) -> list[SelectedFile]:
     layers = [layer for file in files for layer in file.layers]
-    bad: set[int] = set()
-    worst, most = layers[0], 0
-    for layer in each_told(layers, "checking values", progress):
-        found = find_nonfinite_examples(layer).tolist()
-        bad.update(found)
-        worst, most = (layer, len(found)) if len(found) > most else (worst, most)
-    if not bad:
+    found = [find_nonfinite_examples(layer) for layer in each_told(layers, "checking values", progress)]
+    bad = np.unique(np.concatenate(found))
+    if not len(bad):
         return files
     n_before = len(layers[0].rows)
-    keep = np.setdiff1d(np.arange(n_before, dtype=np.intp), np.array(sorted(bad), dtype=np.intp))
+    keep = np.setdiff1d(np.arange(n_before, dtype=np.intp), bad)
     lost = " or the file's fill value" if any(layer.layer.fill_text for layer in layers) else ""
     if not len(keep):
+        worst, at_worst = max(zip(layers, found, strict=True), key=lambda of_layer: len(of_layer[1]))
         raise DataError(
-            f"{worst.label}: {most} of {n_before} examples are not finite{lost}, and none is finite in every layer; "
-            "mend the file, or leave the layer out with --layers"
+            f"{worst.label}: {len(at_worst)} of {n_before} examples are not finite{lost}, and none is finite in every "
+            "layer; mend the file, or leave the layer out with --layers"
         )
     notes.append(f"{len(bad)} of {n_before} examples left out of every layer: not finite{lost} in at least one")
     return [

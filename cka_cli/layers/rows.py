@@ -27,10 +27,10 @@ def rows_of_files(chosen: Sequence[Chosen], options: ReadOptions) -> list[Rows]:
     if least.shape[0] == 0:
         raise DataError(f"{least.label}: has no examples (0 rows); was the run that wrote it ended early?")
     if options.ids is None:
-        _check_counts(layers, least, options.examples)
+        _check_counts(layers, options.examples)
     else:  # files are matched by id, whatever their lengths
         for _, of_file in chosen:
-            _check_counts(list(of_file), min(of_file, key=lambda layer: layer.shape[0]), options.examples)
+            _check_counts(of_file, options.examples)
         least = min(chosen[0][1], key=lambda layer: layer.shape[0])
     among = _sliced(least, options.examples)
     rows = _drawn(among, least, options)
@@ -50,7 +50,7 @@ def _begins_and_ends(examples: tuple[int | None, int | None]) -> bool:
     return (start or 0) >= 0 and (stop or 0) > 0
 
 
-def _check_counts(layers: list[Layer], least: Layer, examples: tuple[int | None, int | None]) -> None:
+def _check_counts(layers: Sequence[Layer], examples: tuple[int | None, int | None]) -> None:
     """Refuse layers of different lengths, unless the rows that are asked for are the same ones in each."""
     if _begins_and_ends(examples):
         return
@@ -58,10 +58,11 @@ def _check_counts(layers: list[Layer], least: Layer, examples: tuple[int | None,
     for layer in layers[1:]:
         if layer.shape[0] != first.shape[0]:
             where = first.name if layer.file == first.file else first.label
+            n_least = min(each.shape[0] for each in layers)
             raise DataError(
                 f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
                 f"give {'layers' if layer.file == first.file else 'files'} of the same examples, choose layers that "
-                f"have them with --layers, or say which rows are the same ones in all, as --examples 0:{least.shape[0]}"
+                f"have them with --layers, or say which rows are the same ones in all, as --examples 0:{n_least}"
             )
 
 
