@@ -9,6 +9,7 @@ import os
 from contextlib import suppress
 from functools import partial
 from io import BufferedReader, BufferedWriter
+from math import prod
 from typing import Any
 
 import h5py
@@ -55,9 +56,9 @@ class Library(Reader):
 def _ask(child: Child, dataset: h5py.Dataset, start: int, stop: int, part: slice, *, is_reversed: bool) -> Array:
     """Return rows that a child reads. Raises EOFError when it has ended."""
     of_a_row = dataset.shape[:-1] if is_reversed else dataset.shape[1:]
-    n_values = (stop - start) * int(np.prod(of_a_row, dtype=object))
+    n_values = (stop - start) * prod(of_a_row)
     n_bytes = (_BYTES_OF_A_TEXT if dataset.dtype.hasobject else dataset.dtype.itemsize) * n_values
-    chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+    chunk_bytes = prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     asked = [dataset.name, start, stop, part.start, part.stop, is_reversed, n_bytes, chunk_bytes]
     with suppress(BrokenPipeError):
         child.asking.write(json.dumps(asked).encode() + b"\n")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class SelectedLayer:
         """Rows for each saved row: the number of spatial positions with `pool="positions"`, else 1."""
         if self.pool != "positions":
             return 1
-        return int(np.prod([self.layer.shape[axis] for axis in self._spatial_axes], dtype=object))
+        return prod(self.layer.shape[axis] for axis in self._spatial_axes)
 
     @cached_property
     def n_examples(self) -> int:
@@ -72,7 +73,7 @@ class SelectedLayer:
         """Columns once pooled."""
         shape = self.layer.shape
         if self.pool == "flatten" or len(shape) <= 2:
-            return int(np.prod(shape[1:], dtype=object))
+            return prod(shape[1:])
         return shape[-1] if self.channels_last else shape[1]
 
     def saved_row(self, place: int) -> int:
@@ -116,7 +117,7 @@ class SelectedLayer:
         shape = self.layer.shape
         if len(shape) < 2 or (self.pool != "flatten" and self.channels_last):
             return 0
-        return int(np.prod(shape[2:], dtype=object)) if self.pool == "flatten" else 1
+        return prod(shape[2:]) if self.pool == "flatten" else 1
 
     @cached_property
     def n_step(self) -> int:
@@ -176,7 +177,7 @@ class SelectedLayer:
             return np.asarray(raw.max(axis=self._spatial_axes))
         mean = np.asarray(raw.mean(axis=self._spatial_axes, dtype=np.float64))
         if raw.dtype.itemsize == 8 and not np.isfinite(mean).all():  # a sum may overflow where the mean does not
-            n_positions = int(np.prod([raw.shape[axis] for axis in self._spatial_axes]))
+            n_positions = prod(raw.shape[axis] for axis in self._spatial_axes)
             mean = np.asarray((raw / n_positions).sum(axis=self._spatial_axes))
         return mean
 
