@@ -122,12 +122,12 @@ def test_leaving_out_rows_is_what_it_is_by_brute_force(seed, n, p, q):
     by_hand = [debiased(np.delete(x, row, axis=0), np.delete(y, row, axis=0)) for row in range(n)]
     np.testing.assert_allclose(shares.leave_one_out(), by_hand, rtol=0, atol=1e-9)
     rows = rng.choice(n, int(rng.integers(1, n - 5)), replace=False)
-    value, share = shares.without(rows)
+    left_out = shares.without(rows)
     rest = [np.delete(each, rows, axis=0) for each in (x, y)]
-    assert value == exactly(debiased(*rest))
+    assert left_out.value == exactly(debiased(*rest))
     k, l = (u_centred_gram(gram(each)) for each in rest)  # noqa: E741
     whole = np.vdot(shares.k, shares.l)
-    assert share == pytest.approx(1 - np.vdot(k, l) / whole, rel=1e-7, abs=1e-7)
+    assert left_out.share == pytest.approx(1 - np.vdot(k, l) / whole, rel=1e-7, abs=1e-7)
 
 
 def test_leave_one_out_is_that_of_the_general_formula():
@@ -157,9 +157,9 @@ def test_rows_that_leave_nothing_but_rounding_have_no_value():
     x = np.zeros((20, 3))
     x[[3, 8, 12]] = [[1.7, 0, 0], [1.3, 0.1, 0], [1.1, 0, 0.3]]
     y = np.random.default_rng(5).normal(size=(20, 3))
-    value, share = shares_of(x, y).without([3, 8])  # one row that varies is left
-    assert math.isnan(value)
-    assert share == pytest.approx(1)
+    left_out = shares_of(x, y).without([3, 8])  # one row that varies is left
+    assert math.isnan(left_out.value)
+    assert left_out.share == pytest.approx(1)
     x[12] = 0
     without = shares_of(x, y).leave_one_out()
     assert np.flatnonzero(np.isnan(without)).tolist() == [3, 8]
@@ -171,7 +171,7 @@ def test_layers_with_nothing_in_common_have_nothing_to_share():
     shares = RowShares(shares.k, shares.l, np.zeros(16), shares.x, shares.y)
     assert np.isnan(shares.shares).all()
     assert math.isnan(shares.n_effective())
-    assert math.isnan(shares.without([0])[1])
+    assert math.isnan(shares.without([0]).share)
 
 
 def test_how_many_rows_are_left_out_together():

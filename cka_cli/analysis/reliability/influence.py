@@ -12,6 +12,19 @@ from cka_cli.reductions.gram_matrices import cosine
 _NOTHING = 1e-12
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Some rows, the debiased value without them, and their share of the similarity.
+
+    gap : how many times what they were ordered by is larger for the last of them than for the next row.
+    """
+
+    rows: tuple[int, ...]
+    value: float
+    share: float
+    gap: float = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class RowShares:
     """What each row contributes to ⟨K̃,L̃⟩, ⟨K̃,K̃⟩ and ⟨L̃,L̃⟩ of two U-centred Gram matrices, shape (n_examples,).
@@ -56,7 +69,7 @@ class RowShares:
         factor = 2 * (n - 2) / (n - 3)
         return self._value_of(*(part.sum() - factor * part for part in (self.cross, self.x, self.y)))
 
-    def without(self, rows: Sequence[int] | Indices) -> tuple[float, float]:
+    def without(self, rows: Sequence[int] | Indices, gap: float = 1.0) -> LeftOut:
         """Return debiased CKA without some rows, and the share of ⟨K̃,L̃⟩ that goes with them; O(n·n_rows).
 
         The rest is U-centred anew. NaN where nothing but rounding is left. At least 4 rows must be.
@@ -66,7 +79,8 @@ class RowShares:
         x = self._left(self.k, self.k, self.x, rows)
         y = self._left(self.l, self.l, self.y, rows)
         total = float(self.cross.sum())
-        return float(self._value_of(cross, x, y)), 1 - cross / total if total else float("nan")
+        share = 1 - cross / total if total else float("nan")
+        return LeftOut(tuple(rows.tolist()), float(self._value_of(cross, x, y)), share, gap)
 
     def _value_of(self, cross: Float64 | float, x: Float64 | float, y: Float64 | float) -> Float64:
         """Return debiased CKA from what is left of the sums; NaN where that is rounding."""
@@ -83,19 +97,6 @@ class RowShares:
         products = float(np.delete(sums_k, rows) @ np.delete(sums_l, rows))
         totals = float(inside_k.sum()) * float(inside_l.sum())
         return float(inner - 2 / (m - 2) * products + totals / ((m - 1) * (m - 2)))
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Some rows, the debiased value without them, and their share of the similarity.
-
-    gap : how many times what they were ordered by is larger for the last of them than for the next row.
-    """
-
-    rows: tuple[int, ...]
-    value: float
-    share: float
-    gap: float = 1.0
 
 
 def most_joint_rows(n_examples: int) -> int:
@@ -119,7 +120,7 @@ def _leave_out_first(shares: RowShares, key: Float64) -> list[LeftOut]:
     for n_rows in [*range(1, min(most, 10)), *(n for n in (10, 15, 20, 30, 50, 70, 100, 150) if n < most), most]:
         last, following = float(key[order[n_rows - 1]]), float(key[order[n_rows]])
         gap = last / following if following > 0 else np.inf
-        found.append(LeftOut(tuple(order[:n_rows].tolist()), *shares.without(order[:n_rows]), gap))
+        found.append(shares.without(order[:n_rows], gap))
     return found
 
 

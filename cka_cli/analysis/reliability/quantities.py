@@ -148,10 +148,6 @@ def measure_layer(layer: LayerGrams, labels: Labels | None) -> LayerNumbers:
     )
 
 
-def _left_out(shares: RowShares, rows: Indices) -> LeftOut:
-    return LeftOut(tuple(rows.tolist()), *shares.without(rows))
-
-
 def _measure_labels(gram: Float64, labels: Labels) -> list[LabelNumbers]:
     subsets = np.array([np.isin(np.arange(len(gram)), rows) for rows in labels.rows])
     even = apart_if_even(labels.shares).tolist()
@@ -210,7 +206,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
     changed = most_changed(together, debiased)
     doubled = sorted(dict(x_numbers.doubled).keys() & dict(y_numbers.doubled).keys())
     doubled = doubled if n - len(doubled) >= LEAST_EXAMPLES else []
-    without_doubled = shares.without(doubled)[0]
+    without_doubled = shares.without(doubled).value
     return PairNumbers(
         x=x.address,
         y=y.address,
@@ -222,7 +218,7 @@ def measure_pair(x: LayerGrams, y: LayerGrams, x_numbers: LayerNumbers, y_number
         without_components={n_removed: _without_components(x, y, n_removed) for n_removed in N_REMOVED},
         n_effective=shares.n_effective(),
         shares=tuple(np.sort(shares.shares)[::-1].tolist()),
-        left_out=_left_out(shares, np.array([row])),
+        left_out=shares.without([row]),
         most_changed=changed,
         most_carried=most_carried(together),
         without_label=() if labels is None else tuple(_without_labels(shares, labels, changed)),
@@ -248,7 +244,7 @@ def _without_components(x: LayerGrams, y: LayerGrams, n_removed: int) -> float:
 def _without_labels(shares: RowShares, labels: Labels, few: LeftOut) -> list[tuple[str, LeftOut, LeftOut]]:
     n = len(shares.k)
     return [
-        (name, _left_out(shares, rows), _left_out(shares, np.union1d(rows, few.rows)))
+        (name, shares.without(rows), shares.without(np.union1d(rows, few.rows)))
         for name, rows in zip(labels.names, labels.rows, strict=True)
         if n - len(rows) - len(few.rows) >= LEAST_EXAMPLES
     ]
