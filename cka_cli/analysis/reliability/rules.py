@@ -5,7 +5,6 @@ measured on 50 pairs of equal layers of trained networks (500 examples of digits
 to 82 times as many features): no such pair may be distrusted.
 """
 
-import math
 from dataclasses import dataclass
 
 from cka_cli.analysis.reliability.quantities import Address
@@ -38,9 +37,7 @@ class Check:
         return (self.advice_to_look if verdict == LOOK else self.advice_to_distrust) or self.advice
 
     def verdict(self, number: float, look: float | None, distrust: float | None) -> tuple[str, float | None]:
-        """Return the verdict on a number, and the threshold that it crossed, or did not cross."""
-        if math.isnan(number):
-            return FINE, look if look is not None else distrust
+        """Return the verdict on a number, and the threshold that it crossed, or did not cross; NaN crosses none."""
         signed = {"above": number, "below": -number, "beyond": abs(number)}[self.wrong]
         for verdict, threshold in ((DISTRUST, distrust), (LOOK, look)):
             if threshold is not None and signed > (-threshold if self.wrong == "below" else threshold):
