@@ -214,13 +214,11 @@ class ComponentPairs:
 
     def cka_shares(self, contributions: Float64) -> Float64:
         """Return contributions as shares of CKA; NaN where it is 0."""
-        return np.full_like(contributions, np.nan) if self.is_zero else np.asarray(contributions / self.cka)
+        return np.asarray(contributions / (np.nan if self.is_zero else self.cka))
 
     def cca_shares(self, alignments: Float64) -> Float64:
         """Return alignments as shares of the sum that makes R²_CCA; NaN where it is 0 or NaN."""
-        if self.is_zero or self.is_cca_lost:
-            return np.full_like(alignments, np.nan)
-        return np.asarray(alignments / self.alignment.sum())
+        return np.asarray(alignments / (np.nan if self.is_zero or self.is_cca_lost else self.alignment.sum()))
 
     def x_components(self, n_components: int) -> list[Component]:
         """Return the first components of X, or all when there are fewer."""
@@ -262,16 +260,17 @@ class ComponentPairs:
 
     def removals(self) -> list[Removal]:
         """Return what is left without the first 1, 2, 5 and 10 components of each, as far as there are so many."""
-        found = []
-        for n in REMOVED:
-            if n > max(self.x.rank, self.y.rank):
-                break
-            rest = self.without(np.arange(self.x.rank) < n, np.arange(self.y.rank) < n)
-            x_first, x_rest = self.x.own_similarities(n)
-            y_first, y_rest = self.y.own_similarities(n)
-            is_unique = not (self.x.is_cut(n) or self.y.is_cut(n))
-            found.append(Removal(n, rest, x_first, x_rest, y_first, y_rest, is_unique))
-        return found
+        return [
+            Removal(
+                n,
+                self.without(np.arange(self.x.rank) < n, np.arange(self.y.rank) < n),
+                *self.x.own_similarities(n),
+                *self.y.own_similarities(n),
+                is_unique=not (self.x.is_cut(n) or self.y.is_cut(n)),
+            )
+            for n in REMOVED
+            if n <= max(self.x.rank, self.y.rank)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
