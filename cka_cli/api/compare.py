@@ -18,11 +18,7 @@ from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.plan.planner import Plan, make_plan
 from cka_cli.plan.request import Request, make_request
 from cka_cli.results.matrix import Comparison, Matrix, Statistics
-from cka_cli.system.progress import Progress
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report no progress."""
+from cka_cli.system.progress import Progress, silent
 
 
 class Asked(TypedDict, total=False):

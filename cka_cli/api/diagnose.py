@@ -23,7 +23,6 @@ from cka_cli.analysis.reliability.quantities import (
 from cka_cli.analysis.reliability.reading import read_layer
 from cka_cli.analysis.reliability.result import Diagnosis
 from cka_cli.analysis.reliability.rules import FINE, Finding, judge
-from cka_cli.api.compare import silent
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError
 from cka_cli.execution.checkpoint import Checkpoint
@@ -37,7 +36,7 @@ from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.options import ReadOptions
 from cka_cli.plan.whole_matrices import DiagnosisPlan, WholeLayer, plan_diagnosis
 from cka_cli.system.memory import default_memory_bytes
-from cka_cli.system.progress import Progress
+from cka_cli.system.progress import Progress, silent
 from cka_cli.text import listed
 
 # Gram matrices are whole in memory: above this many examples a draw of them stands for all.

@@ -6,7 +6,6 @@ import numpy as np
 
 from cka_cli.analysis.components import ComponentPairs, Explanation, Spectrum, pair_components, spectrum_of
 from cka_cli.analysis.summary import sentence_of
-from cka_cli.api.compare import silent
 from cka_cli.arrays import Float64
 from cka_cli.errors import DataError, UsageError
 from cka_cli.execution.checkpoint import Checkpoint
@@ -25,7 +24,7 @@ from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
 from cka_cli.system.memory import default_memory_bytes, n_cores
-from cka_cli.system.progress import Progress
+from cka_cli.system.progress import Progress, silent
 from cka_cli.text import first_few, listed
 
 _MOST_NAMES, _MOST_RUNS = 12, 4

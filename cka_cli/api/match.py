@@ -10,7 +10,7 @@ from typing import Unpack
 from cka_cli.analysis.correspondence import Correspondence, correspondence
 from cka_cli.analysis.depth import DEFAULT_THRESHOLD, DepthStudy, study
 from cka_cli.analysis.identification import SIGNIFICANT, Guesses, Identification, credits_of, identify
-from cka_cli.api.compare import Asked, compare, compare_each, plan_comparison, silent
+from cka_cli.api.compare import Asked, compare, compare_each, plan_comparison
 from cka_cli.errors import DataError, UsageError
 from cka_cli.floating_point import quiet_arithmetic
 from cka_cli.layers.examples import Check
@@ -20,7 +20,7 @@ from cka_cli.options import ReadOptions, RunOptions
 from cka_cli.plan.planner import Plan
 from cka_cli.results.matrix import Comparison, Matrix, is_largest
 from cka_cli.specs import parse_kernel, parse_measure
-from cka_cli.system.progress import Progress
+from cka_cli.system.progress import Progress, silent
 
 
 @dataclass(frozen=True)

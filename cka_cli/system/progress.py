@@ -13,6 +13,10 @@ Progress = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 
 
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nothing."""
+
+
 def each_told(items: Sequence[Item], stage: str, on_progress: Progress) -> Iterator[Item]:
     """Give each item, and tell that it is done when the next is asked for."""
     on_progress(stage, 0, len(items))
@@ -25,7 +29,7 @@ def each_told(items: Sequence[Item], stage: str, on_progress: Progress) -> Itera
 def shown_progress(*, quiet: bool) -> Iterator[Progress]:
     """Give a callback (stage, done, total) that draws a bar with the time left, for a person at a terminal only."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():  # None when it was closed
-        yield lambda stage, done, total: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn

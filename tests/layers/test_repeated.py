@@ -4,13 +4,14 @@ import h5py
 import numpy as np
 import pytest
 
-from cka_cli.api.compare import compare, compare_each, silent
+from cka_cli.api.compare import compare, compare_each
 from cka_cli.api.explain import explain
 from cka_cli.api.inspect import inspect
 from cka_cli.files import open_file
 from cka_cli.files.layer import Layer
 from cka_cli.layers.repeated import find_repeats
 from cka_cli.options import ReadOptions
+from cka_cli.system.progress import silent
 from tests.asked import asked, changed, compared
 from tests.cli.command import run_here
 
