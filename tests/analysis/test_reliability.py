@@ -439,9 +439,3 @@ def test_the_distance_of_fingerprints_is_one_less_cka_on_average():
         found.append(duplicates.distance_of(prints[0], duplicates.fingerprint(gram(near))) / (1 - biased(x, near)))
     assert min(found) > 0.3
     assert max(found) < 3
-
-
-def test_constant_features():
-    x = np.random.default_rng(15).normal(size=(9, 5))
-    x[:, [1, 4]] = 0, 7
-    assert duplicates.constant_features(x).tolist() == [1, 4]

@@ -1,10 +1,10 @@
-"""What is there twice, or does not vary: rows, features, layers."""
+"""What is there twice: rows, layers."""
 
 from hashlib import blake2b
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64, Indices
+from cka_cli.arrays import Float64
 from cka_cli.layers.selection import SelectedLayer
 
 N_PROBES = 8
@@ -24,11 +24,6 @@ def doubled_rows(layer: SelectedLayer) -> dict[int, int]:
     firsts: dict[bytes, int] = {}
     doubled = {row: firsts.setdefault(digest, row) for row, digest in enumerate(digests)}
     return {row: first for row, first in doubled.items() if first != row}
-
-
-def constant_features(values: Array) -> Indices:
-    """Return which features have the same value in every row."""
-    return np.flatnonzero((values == values[0]).all(axis=0))
 
 
 def fingerprint(gram: Float64) -> Float64:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cka_cli.analysis.reliability.duplicates import constant_features, doubled_rows, fingerprint
+from cka_cli.analysis.reliability.duplicates import doubled_rows, fingerprint
 from cka_cli.analysis.reliability.quantities import N_REMOVED, Address, LayerGrams
 from cka_cli.analysis.reliability.spectrum import leading_components
 from cka_cli.analysis.reliability.transforms import ranks, squared_distances
@@ -48,7 +48,7 @@ def _grams(layer: SelectedLayer, n_slice: int) -> tuple[int, Float64, Float64, F
         gram += values @ values.T
         ordered = ranks(values)
         rank_gram += ordered @ ordered.T
-        n_constant += len(constant_features(values))
+        n_constant += int((values == values[0]).all(axis=0).sum())
     unbiased = u_centred_gram(gram)  # of rows less the mean of those that do not lie far out
     gram = centred_gram(gram)
     mean_square = float(np.trace(gram)) / layer.n_examples
