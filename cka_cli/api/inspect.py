@@ -83,23 +83,18 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
     n_features = int(np.prod(array.shape[1:], dtype=object))
     troubles = []
     n_lost = n_nonfinite - _scan(array.as_saved())[0] if n_nonfinite and array.fill_text else 0
-    if n_nonfinite > n_lost:
-        troubles.append(f"{n_nonfinite - n_lost} value{_plural(n_nonfinite - n_lost)} not finite")
-    if n_lost:
-        troubles.append(f"{n_lost} value{_plural(n_lost)} the file's fill value ({array.fill_text})")
+    for n, what in ((n_nonfinite - n_lost, "not finite"), (n_lost, f"the file's fill value ({array.fill_text})")):
+        if n:
+            troubles.append(f"{counted(n, 'value')} {'is' if n == 1 else 'are'} {what}")
     if n_constant == n_features:
         troubles.append("constant")
     elif n_constant:
-        troubles.append(f"{counted(n_constant, 'constant feature')}")
+        troubles.append(counted(n_constant, "constant feature"))
     if far:
         troubles.append(far)
     if repeats is not None:
         troubles.append(str(repeats))
     return Inspected(*facts, n_nonfinite, n_constant, "; ".join(troubles))
-
-
-def _plural(count: int) -> str:
-    return " is" if count == 1 else "s are"
 
 
 def _far_row(array: Layer, is_finite: Booleans) -> str:
