@@ -24,6 +24,7 @@ def sentence_of(pairs: ComponentPairs) -> str:
     rows = sorted({row for row, _ in chosen})
     columns = sorted({column for _, column in chosen})
     x_parts, y_parts = [pairs.x.groups[row] for row in rows], [pairs.y.groups[column] for column in columns]
+    removed = _places(pairs.x, x_parts), _places(pairs.y, y_parts)
     it = f"this similarity (CKA {decimals(pairs.cka)})"
     text = ""
     if pairs.cka <= pairs.chance:
@@ -33,8 +34,8 @@ def sentence_of(pairs: ComponentPairs) -> str:
     if groups.n_half == 1:
         text += _one_pair(groups, it, x_parts[0], y_parts[0])
     else:
-        text += _several_pairs(pairs, groups, it, _n_components(x_parts), _n_components(y_parts))
-    text += _left(pairs, x_parts, y_parts)
+        text += _several_pairs(pairs, groups, it, *(int(places.sum()) for places in removed))
+    text += _left(pairs, *removed)
     if pairs.is_cca_lost:
         text += "; CCA R² is nan, for a row lies too far out"
     elif pairs.is_saturated:
@@ -78,13 +79,8 @@ def _several_pairs(pairs: ComponentPairs, groups: GroupPairs, it: str, n_x: int,
     )
 
 
-def _n_components(parts: list[slice]) -> int:
-    return sum(part.stop - part.start for part in parts)
-
-
-def _left(pairs: ComponentPairs, x_parts: list[slice], y_parts: list[slice]) -> str:
-    """Return what the similarity is without these components."""
-    removed = _places(pairs.x, x_parts), _places(pairs.y, y_parts)
+def _left(pairs: ComponentPairs, *removed: Booleans) -> str:
+    """Return what the similarity is without these components of X and these of Y."""
     gone = [name for name, places in zip("XY", removed, strict=True) if places.all()]
     if gone:
         return f"nothing is left of {'either' if len(gone) == 2 else gone[0]}"
