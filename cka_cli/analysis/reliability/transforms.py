@@ -11,13 +11,13 @@ from cka_cli.specs import parse_kernel
 _ROUNDING = 1e-14
 
 
-def rows_clipped(gram: Float64, share: float = 0.99) -> Float64:
-    """Return the Gram matrix of rows drawn in to the `share` quantile of their norms, where they are longer.
+def rows_clipped(gram: Float64) -> Float64:
+    """Return the Gram matrix of rows drawn in to the 99 % quantile of their norms, where they are longer.
 
     gram : centred; norms are those of the centred rows, so that a rotation of the features changes nothing.
     """
     norms = np.sqrt(np.maximum(np.diag(gram), 0))
-    limit = float(np.quantile(norms, share))
+    limit = float(np.quantile(norms, 0.99))
     return _reweighted(gram, np.minimum(norms, limit), norms)
 
 

@@ -58,25 +58,23 @@ class Translation:
         return cross, squared
 
 
-def translation(gram: Float64, subset: Booleans, projections: Float64 | None = None) -> Translation:
+def translation(gram: Float64, subset: Booleans) -> Translation:
     """Return what a translation of a subset does to a layer: see `translations`; subset : shape (n_examples,)."""
-    return translations(gram, subset[None], projections)[0]
+    return translations(gram, subset[None])[0]
 
 
-def translations(gram: Float64, subsets: Booleans, projections: Float64 | None = None) -> list[Translation]:
+def translations(gram: Float64, subsets: Booleans) -> list[Translation]:
     """Return what the translation of each of many subsets does to a layer, by one matrix product for all of them.
 
-    gram : centred. subsets : shape (n_subsets, n_examples). projections : Xv of the centred rows on the direction of
-    the translation, shape (n_examples,); without any, outwards: from the mean of all rows to that of the subset, or a
-    direction that the layer does not use when the two are one.
+    gram : centred. subsets : shape (n_subsets, n_examples). The direction is outwards: from the mean of all rows to
+    that of the subset, or one that the layer does not use when the two are one.
     """
     indicators = subsets - subsets.mean(axis=1)[:, None]
     squared, found = float(np.vdot(gram, gram)), []
     for indicator, image in zip(indicators, indicators @ gram, strict=True):
         ks = float(indicator @ image)
         # The mean of the subset is X's/|S|, so that Xv = Ks/√(s'Ks).
-        outwards = image / np.sqrt(ks) if ks > 0 else np.zeros(len(image))
-        xv = outwards if projections is None else projections
+        xv = image / np.sqrt(ks) if ks > 0 else np.zeros(len(image))
         sums = [float(one @ other) for one, other in ((indicator, indicator), (indicator, xv), (xv, xv))]
         found.append(Translation(float(image @ xv), ks, squared, *sums))
     return found
