@@ -1,8 +1,7 @@
 """What a pair of factors gives: CCA, SVCCA, PWCCA, linear regression and Procrustes similarity.
 
 All follow from M = Ux'Uy, one product per pair. Kornblith, Norouzi, Lee, Hinton (2019), table 1, arXiv 1905.00414.
-Every function returns NaN when either layer is constant (rank 0); those that count small components as much as large
-ones also where a row lies so far out that the small ones have lost their digits.
+They are of layers that vary, and that saturate nothing: `Measure.of_pair` sees to the others.
 """
 
 from functools import cached_property
@@ -30,16 +29,6 @@ class FactorPair:
         """Whether both layers vary at all."""
         return self.x.rank > 0 and self.y.rank > 0
 
-    @property
-    def has_all_components(self) -> bool:
-        """Whether both layers vary, and no component of either has lost its digits to a row that lies far out."""
-        return self.has_value and not (self.x.is_lost or self.y.is_lost)
-
-    @property
-    def is_saturated(self) -> bool:
-        """Whether one layer spans every centred vector, so that all canonical correlations are 1."""
-        return self.x.is_saturated or self.y.is_saturated
-
     def reversed(self) -> "FactorPair":
         """Return the pair with X and Y exchanged; their product is not worked out again."""
         pair = FactorPair(self.y, self.x)
@@ -58,9 +47,7 @@ class FactorPair:
 
 def cca_r2(pair: FactorPair) -> float:
     """Mean squared canonical correlation ‖Qy'Qx‖²/p₁, p₁ the smaller rank; in [0, 1]."""
-    if not pair.has_all_components:
-        return np.nan
-    return 1.0 if pair.is_saturated else float((pair.products**2).sum() / min(pair.products.shape))
+    return float((pair.products**2).sum() / min(pair.products.shape))
 
 
 def chance_r2(pair: FactorPair, x_rank: int, y_rank: int) -> float:
@@ -74,23 +61,17 @@ def chance_r2(pair: FactorPair, x_rank: int, y_rank: int) -> float:
 
 def cca_rho(pair: FactorPair) -> float:
     """Mean canonical correlation ‖Qy'Qx‖_*/p₁, p₁ the smaller rank; in [0, 1]."""
-    if not pair.has_all_components:
-        return np.nan
-    return 1.0 if pair.is_saturated else float(np.linalg.svd(pair.products, compute_uv=False).mean())
+    return float(np.linalg.svd(pair.products, compute_uv=False).mean())
 
 
 def svcca_r2(pair: FactorPair, variance: float) -> float:
     """`cca_r2` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
-    if not pair.has_value:
-        return np.nan
     kept = pair.kept(variance)
     return float((kept**2).sum() / min(kept.shape))
 
 
 def svcca_rho(pair: FactorPair, variance: float) -> float:
     """`cca_rho` on the leading components that hold this share of each layer's variance. Raghu et al. (2017)."""
-    if not pair.has_value:
-        return np.nan
     return float(np.linalg.svd(pair.kept(variance), compute_uv=False).mean())
 
 
@@ -101,10 +82,6 @@ def pwcca(pair: FactorPair) -> float:
     so the measure is not symmetric there. Variates of equal correlation, which any turn of them could replace, are
     the principal components of what they hold of the columns. Morcos, Raghu, Bengio (2018), arXiv 1806.05759.
     """
-    if not pair.has_all_components:
-        return np.nan
-    if pair.is_saturated:
-        return 1.0
     x_is_narrower = pair.x.n_features <= pair.y.n_features
     narrower, products = (pair.x, pair.products) if x_is_narrower else (pair.y, pair.products.T)
     directions, correlations, _ = np.linalg.svd(products, full_matrices=False)
@@ -121,10 +98,6 @@ def pwcca(pair: FactorPair) -> float:
 
 def regression_r2(pair: FactorPair) -> float:
     """Share of the variance of X that a linear map of Y explains, ‖Qy'Xc‖²/‖Xc‖²; in [0, 1], not symmetric."""
-    if not pair.has_value or pair.y.is_lost:
-        return np.nan
-    if pair.y.is_saturated:
-        return 1.0
     variances = pair.x.singular_values**2
     return float(variances @ (pair.products**2).sum(axis=1) / variances.sum())
 
@@ -134,8 +107,6 @@ def procrustes(pair: FactorPair) -> float:
 
     1 minus half of the squared Procrustes distance of the layers scaled to unit norm.
     """
-    if not pair.has_value:
-        return np.nan
     x, y = (side.singular_values / np.linalg.norm(side.singular_values) for side in (pair.x, pair.y))
     return float(np.linalg.svd(x[:, None] * pair.products * y, compute_uv=False).sum())
 

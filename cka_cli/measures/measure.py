@@ -1,5 +1,6 @@
 """What a row of the table of measures says. The rows stand beside the functions that they name, a file a statistic."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,3 +55,15 @@ class Measure:
     def takes_kernel(self) -> bool:
         """Whether the measure is one of Gram matrices."""
         return self.from_hsic is not None
+
+    def of_pair(self, pair: "FactorPair", spec: Spec) -> float:
+        """Return the value of two layers, of a measure of the CCA family; 1 where one of them saturates it.
+
+        NaN where a layer is constant; and, of a measure that can be saturated, where a row lies so far out that the
+        small components have lost their digits.
+        """
+        assert self.from_pair is not None
+        sides = {"either": (pair.x, pair.y), "Y": (pair.y,), "": ()}[self.saturated_by]
+        if not pair.has_value or any(side.is_lost for side in sides):
+            return math.nan
+        return 1.0 if any(side.is_saturated for side in sides) else self.from_pair(pair, spec)

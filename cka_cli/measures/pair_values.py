@@ -36,8 +36,7 @@ class PairFunction:
     def _both_ways(self, spec: Spec, pair: FactorPair) -> list[list[float]]:
         measure = MEASURES[spec.name]
         pairs = [pair, pair.reversed()] if self.is_square and not measure.is_symmetric else [pair]
-        assert measure.from_pair is not None
-        values = [measure.from_pair(each, spec) for each in pairs]
+        values = [measure.of_pair(each, spec) for each in pairs]
         chances = [measure.chance(each, spec) if measure.chance else np.nan for each in pairs]
         return [[values[0], values[-1]], [chances[0], chances[-1]]]
 
