@@ -115,7 +115,7 @@ def _pair_names(pairs: Sequence[PairNumbers]) -> list[str]:
 
 def _name_pairs(axes: Axes, pairs: Sequence[PairNumbers]) -> None:
     n_room = int(_SIDE / (_NAME_PT * 1.15 / 72))
-    shown = spread(len(pairs), max(1, -(-len(pairs) // n_room)))
+    shown = spread(len(pairs), -(-len(pairs) // n_room))
     names = shorten_names([_pair_names(pairs)[place] for place in shown], _MOST_BELOW - 0.1, _NAME_PT)
     axes.set_xticks(shown, names, rotation=90, fontsize=_NAME_PT, parse_math=False)
     axes.set_xlim(-0.7, len(pairs) - 0.3)
@@ -136,8 +136,9 @@ def _depth_key(pairs: Sequence[PairNumbers]) -> list[Line2D]:
     return [_key(names[place], color=colours[place], linestyle="-") for place in (0, -1)]
 
 
-def _value_axis(axes: Axes, values: Sequence[float], label: str = "") -> None:
-    lowest = min([0.0, *(value for value in values if np.isfinite(value))])
+def _value_axis(axes: Axes, label: str) -> None:
+    """Let the axis reach from 0, or the lowest value that is drawn so far, to 1."""
+    lowest = min(0.0, axes.dataLim.y0)
     axes.set_ylim(lowest - 0.03, 1.03)
     axes.set_ylabel(label, labelpad=2)
     if lowest < 0:
@@ -148,12 +149,9 @@ def _plot_values(
     axes: Axes, pairs: Sequence[PairNumbers], label: str, styles: Sequence[tuple[str, str, dict[str, Any]]]
 ) -> None:
     """Plot a mark at each pair for each of some values: what the legend calls it, the value's name, how it looks."""
-    every: list[float] = []
     for _, name, style in styles:
-        values = [getattr(pair, name) for pair in pairs]
-        every += values
-        axes.plot(range(len(pairs)), values, **style)
-    _value_axis(axes, every, label)
+        axes.plot(range(len(pairs)), [getattr(pair, name) for pair in pairs], **style)
+    _value_axis(axes, label)
     _legend(axes, [_key(words, **style) for words, _, style in styles])
 
 
@@ -167,14 +165,12 @@ def _draw_chance(axes: Axes, diagnosis: Diagnosis) -> None:
 
 def _draw_components(axes: Axes, diagnosis: Diagnosis) -> None:
     pairs = diagnosis.pairs
-    every: list[float] = []
     for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
         values = [pair.debiased, *pair.without_components.values()]
-        every += values
         axes.plot(range(len(values)), values, color=colour, marker=".", markersize=3)
     axes.set_xticks(range(len(pairs[0].without_components) + 1), ["0", *map(str, pairs[0].without_components)])
     axes.set_xlabel("first components removed", labelpad=2)
-    _value_axis(axes, every, "debiased CKA")
+    _value_axis(axes, "debiased CKA")
     _legend(axes, _depth_key(pairs))
 
 
@@ -206,7 +202,6 @@ def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
     whole = _look("_", _INK, 6)
     few = _look("v", _VERDICT_COLOURS[LOOK], 3.2)
     label = _look("o", _GREY, 2)
-    every: list[float] = []
     far: list[tuple[float, int, float, str]] = []
     for place, pair in enumerate(pairs):
         changes = {name: abs(after - before) for name, before, after in label_changes(pair)}
@@ -214,14 +209,13 @@ def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
             axes.plot([place], [alone.value], **label)
             far.append((changes[name], place, alone.value, f"label {literal(name)}"))
         axes.plot([place], [pair.most_changed.value], **few)
-        every += [*(alone.value for _, alone, _ in pair.without_label), pair.most_changed.value]
+    _value_axis(axes, "debiased CKA")
     axes.plot(range(len(pairs)), [pair.debiased for pair in pairs], **whole)
     look = CHECKS["without-label"].look or 0.0
     for change, place, value, text in sorted(far, reverse=True)[:_MOST_LABELS_NAMED]:
         if change > look:
             side, aside = ("right", -4) if place > (len(pairs) - 1) / 2 else ("left", 4)
             axes.annotate(text, (place, value), (aside, 0), textcoords="offset points", va="center", ha=side)
-    _value_axis(axes, every, "debiased CKA")
     _legend(axes, [_key("all", **whole), _key("few rows out", **few), *[_key("a label out", **label)] * bool(far)])
 
 
@@ -237,17 +231,15 @@ def _draw_scales(axes: Axes, diagnosis: Diagnosis) -> None:
 
 def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
     pairs = diagnosis.pairs
-    every: list[float] = []
     for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
         sigmas, biased, debiased = zip(*pair.rbf, strict=True)
         axes.plot(sigmas, biased, color=colour, linestyle=(0, (2, 1)))
         axes.plot(sigmas, debiased, color=colour, marker=".", markersize=3)
-        every += [*biased, *debiased]
     axes.set_xscale("log")
     axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
     axes.minorticks_off()
     axes.set_xlabel("width of the rbf kernel, medians", labelpad=2)
-    _value_axis(axes, every, "CKA")
+    _value_axis(axes, "CKA")
     _legend(axes, [*_depth_key(pairs), _key("biased", color=_INK, linestyle=(0, (2, 1)))])
 
 
