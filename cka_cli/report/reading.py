@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from cka_cli.text import cut
 MOST_BYTES = 1 << 30
 _MOST_CELLS = 10**7
 _MOST_SHOWN = 60
+_facts = attrgetter("x_file", "y_file", "measure", "kernel", "n_examples", "x_layers", "y_layers")
 _NEEDED = frozenset(TIDY_HEADER) - {"kernel", "n_examples"}
 _WANTED = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
 
@@ -269,11 +271,6 @@ def _is_among(matrix: Matrix, others: Sequence[Matrix], name: str) -> bool:
     return False
 
 
-def _facts(matrix: Matrix) -> tuple[object, ...]:
-    return (matrix.x_file, matrix.y_file, matrix.measure, matrix.kernel, matrix.n_examples,
-            matrix.x_layers, matrix.y_layers)  # fmt: skip
-
-
 def _json_matrix(entry: dict[str, Any]) -> Matrix:
     x_layers, y_layers = (tuple(_texts(entry[key])) for key in ("x_layers", "y_layers"))
     rows = [[_json_number(value) for value in _listed(row)] for row in _listed(entry["values"])]
@@ -297,9 +294,9 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 def _texts(value: Any) -> Sequence[str]:
-    wrong = next((each for each in _listed(value) if not isinstance(each, str)), None)
-    if wrong is not None:
-        raise TypeError(f"{_shown(repr(wrong))} where the name of a layer belongs")
+    for each in _listed(value):
+        if not isinstance(each, str):
+            raise TypeError(f"{_shown(repr(each))} where the name of a layer belongs")
     return _listed(value)
 
 

@@ -46,6 +46,7 @@ WRONG = {
     "text for rows": (report(values=["12"]), r"is JSON, but no report of cka compare \('12' where a list belongs\)"),
     "text for layers": (report(y_layers="qr"), "'qr' where a list belongs"),
     "lists for layers": (report(y_layers=[["q"], "r"]), r"\['q'\] where the name of a layer belongs"),
+    "null for a layer": (report(y_layers=[None, "r"]), "None where the name of a layer belongs"),
     "text for numbers": (report(values=[["1", 0]]), "'1' where a number belongs"),
     "truth for numbers": (report(values=[[True, 0]]), "True where a number belongs"),
     "rows of two lengths": (report(values=[[1, 2], [1]], x_layers=["p", "s"]), "rows of 1 to 2 values"),
