@@ -1,8 +1,8 @@
 """What a diagnosis found, in up to six panels: chance, components, rows, what is left out, scales, widths."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -30,8 +30,7 @@ _MOST_LABELS_NAMED = 3
 _OF_ROWS = ("row-of-layer", "rows-of-layer", "rows-carry")
 
 
-@dataclass(frozen=True)
-class CheckPanel:
+class CheckPanel(NamedTuple):
     """One panel: what is drawn in it, and the checks it stands for."""
 
     title: str
@@ -145,22 +144,27 @@ def _value_axis(axes: Axes, label: str) -> None:
         axes.axhline(0, color=_GREY, linewidth=LINE_PT, zorder=0)
 
 
-def _plot_values(
-    axes: Axes, pairs: Sequence[PairNumbers], label: str, styles: Sequence[tuple[str, str, dict[str, Any]]]
+def _draw_values(
+    axes: Axes, diagnosis: Diagnosis, label: str, styles: Sequence[tuple[str, str, dict[str, Any]]]
 ) -> None:
-    """Plot a mark at each pair for each of some values: what the legend calls it, the value's name, how it looks."""
+    """Draw a mark at each pair for each of some values: what the legend calls it, the value's name, how it looks."""
     for _, name, style in styles:
-        axes.plot(range(len(pairs)), [getattr(pair, name) for pair in pairs], **style)
+        axes.plot(range(len(diagnosis.pairs)), [getattr(pair, name) for pair in diagnosis.pairs], **style)
     _value_axis(axes, label)
     _legend(axes, [_key(words, **style) for words, _, style in styles])
 
 
-def _draw_chance(axes: Axes, diagnosis: Diagnosis) -> None:
-    ring = _look("o", _INK, 5.5, markerfacecolor="white", markeredgewidth=0.7)
-    dot = _look("o", _INK, 2.2)
-    dash = _look("_", _VERDICT_COLOURS[DISTRUST], 6, markeredgewidth=1.2)
-    styles = [("biased", "biased", ring), ("debiased", "debiased", dot), ("chance", "chance", dash)]
-    _plot_values(axes, diagnosis.pairs, "CKA", styles)
+_OF_CHANCE = (
+    ("biased", "biased", _look("o", _INK, 5.5, markerfacecolor="white", markeredgewidth=0.7)),
+    ("debiased", "debiased", _look("o", _INK, 2.2)),
+    ("chance", "chance", _look("_", _VERDICT_COLOURS[DISTRUST], 6, markeredgewidth=1.2)),
+)
+_OF_SCALES = (
+    ("as it is", "debiased", _look("_", _INK, 6)),
+    ("clipped", "clipped", _look("v", "#35b779", 3)),
+    ("one length", "normalised", _look("s", "#31688e", 2.6)),
+    ("ranks", "ranked", _look("D", "#440154", 2.4)),
+)
 
 
 def _draw_components(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -219,16 +223,6 @@ def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
     _legend(axes, [_key("all", **whole), _key("few rows out", **few), *[_key("a label out", **label)] * bool(far)])
 
 
-def _draw_scales(axes: Axes, diagnosis: Diagnosis) -> None:
-    styles = [
-        ("as it is", "debiased", _look("_", _INK, 6)),
-        ("clipped", "clipped", _look("v", "#35b779", 3)),
-        ("one length", "normalised", _look("s", "#31688e", 2.6)),
-        ("ranks", "ranked", _look("D", "#440154", 2.4)),
-    ]
-    _plot_values(axes, diagnosis.pairs, "debiased CKA", styles)
-
-
 def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
     pairs = diagnosis.pairs
     for pair, colour in zip(pairs, _colours(len(pairs)), strict=True):
@@ -244,12 +238,13 @@ def _draw_widths(axes: Axes, diagnosis: Diagnosis) -> None:
 
 
 _PANELS = (
-    CheckPanel("chance", _draw_chance,
+    CheckPanel("chance", partial(_draw_values, label="CKA", styles=_OF_CHANCE),
           ("above-chance", "chance-level", "biased-debiased", "features-per-example", "effective-dimension"), True),
     CheckPanel("components", _draw_components, ("first-component", "without-components"), False),
     CheckPanel("rows", _draw_rows, (*_OF_ROWS, "effective-rows"), False),
     CheckPanel("rows left out", _draw_left_out,
           ("without-row", "without-rows", "without-label", "label-of-layer", "label-apart"), True),
-    CheckPanel("rescaled", _draw_scales, ("clipped", "normalised", "ranked"), True),
+    CheckPanel("rescaled", partial(_draw_values, label="debiased CKA", styles=_OF_SCALES),
+          ("clipped", "normalised", "ranked"), True),
     CheckPanel("kernel width", _draw_widths, ("rbf-diagonal",), False),
 )  # fmt: skip
