@@ -114,7 +114,7 @@ def _words_below(study: DepthStudy) -> list[str]:
 
 def _draw_curves(axes: Axes, study: DepthStudy) -> None:
     places = np.arange(len(study.layers))
-    before = np.array([np.nan if layer.to_previous is None else layer.to_previous for layer in study.layers])
+    before = np.array([layer.to_previous for layer in study.layers], dtype=np.float64)  # NaN for None
     _along_layers(axes, study)
     axes.plot(before, places, color=_BEFORE, linewidth=1.2, gid="before", **_dots(study))
     axes.plot([layer.to_last for layer in study.layers], places, color=_LAST, linewidth=1.2, gid="last", **_dots(study))
@@ -137,7 +137,7 @@ def _draw_bar(axes: Axes, study: DepthStudy) -> None:
 
 def _draw_dimensions(axes: Axes, study: DepthStudy, most: float) -> None:
     """Draw the effective dimensions on an axis that reaches `most`, in proportions; it is the same for all studies."""
-    dimensions = [np.nan if one.effective_dimension is None else one.effective_dimension for one in study.layers]
+    dimensions = np.array([layer.effective_dimension for layer in study.layers], dtype=np.float64)  # NaN for None
     _along_layers(axes, study)
     axes.plot(dimensions, range(len(dimensions)), color=_DIMENSION, linewidth=1.2, gid="dimension", **_dots(study))
     axes.set_xscale("log")

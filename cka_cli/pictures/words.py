@@ -47,9 +47,9 @@ def height_in(n_lines: int, size_pt: float) -> float:
     return n_lines * LINE_HEIGHT * size_pt / _POINTS_PER_INCH
 
 
-def shorten(text: str, max_in: float, size_pt: float, head_share: float = 1 / 3) -> str:
+def shorten(text: str, max_in: float, size_pt: float) -> str:
     """Return `text`, or as much of its head and tail around an ellipsis as fits `max_in` inches."""
-    return shortening.shorten(text, max_in, partial(width_in, size_pt=size_pt), head_share)
+    return shortening.shorten(text, max_in, partial(width_in, size_pt=size_pt))
 
 
 def shorten_names(names: Sequence[str], max_in: float, size_pt: float, *, keep_ends: bool = False) -> list[str]:

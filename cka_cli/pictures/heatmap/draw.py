@@ -153,31 +153,25 @@ def _dot(diameter_pt: float) -> dict[str, Any]:
     return {"marker": "o", "linestyle": "none", "markersize": diameter_pt, "markerfacecolor": "white", **edge}
 
 
-def _best(place: Place) -> list[tuple[int, int]]:
-    """Return row and column of the largest value of each row; of all of them where several are equal to rounding."""
-    return [(int(row), int(column)) for row, column in np.argwhere(is_largest(place.panel.matrix.values))]
-
-
 def _cell_pt(place: Place) -> float:
     return 72 * place.axes.width / len(place.panel.matrix.y_layers)
 
 
 def _draw_frames(axes: Axes, place: Place, inks: np.ndarray) -> None:
-    """Frame the best column of each row inside its cell, where a dot would cover numbers."""
+    """Frame the best columns of each row inside their cells, where a dot would cover numbers."""
     cell_pt = _cell_pt(place)
     line_pt = min(max(0.06 * cell_pt, _FRAME_PT[0]), _FRAME_PT[1])
     inset = 0.5 - 0.5 * line_pt / cell_pt
-    for row, column in _best(place):
+    for row, column in np.argwhere(is_largest(place.panel.matrix.values)):
         corner = (column - inset, row - inset)
         frame: dict[str, Any] = {"fill": False, "edgecolor": str(inks[row, column]), "linewidth": line_pt}
         axes.add_patch(Rectangle(corner, 2 * inset, 2 * inset, gid="best", joinstyle="miter", **frame))
 
 
 def _draw_marks(axes: Axes, place: Place) -> None:
-    """Mark the best column of each row with a dot in the middle of the cell."""
-    best = _best(place)
+    """Mark the best columns of each row with a dot in the middle of the cell; several where they are equal."""
+    rows, columns = np.nonzero(is_largest(place.panel.matrix.values))
     diameter_pt = min(max(0.22 * _cell_pt(place), _MARK_PT[0]), _MARK_PT[1])
-    rows, columns = [row for row, _ in best], [column for _, column in best]
     axes.plot(columns, rows, scalex=False, scaley=False, gid="best", **_dot(diameter_pt))
 
 

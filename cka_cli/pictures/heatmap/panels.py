@@ -153,8 +153,9 @@ def _panels(
     for index, (matrix, scale) in enumerate(zip(matrices, scales, strict=True)):
         left = matrices[index - 1] if index % n_columns else None
         below = matrices[index + n_columns] if index + n_columns < len(matrices) else None
-        shares_rows = left is not None and left.x_layers == matrix.x_layers and _same_shape(left, matrix)
-        shares_columns = below is not None and below.y_layers == matrix.y_layers and _same_shape(below, matrix)
+        shape = matrix.values.shape
+        shares_rows = left is not None and (left.x_layers, left.values.shape) == (matrix.x_layers, shape)
+        shares_columns = below is not None and (below.y_layers, below.values.shape) == (matrix.y_layers, shape)
         row_file, column_file = labels[matrix.x_file], labels[matrix.y_file]
         differing = [row_file] * row_files_differ + [column_file] * column_files_differ
         n_examples = f"{matrix.n_examples} examples" if examples_differ and told.count(told[index]) > 1 else ""
@@ -173,10 +174,6 @@ def _panels(
             )
         )
     return panels
-
-
-def _same_shape(one: Matrix, other: Matrix) -> bool:
-    return one.values.shape == other.values.shape
 
 
 def _bar_label(text: str, scale: ColourScale) -> str:
