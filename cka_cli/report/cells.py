@@ -157,9 +157,8 @@ class _Lines:
             for row in reader:
                 self.number = reader.line_num
                 yield row
-        except csv.Error:
+        finally:  # also where a line is no CSV
             self.number = reader.line_num
-            raise
 
 
 def _delimiter(text: str, name: str, is_known_header: Callable[[Sequence[str]], bool]) -> str:
@@ -172,8 +171,7 @@ def _delimiter(text: str, name: str, is_known_header: Callable[[Sequence[str]], 
         lines.pop()  # cut
     lines = [line for line in lines if not line.lstrip().startswith("#")] or lines
     sample, first = "".join(lines[:_N_LOOKED_AT]), lines[0]
-    likely = [mark for mark in ",\t;" if mark in sample]
-    tables = {mark: _looked_at(sample, mark) for mark in likely}
+    tables = {mark: _looked_at(sample, mark) for mark in ",\t;" if mark in sample}
     known = [mark for mark, table in tables.items() if table and is_known_header(table[0])]
     if known:
         return known[0]

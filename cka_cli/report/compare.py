@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cka_cli.arrays import Float64
@@ -70,8 +70,7 @@ def _statistics(matrix: Matrix) -> dict[str, Float64]:
     """Return what is known of how far the values can be trusted, by column name."""
     if matrix.statistics is None:
         return {}
-    found = {field.name: getattr(matrix.statistics, field.name) for field in fields(matrix.statistics)}
-    return {name: values for name, values in found.items() if values is not None}
+    return {name: values for name, values in vars(matrix.statistics).items() if values is not None}
 
 
 def _tidy_rows(matrix: Matrix, names: Sequence[str]) -> Iterable[tuple[Cell, ...]]:

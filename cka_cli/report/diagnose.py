@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -146,17 +147,14 @@ def _places(findings: Sequence[Finding], diagnosis: Diagnosis, longest: int) -> 
 
     from cka_cli.report.terminal import short_names
 
-    files = (diagnosis.x_file, diagnosis.y_file) if diagnosis.y_file else (diagnosis.x_file, diagnosis.x_file)
+    files = (diagnosis.x_file, diagnosis.y_file or diagnosis.x_file)
     sides = (side for finding in diagnosis.findings for side in (finding.x, finding.y))
     layers = tuple(dict.fromkeys(side.layer for side in sides if side is not None))
-    rooms: dict[int, dict[str, str]] = {}
+    short = cache(partial(short_names, layers))
 
     def named(address: Address, room: int, *, with_side: bool) -> str:
         side = ("X " if address.file == diagnosis.x_file else "Y ") if with_side else ""
-        room -= len(side)
-        if room not in rooms:
-            rooms[room] = short_names(layers, room)
-        return side + rooms[room][address.layer]
+        return side + short(room - len(side))[address.layer]
 
     def placed(finding: Finding) -> str:
         if finding.y is None:

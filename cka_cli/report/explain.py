@@ -69,17 +69,15 @@ class ExplanationReport(Report):
     def text(self, screen: Screen) -> str:
         """Return the explanation for a person, in lines of at most 80 characters but for long names."""
         pairs, n_components = self.explanation.pairs, self.n_components
-        sentence = textwrap.fill(self.explanation.sentence, _WIDTH, break_long_words=False, break_on_hyphens=False)
-        n_left = max(pairs.x.rank, pairs.y.rank)
         parts = [
-            "\n".join(_heading(pairs)),
-            sentence,
-            "\n".join(_component_lines(pairs, "X", "Y", n_components)),
-            "\n".join(_component_lines(pairs.reversed, "Y", "X", n_components)),
-            "" if pairs.is_zero else "\n".join(_pair_lines(pairs, n_components)),
-            "\n".join(_removal_lines(pairs.removals())) if n_left > 1 else "",
+            list(_heading(pairs)),
+            textwrap.wrap(self.explanation.sentence, _WIDTH, break_long_words=False, break_on_hyphens=False),
+            _component_lines(pairs, "X", "Y", n_components),
+            _component_lines(pairs.reversed, "Y", "X", n_components),
+            [] if pairs.is_zero else _pair_lines(pairs, n_components),
+            _removal_lines(pairs.removals()) if max(pairs.x.rank, pairs.y.rank) > 1 else [],
         ]
-        return "\n\n".join(part for part in parts if part) + "\n"
+        return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
 def _csv_rows(pairs: ComponentPairs, n_components: int) -> Iterator[tuple[Cell, ...]]:

@@ -24,7 +24,6 @@ _STYLES = tuple(
     Style(color="black" if sum(step) > 380 else "white", bgcolor=f"rgb({step[0]},{step[1]},{step[2]})")
     for step in _RAMP
 )
-_BOLD_STYLES = tuple(style + Style(bold=True) for style in _STYLES)
 _NO_COLOUR, _PLAIN_BOLD = Style(dim=True), Style(bold=True)
 _MARK = "*"
 MAX_NAME, MIN_NAME = 28, 8
@@ -160,7 +159,7 @@ def _matches(matrix: Matrix, cells: list[list[str]], colours: "Colours", width: 
 def _heading(matrix: Matrix, *, mark: bool) -> Text:
     sides = f"rows {one_line(matrix.x_file)}, columns {one_line(matrix.y_file)}"
     meaning = f", {_MARK} best of its row" if mark else ""
-    if matrix.statistics is not None and matrix.statistics.std_error is not None:
+    if matrix.statistics is not None:
         meaning += ", ± standard error; chance and p-values: --format csv"
     return heading(matrix.title, f"{sides}, {matrix.n_examples} examples{meaning}")
 
@@ -170,10 +169,9 @@ def short_names(names: Sequence[str], longest: int) -> dict[str, str]:
 
     The end of a name tells layers apart better than its beginning.
     """
-    seen = {name: one_line(name) for name in names}
-    shortened = shorten_names(list(dict.fromkeys(seen.values())), longest, cell_len, keep_ends=True)
-    short = dict(zip(dict.fromkeys(seen.values()), shortened, strict=True))
-    return {name: short[line] for name, line in seen.items()}
+    seen = list(dict.fromkeys(map(one_line, names)))
+    short = dict(zip(seen, shorten_names(seen, longest, cell_len, keep_ends=True), strict=True))
+    return {name: short[one_line(name)] for name in names}
 
 
 def _line(name: str, cells: list[tuple[str, Style, int]]) -> Text:
@@ -199,4 +197,4 @@ class Colours:
         low, high = self._ends
         share = (value - low) / (high - low) if high > low else 1.0
         step = round(min(1.0, max(0.0, share)) * (len(_STYLES) - 1))
-        return _BOLD_STYLES[step] if is_bold else _STYLES[step]
+        return _STYLES[step] + _PLAIN_BOLD if is_bold else _STYLES[step]
