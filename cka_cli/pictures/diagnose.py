@@ -208,10 +208,9 @@ def _draw_left_out(axes: Axes, diagnosis: Diagnosis) -> None:
     label = _look("o", _GREY, 2)
     far: list[tuple[float, int, float, str]] = []
     for place, pair in enumerate(pairs):
-        changes = {name: abs(after - before) for name, before, after in label_changes(pair)}
-        for name, alone, _ in pair.without_label:
+        for (name, alone, _), (_, before, after) in zip(pair.without_label, label_changes(pair), strict=True):
             axes.plot([place], [alone.value], **label)
-            far.append((changes[name], place, alone.value, f"label {literal(name)}"))
+            far.append((abs(after - before), place, alone.value, f"label {literal(name)}"))
         axes.plot([place], [pair.most_changed.value], **few)
     _value_axis(axes, "debiased CKA")
     axes.plot(range(len(pairs)), [pair.debiased for pair in pairs], **whole)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -30,6 +29,7 @@ _ABOVE = 0.06  # from a panel to the words above it
 _TEXT_PT, _TICK_PT = 8.0, 7.0
 _TEXT_LINE, _SAMPLE, _SAMPLE_GAP = 0.15, 0.2, 0.06
 _TICK_IN, _TICK_GAP_IN, _TICK_APART = 0.03, 0.03, 0.02
+_TICKS = {"length": 72 * _TICK_IN, "pad": 72 * _TICK_GAP_IN, "labelsize": _TICK_PT}
 _ALIGNMENT_MAP, _SHARE_MAP = "magma", "viridis"
 _SPECTRUM_GREY, _CKA_COLOUR, _CCA_COLOUR = "0.4", "#3b0f70", "#e0662c"
 _LOG_FROM, _SPARSE_FROM = 20, 150  # components on the axis of the curves
@@ -67,7 +67,7 @@ def draw_explained(explanation: Explanation, n_components: int = 10) -> Figure:
 
 
 def _draw_matrix(figure: Figure, box: Box, values: Float64, colours: str, most: float) -> None:
-    axes = _axes(figure, box)
+    axes = add_axes(figure, box, **_TICKS)
     draw_cells(axes, values, colour_map(colours), (0, most))
     rows, columns = _ticks(values.shape[0], box.height), _ticks(values.shape[1], box.width)
     axes.set_yticks([number - 1 for number in rows], [str(number) for number in rows])
@@ -77,13 +77,9 @@ def _draw_matrix(figure: Figure, box: Box, values: Float64, colours: str, most: 
 def _draw_bar(figure: Figure, left: float, colours: str, most: float, label: str) -> None:
     round_values = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, most)
     ticks = [float(tick) for tick in round_values if 0 <= tick <= most * (1 + 1e-9)]
-    axes = _axes(figure, Box(left, _BAR_BOTTOM, _SIDE, _BAR))
+    axes = add_axes(figure, Box(left, _BAR_BOTTOM, _SIDE, _BAR), **_TICKS)
     texts = [f"{tick:g}" for tick in ticks]
     draw_bar(axes, colour_map(colours), (0, most), ticks, texts, label, label_pt=_TEXT_PT, label_gap_pt=2)
-
-
-def _axes(figure: Figure, box: Box) -> Axes:
-    return add_axes(figure, box, length=72 * _TICK_IN, pad=72 * _TICK_GAP_IN, labelsize=_TICK_PT)
 
 
 def _write(figure: Figure, left: float, bottom: float, text: str, size_pt: float = _TEXT_PT, **style: Any) -> None:
@@ -106,7 +102,7 @@ def _draw_spectra(figure: Figure, box: Box, x_shares: Float64, y_shares: Float64
     beside = Box(box.right + _SPECTRUM_GAP, box.bottom, _SPECTRUM, box.height)
     end = f"{most:.0f}" if most >= 1 else f"{most:.1g}"
     for place, shares, is_beside in ((top, y_shares, False), (beside, x_shares, True)):
-        axes = _axes(figure, place)
+        axes = add_axes(figure, place, **_TICKS)
         axes.stairs(
             shares, np.arange(len(shares) + 1) - 0.5, orientation="horizontal" if is_beside else "vertical",
             fill=True, color=_SPECTRUM_GREY, linewidth=0,
@@ -136,7 +132,7 @@ def _draw_names(figure: Figure, box: Box, pairs: ComponentPairs, *, has_rows: bo
 
 
 def _draw_curves(figure: Figure, box: Box, pairs: ComponentPairs) -> None:
-    axes = _axes(figure, box)
+    axes = add_axes(figure, box, **_TICKS)
     cka, cca = pairs.shares_of_first()
     numbers = np.arange(1, len(cka) + 1)
     style: dict[str, Any] = {"clip_on": False, "marker": "o" if len(cka) <= _LOG_FROM else "", "markersize": 2.5}

@@ -24,6 +24,7 @@ from cka_cli.results.matrix import Matrix, is_largest
 
 _MARK_PT = (1.4, 4.5)  # smallest, largest diameter
 _FRAME_PT = (0.5, 1.5)  # thinnest, thickest
+_TICKS = {"length": layout.TICK_IN * 72, "pad": layout.TEXT_GAP_IN * 72}
 
 
 @quiet_arithmetic
@@ -68,13 +69,9 @@ def check_drawable(matrices: Sequence[Matrix], style: HeatmapStyle) -> None:
         arrange(compose(matrices, style))
 
 
-def _axes(figure: Figure, box: Box, **ticks: Any) -> Axes:
-    return add_axes(figure, box, length=layout.TICK_IN * 72, pad=layout.TEXT_GAP_IN * 72, **ticks)
-
-
 def _draw_panel(figure: Figure, place: Place, style: HeatmapStyle, colours: Colormap, *, frame_best: bool) -> None:
     panel = place.panel
-    axes = _axes(figure, place.axes)
+    axes = add_axes(figure, place.axes, **_TICKS)
     ends = panel.scale.low, panel.scale.high
     values = np.clip(panel.scale.scaled(panel.matrix.values), *ends)
     image = draw_cells(axes, values, colours, ends, flip=style.flip)
@@ -196,7 +193,7 @@ def _draw_bar(
 ) -> None:
     """Draw a colour bar; one that lies has its first and last number within its ends."""
     scale = panel.scale
-    axes = _axes(figure, box, labelsize=layout.TICK_PT)
+    axes = add_axes(figure, box, labelsize=layout.TICK_PT, **_TICKS)
     positions, texts = layout.bar_ticks(scale, box.width if lies else box.height, lies=lies)
     draw_bar(
         axes, colours, (scale.low, scale.high), positions, texts, "\n".join(label), label_pt=layout.BAR_PT,

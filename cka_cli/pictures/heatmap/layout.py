@@ -164,17 +164,14 @@ def _fitted(picture: Picture, limit: tuple[float, float], *, annotate: bool, bar
         return sheet if sheet.width <= limit[0] and sheet.height <= limit[1] else None
 
     too_large: float = max(limit) if picture.style.size else good_side(picture, annotate=annotate)
-    if not picture.style.size:
-        for_names = fitting(max(too_large, side_for_names(picture)))
-        if for_names:
-            return for_names
-    best, fits = fitting(too_large), 0.1
-    if best:
+    if not picture.style.size and (for_names := fitting(max(too_large, side_for_names(picture)))):
+        return for_names
+    if best := fitting(too_large):
         return best
+    fits = 0.1
     for _ in range(12):
         middle = (too_large + fits) / 2
-        sheet = fitting(middle)
-        if sheet:
+        if sheet := fitting(middle):
             best, fits = sheet, middle
         else:
             too_large = middle
