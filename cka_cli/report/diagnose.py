@@ -75,7 +75,7 @@ def _cells(finding: Finding) -> list[Cell]:
 def _parts(diagnosis: Diagnosis, width: int, *, everything: bool) -> Iterator["Text"]:
     from rich.text import Text
 
-    yield from map(Text, _heading(diagnosis, width))
+    yield from (Text(_clipped(line, width)) for line in _heading(diagnosis))
     counts = Text("  ")
     for verdict, count in diagnosis.counts.items():
         counts.append(f"{count} {verdict}", style=_COLOURS[verdict] if count else "dim").append("   ")
@@ -94,13 +94,12 @@ def _parts(diagnosis: Diagnosis, width: int, *, everything: bool) -> Iterator["T
                 yield Text(line, no_wrap=True)
 
 
-def _heading(diagnosis: Diagnosis, width: int) -> Iterable[str]:
-    pairs = f"{counted(len(diagnosis.pairs), 'pair')} of layers, {diagnosis.n_examples} examples"
-    pairs += f", classes by '{one_line(diagnosis.labels)}'" if diagnosis.labels else ""
-    yield _clipped(f"X {one_line(diagnosis.x_file)}", width)
+def _heading(diagnosis: Diagnosis) -> Iterable[str]:
+    yield f"X {one_line(diagnosis.x_file)}"
     if diagnosis.y_file:
-        yield _clipped(f"Y {one_line(diagnosis.y_file)}", width)
-    yield _clipped(pairs, width)
+        yield f"Y {one_line(diagnosis.y_file)}"
+    classes = f", classes by '{one_line(diagnosis.labels)}'" if diagnosis.labels else ""
+    yield f"{counted(len(diagnosis.pairs), 'pair')} of layers, {diagnosis.n_examples} examples{classes}"
 
 
 def _limit(group: Sequence[Finding]) -> str:
