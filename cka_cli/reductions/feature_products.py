@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, pieces
-from cka_cli.reductions.folds import Folds
+from cka_cli.reductions.folds import Folds, Run, runs_of
 from cka_cli.reductions.gram_sums import GramSums
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.reductions.source import Source
@@ -20,9 +20,6 @@ from cka_cli.reductions.source import Source
 _CHUNK_BYTES = 1 << 18
 # Features of X that are multiplied with those of Y in one go: of a symmetric product, half is left out by these.
 _FEATURES_AT_ONCE = 512
-
-
-Run = tuple[int, slice]  # the fold of a block, and its rows
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,8 @@ class Products:
         return {"cross": self.cross, **own, **{f"total {place}": each for place, each in enumerate(self.totals)}}
 
 
-# What a block adds: its fold and rows, its products, and the squared norms of its rows, shape (n_layers, n_rows).
-BlockProducts = tuple[Run, Products, Float64]
+# What a block adds: its products, and the squared norms of its rows, shape (n_layers, n_rows).
+BlockProducts = tuple[Products, Float64]
 
 
 def _side_by_side(layers: Sequence[Source], rows: slice) -> tuple[Float64, list[Float64]]:
@@ -83,18 +80,6 @@ def _no_products(layers: Sequence[Source], x: slice, y: slice) -> Products:
     return Products(np.zeros((n_x, n_y)), own, [np.zeros(layer.n_features) for layer in layers])
 
 
-def runs_of(n_examples: int, n_rows: int, folds: Folds | None) -> list[Run]:
-    """Return fold and rows of each block that is multiplied at once; the fold is 0 where none are told apart."""
-    blocks = pieces(n_examples, n_rows)
-    if folds is None:
-        return [(0, rows) for rows in blocks]
-    return [
-        (fold, slice(rows.start + run.start, rows.start + run.stop))
-        for rows in blocks
-        for fold, run in folds.runs(rows)
-    ]
-
-
 @dataclass(frozen=True, eq=False)
 class BlockFunction:
     """What one block of rows adds. x, y : the layers that stand in the rows and columns of the matrix."""
@@ -113,7 +98,7 @@ class BlockFunction:
             values += of_y
             own = [block.T @ block for block in values]
         products = Products(_cross_products(x_values, y_values), own, [block.sum(axis=0) for block in values])
-        return run, products, np.array([np.einsum("ij,ij->i", block, block) for block in values])
+        return products, np.array([np.einsum("ij,ij->i", block, block) for block in values])
 
 
 class FeatureProducts(Reduction[Run, BlockProducts]):
@@ -128,13 +113,18 @@ class FeatureProducts(Reduction[Run, BlockProducts]):
 
     def __init__(self, layers: Sequence[Source], x: slice, y: slice, n_rows: int, folds: Folds | None = None):
         self.compute = BlockFunction(layers, x, y)
-        self.folds, self._tasks = folds, runs_of(layers[0].n_examples, n_rows, folds)
+        self.folds = folds
+        self._tasks = [
+            (fold, slice(rows.start + run.start, rows.start + run.stop))
+            for rows in pieces(layers[0].n_examples, n_rows)
+            for fold, run in runs_of(folds, rows)
+        ]
         self._costs = [rows.stop - rows.start for _, rows in self._tasks]
         self.of_folds = [_no_products(layers, x, y) for _ in range(len(folds.sizes) if folds else 1)]
         self.diagonals = np.zeros((len(layers), layers[0].n_examples))
 
     def add(self, partial: BlockProducts) -> None:
-        (fold, rows), products, squared_norms = partial
+        (fold, rows), (products, squared_norms) = self._tasks[self.n_added], partial
         for total, values in zip(self.of_folds[fold].arrays().values(), products.arrays().values(), strict=True):
             total += values
         self.diagonals[:, rows] = squared_norms

@@ -14,6 +14,8 @@ from cka_cli.arrays import Indices
 
 N_FOLDS = 20
 
+Run = tuple[int, slice]  # the fold of some rows, and which these are
+
 
 @dataclass(frozen=True, eq=False)
 class Folds:
@@ -29,11 +31,17 @@ class Folds:
         """Examples in each fold."""
         return np.bincount(self.of_example)
 
-    def runs(self, rows: slice) -> list[tuple[int, slice]]:
-        """Return fold and place, counted from the first of `rows`, of each run of rows in one fold."""
-        folds = self.of_example[rows]
-        ends = [0, *(np.flatnonzero(np.diff(folds)) + 1).tolist(), len(folds)]
-        return [(int(folds[start]), slice(start, stop)) for start, stop in pairwise(ends)]
+
+def runs_of(folds: Folds | None, rows: slice) -> list[Run]:
+    """Return fold and place, counted from the first of `rows`, of each run of rows in one fold.
+
+    The fold is 0 where none are told apart.
+    """
+    if folds is None:
+        return [(0, slice(0, rows.stop - rows.start))]
+    of_rows = folds.of_example[rows]
+    ends = [0, *(np.flatnonzero(np.diff(of_rows)) + 1).tolist(), len(of_rows)]
+    return [(int(of_rows[start]), slice(start, stop)) for start, stop in pairwise(ends)]
 
 
 def folds_of_rows(n_rows: int, groups: Indices | None = None) -> Indices:

@@ -5,11 +5,12 @@ the unbiased estimator leaves it out, and taking it off afterwards would cost di
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from cka_cli.arrays import Array, Float64
-from cka_cli.reductions.folds import Folds
+from cka_cli.reductions.folds import Folds, runs_of
 from cka_cli.reductions.gram_matrices import effective_dimension, hsic_biased, hsic_unbiased, mean_over_pairings
 
 # What rounding may leave of sums of n² equal terms that cancel, relative to them.
@@ -20,40 +21,41 @@ _LOST = 1e-8
 _CHUNK_BYTES = 1 << 20
 
 
+class PartSums:
+    """Sums of part of a tile by one kernel, the diagonal apart; or what its sums lack without the examples of one fold.
+
+    cross : shape (n_x_layers, n_y_layers); norms : shape (n_layers,). Counted twice already off the diagonal; of a
+    fold, over all entries in a row or a column of it. Where a kernel comes in several terms, both begin with an axis of
+    `pairs_of_terms`, and below all layers of the first term come first, then all of the second.
+    row_sums : shape (n_layers, n_rows), of a fold over its columns. column_sums : shape (n_layers, n_columns), of a
+    fold over its rows.
+    """
+
+    def __init__(self, shape: tuple[int, ...], x: slice, y: slice, n_terms: int):
+        n_layers, n_rows, n_columns = shape
+        self.cross, self.norms = _zeros(n_layers // n_terms, x, y, n_terms)
+        self.row_sums = np.zeros((n_layers, n_rows))
+        self.column_sums = np.zeros((n_layers, n_columns))
+
+    def add_products(self, part: "PartSums") -> None:
+        """Add what does not go by row or column."""
+        self.cross += part.cross
+        self.norms += part.norms
+
+
 @dataclass
 class TileSums:
-    """What the tile of rows `rows` and columns `columns` adds to the Gram sums of one kernel, the diagonal apart.
+    """What the tile of rows `rows` and columns `columns` adds to the Gram sums of one kernel.
 
-    cross : shape (n_x_layers, n_y_layers); norms : shape (n_layers,). Counted twice already off the diagonal. Where a
-    kernel comes in several terms, both begin with an axis of `pairs_of_terms`, and below all layers of the first term
-    come first, then all of the second.
-    row_sums : shape (n_layers, len(rows)); column_sums : shape (n_layers, len(columns)), None on the diagonal.
-    diagonals : shape (n_layers, len(rows)), None off the diagonal.
+    diagonals : shape (n_layers, len(rows)), None off the diagonal, on which column sums are those of rows once more.
     of_folds : what each fold that meets the tile has part in; empty where folds are not told apart.
     """
 
     rows: slice
     columns: slice
-    cross: Float64
-    norms: Float64
-    row_sums: Float64
-    column_sums: Float64 | None
+    total: PartSums
     diagonals: Float64 | None
-    of_folds: "dict[int, FoldSums]"
-
-
-@dataclass
-class FoldSums:
-    """What would be missing from a tile's sums without the examples of one fold.
-
-    cross, norms : over all entries in a row or a column of the fold.
-    row_sums : over the columns of the fold; column_sums : over the rows of the fold; None where it has none there.
-    """
-
-    cross: Float64
-    norms: Float64
-    row_sums: Float64 | None = None
-    column_sums: Float64 | None = None
+    of_folds: dict[int, PartSums]
 
 
 def tile_sums(
@@ -64,40 +66,26 @@ def tile_sums(
     tiles : shape (n_terms × n_layers, n_rows, n_columns). x, y : which layers stand in the rows and columns of the
     matrix.
     """
-    is_diagonal = rows == columns
     diagonals = None
-    if is_diagonal:
+    if rows == columns:
         on_diagonal = np.einsum("lii->li", tiles)  # a view
         diagonals = on_diagonal.astype(np.float64)
         on_diagonal[...] = 0
-    row_runs = folds.runs(rows) if folds else [(0, slice(0, tiles.shape[1]))]
-    column_runs = folds.runs(columns) if folds else [(0, slice(0, tiles.shape[2]))]
-    total = _PartSums(tiles.shape, x, y, n_terms)
-    of_folds: dict[int, FoldSums] = {}
-    for row_fold, row_run in row_runs:
-        for column_fold, column_run in column_runs:
-            part = _part_sums(tiles[:, row_run, column_run], x, y, n_terms, 1 if is_diagonal else 2)
-            total.add(part, row_run, column_run)
-            if folds:
-                _add_to_folds(of_folds, part, (row_fold, row_run), (column_fold, column_run), tiles.shape)
-    column_sums = None if is_diagonal else total.column_sums
-    return TileSums(rows, columns, total.cross, total.norms, total.row_sums, column_sums, diagonals, of_folds)
-
-
-class _PartSums:
-    """Sums of part of a tile: see `TileSums`."""
-
-    def __init__(self, shape: tuple[int, ...], x: slice, y: slice, n_terms: int):
-        n_layers, n_rows, n_columns = shape
-        self.cross, self.norms = _zeros(n_layers // n_terms, x, y, n_terms)
-        self.row_sums = np.zeros((n_layers, n_rows))
-        self.column_sums = np.zeros((n_layers, n_columns))
-
-    def add(self, part: "_PartSums", rows: slice, columns: slice) -> None:
-        self.cross += part.cross
-        self.norms += part.norms
-        self.row_sums[:, rows] += part.row_sums
-        self.column_sums[:, columns] += part.column_sums
+    total = PartSums(tiles.shape, x, y, n_terms)
+    row_runs, column_runs = runs_of(folds, rows), runs_of(folds, columns)
+    met = {fold for fold, _ in row_runs + column_runs} if folds else set()
+    of_folds = {fold: PartSums(tiles.shape, x, y, n_terms) for fold in met}
+    for (row_fold, row_run), (column_fold, column_run) in product(row_runs, column_runs):
+        part = _part_sums(tiles[:, row_run, column_run], x, y, n_terms, 2 if diagonals is None else 1)
+        total.add_products(part)
+        total.row_sums[:, row_run] += part.row_sums
+        total.column_sums[:, column_run] += part.column_sums
+        if folds:
+            for fold in {row_fold, column_fold}:
+                of_folds[fold].add_products(part)
+            of_folds[column_fold].row_sums[:, row_run] += part.row_sums
+            of_folds[row_fold].column_sums[:, column_run] += part.column_sums
+    return TileSums(rows, columns, total, diagonals, of_folds)
 
 
 def _zeros(n_layers: int, x: slice, y: slice, n_terms: int) -> tuple[Float64, Float64]:
@@ -110,9 +98,9 @@ def pairs_of_terms(n_terms: int) -> list[tuple[int, int]]:
     return [(one, other) for one in range(n_terms) for other in range(n_terms - one)]
 
 
-def _part_sums(tiles: Array, x: slice, y: slice, n_terms: int, weight: int) -> _PartSums:
+def _part_sums(tiles: Array, x: slice, y: slice, n_terms: int, weight: int) -> PartSums:
     n_layers, n_rows, n_columns = tiles.shape
-    sums = _PartSums(tiles.shape, x, y, n_terms)
+    sums = PartSums(tiles.shape, x, y, n_terms)
     n_chunk = max(1, _CHUNK_BYTES // (8 * n_layers * n_columns))
     # A kernel that overflows is told of by its norm.
     for start in range(0, n_rows, n_chunk):
@@ -133,7 +121,7 @@ def _part_sums(tiles: Array, x: slice, y: slice, n_terms: int, weight: int) -> _
     return sums
 
 
-def _add_products_of_terms(sums: _PartSums, chunk: Array, x: slice, y: slice, n_terms: int) -> None:
+def _add_products_of_terms(sums: PartSums, chunk: Array, x: slice, y: slice, n_terms: int) -> None:
     """Add the products of the terms; all but those of the first with itself as they are, for they count little."""
     terms = chunk.reshape(n_terms, len(chunk) // n_terms, -1)
     first = terms[0].astype(np.float64)
@@ -146,28 +134,6 @@ def _add_products_of_terms(sums: _PartSums, chunk: Array, x: slice, y: slice, n_
             sums.cross[place] += of_one[x] @ of_other[y].T
 
 
-def _add_to_folds(
-    of_folds: dict[int, FoldSums],
-    part: _PartSums,
-    row_run: tuple[int, slice],
-    column_run: tuple[int, slice],
-    shape: tuple[int, ...],
-) -> None:
-    """Add part of a tile to the folds of its rows and of its columns: once where they are the same."""
-    (row_fold, rows), (column_fold, columns) = row_run, column_run
-    for fold in {row_fold, column_fold}:
-        sums = of_folds.setdefault(fold, FoldSums(np.zeros_like(part.cross), np.zeros_like(part.norms)))
-        sums.cross += part.cross
-        sums.norms += part.norms
-    by_column, by_row = of_folds[column_fold], of_folds[row_fold]
-    if by_column.row_sums is None:
-        by_column.row_sums = np.zeros((shape[0], shape[1]))
-    by_column.row_sums[:, rows] += part.row_sums
-    if by_row.column_sums is None:
-        by_row.column_sums = np.zeros((shape[0], shape[2]))
-    by_row.column_sums[:, columns] += part.column_sums
-
-
 class GramSums:
     """The sums over all n × n entries of the Gram matrices of a stack of layers, one kernel; the diagonal is apart.
 
@@ -175,7 +141,7 @@ class GramSums:
     row_sums, diagonals : shape (n_layers, n_examples). x, y : the layers of the matrix's rows and columns.
     entry_rounding : shape (n_layers,), about how far rounding moved the entries of each Gram matrix, beside what goes
         with the entry itself: product_rounding, relative.
-    fold_cross, fold_norms, fold_row_sums : what is missing without each fold, first axis n_folds (`FoldSums`).
+    fold_cross, fold_norms, fold_row_sums : what is missing without each fold, first axis n_folds (`PartSums`).
     """
 
     def __init__(
@@ -193,19 +159,18 @@ class GramSums:
 
     def add(self, tile: TileSums) -> None:
         """Add one tile of the upper triangle; the order of the tiles changes nothing but rounding."""
-        self.cross += tile.cross
-        self.norms += tile.norms
-        self.row_sums[:, tile.rows] += tile.row_sums
-        if tile.column_sums is not None:
-            self.row_sums[:, tile.columns] += tile.column_sums
-        if tile.diagonals is not None:
+        self.cross += tile.total.cross
+        self.norms += tile.total.norms
+        self.row_sums[:, tile.rows] += tile.total.row_sums
+        if tile.diagonals is None:
+            self.row_sums[:, tile.columns] += tile.total.column_sums
+        else:
             self.diagonals[:, tile.rows] += tile.diagonals
         for fold, sums in tile.of_folds.items():
             self.fold_cross[fold] += sums.cross
             self.fold_norms[fold] += sums.norms
-            if sums.row_sums is not None:
-                self.fold_row_sums[fold, :, tile.rows] += sums.row_sums
-            if sums.column_sums is not None and tile.column_sums is not None:
+            self.fold_row_sums[fold, :, tile.rows] += sums.row_sums
+            if tile.diagonals is None:
                 self.fold_row_sums[fold, :, tile.columns] += sums.column_sums
 
     def state(self) -> dict[str, Float64]:

@@ -282,7 +282,7 @@ def test_features_are_multiplied_a_run_at_a_time(tmp_path, with_itself):
     path = save_layers(tmp_path / "a.h5", 40, [700, 3, 600], 0, np.float64, "plain")
     layers = [load_centred(layer, np.dtype(np.float64)) for layer in select_layers([path], ReadOptions())[0].layers]
     x, y = (slice(0, 3), slice(0, 3)) if with_itself else (slice(0, 2), slice(2, 3))
-    _, products, squared_norms = BlockFunction(layers, x, y)((0, slice(5, 25)))
+    products, squared_norms = BlockFunction(layers, x, y)((0, slice(5, 25)))
     all_values = [layer.values[5:25] for layer in layers]
     x_values, y_values = np.concatenate(all_values[x], axis=1), np.concatenate(all_values[y], axis=1)
     np.testing.assert_allclose(products.cross, x_values.T @ y_values, atol=1e-12)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cka_cli.api.compare import compare, compare_each
 from cka_cli.errors import DataError, UsageError
 from cka_cli.options import RunOptions
-from cka_cli.reductions.folds import Folds, folds_of_rows, order_by_fold
+from cka_cli.reductions.folds import Folds, folds_of_rows, order_by_fold, runs_of
 from cka_cli.uncertainty.jackknife import critical_t, jackknife_std_error
 from tests import oracle
 from tests.asked import asked, changed, compared
@@ -88,7 +88,7 @@ def test_rows_of_a_fold_stand_together_within_each_window():
     order = order_by_fold(folds, 25)
     assert sorted(order[:25]) == list(range(25))
     assert (np.diff(folds[order[:25]]) >= 0).all()
-    assert Folds(np.array([3, 3, 0, 0, 0, 1])).runs(slice(1, 6)) == [
+    assert runs_of(Folds(np.array([3, 3, 0, 0, 0, 1])), slice(1, 6)) == [
         (3, slice(0, 1)),
         (0, slice(1, 4)),
         (1, slice(4, 5)),
