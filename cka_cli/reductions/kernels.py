@@ -70,7 +70,6 @@ class LayerTerms:
     shrink: float = 1.0
 
 
-_NO_ROWS = RowTerms(*(np.empty(0),) * 2)
 TileFunction = Callable[[Array, RowTerms, RowTerms, LayerTerms, Spec], Array]
 # f(a+u+v+w) − f(a+u) − f(a+v) + f(a): see `second_differences`.
 Difference = Callable[[float, Float64, Float64, Float64, Spec], Float64]
@@ -101,16 +100,22 @@ def rbf_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: LayerTe
 
     σ = sigma × the median distance (Kornblith et al. 2019 and their notebook: σ² = sigma² × the median of all n²
     squared distances, the n zeros of the diagonal included), or gamma = 1/(2σ²) as given.
-    A wide kernel, near 1, is worked out as exp − 1, and a narrow one, near 0, as exp, so that either keeps its digits;
-    then the value at the typical distance is taken off.
     """
-    rate = min(rbf_rate(layer, spec), float(np.finfo(distances.dtype).max) / 1e9)
-    values = distances
-    values *= -rate  # may overflow: of distances that count as infinite
-    function = np.exp if _is_narrow(rate, layer) else np.expm1
-    function(values, out=values)
-    values -= values.dtype.type(function(-rate * layer.typical_distance))
-    return values
+    return _less_typical(distances, _bounded_rate(layer, spec, distances), layer.typical_distance)
+
+
+def _less_typical(distances: Array, rate: float, typical_distance: float) -> Array:
+    """Return exp(−rate × distance) less its value at a typical distance; overwrites `distances`."""
+    distances *= -rate  # may overflow: of distances that count as infinite
+    function = _exponential(rate * typical_distance)
+    function(distances, out=distances)
+    distances -= distances.dtype.type(function(-rate * typical_distance))
+    return distances
+
+
+def _exponential(typical: float) -> np.ufunc:
+    """Return exp for a narrow kernel, near 0 at a typical distance, and exp − 1 for a wide one: each keeps digits."""
+    return np.exp if typical > _NARROW else np.expm1
 
 
 def rbf_terms(distances: Array, layer: LayerTerms, spec: Spec, out: Array) -> None:
@@ -119,7 +124,7 @@ def rbf_terms(distances: Array, layer: LayerTerms, spec: Spec, out: Array) -> No
     Of a σ that is not known exactly yet. out : shape (n_terms, n_rows, n_columns), the first as `rbf_tile` has it;
     overwrites `distances`.
     """
-    rate = min(rbf_rate(layer, spec), float(np.finfo(distances.dtype).max) / 1e9)
+    rate = _bounded_rate(layer, spec, distances)
     typical = rate * layer.typical_distance
     n_chunk = max(1, _CHUNK_VALUES // max(1, distances.shape[1]))
     for start in range(0, len(distances), n_chunk):
@@ -132,17 +137,13 @@ def rbf_terms(distances: Array, layer: LayerTerms, spec: Spec, out: Array) -> No
                 term /= place
             constant = typical**place / math.factorial(place) * math.exp(-typical)
             np.subtract(term, term.dtype.type(constant), out=out[place, chunk])
-    out[0] = rbf_tile(distances, _NO_ROWS, _NO_ROWS, layer, spec)
+    out[0] = _less_typical(distances, rate, layer.typical_distance)
 
 
 def lost_of_terms(n_terms: int, off: float) -> float:
     """Return what `rbf_terms` may lack of an entry: the largest uᴶ e^(−u)/J! times |ε|ᴶ, ε how far off σ² was."""
     most = n_terms**n_terms * math.exp(-n_terms) / math.factorial(n_terms)
     return float(most * (abs(off) * (1 + abs(off))) ** n_terms)
-
-
-def _is_narrow(rate: float, layer: LayerTerms) -> bool:
-    return rate * layer.typical_distance > _NARROW
 
 
 def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
@@ -154,6 +155,10 @@ def rbf_rate(layer: LayerTerms, spec: Spec) -> float:
     assert sigma is not None
     squared = float(sigma) * float(sigma) * layer.typical_distance
     return float(np.divide(0.5, squared)) if squared > 0 else np.inf
+
+
+def _bounded_rate(layer: LayerTerms, spec: Spec, distances: Array) -> float:
+    return min(rbf_rate(layer, spec), float(np.finfo(distances.dtype).max) / 1e9)
 
 
 def descaled(gamma: float, scale: float) -> float:
@@ -199,12 +204,7 @@ def laplacian_tile(distances: Array, rows: RowTerms, columns: RowTerms, layer: L
     """exp(−γ‖x−y‖₁) less a constant, from L1 distances in scaled units, float64; as `rbf_tile` does it."""
     gamma = spec.get("gamma")
     rate = min((1 / layer.n_features if gamma is None else float(gamma)) / layer.scale, 1e290)
-    function = np.exp if rate * layer.typical_l1 > _NARROW else np.expm1
-    values: Float64 = distances.astype(np.float64)
-    values *= -rate
-    function(values, out=values)
-    values -= function(-rate * layer.typical_l1)
-    return values
+    return _less_typical(distances.astype(np.float64), rate, layer.typical_l1)
 
 
 def l1_distances(rows: Array, columns: Array) -> Float64:
@@ -224,8 +224,7 @@ def l1_distances(rows: Array, columns: Array) -> Float64:
 
 def _rounding_of_rbf(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
     rate = rbf_rate(layer, spec)
-    function = np.exp if _is_narrow(rate, layer) else np.expm1
-    return epsilon * abs(float(function(-rate * layer.typical_distance)))
+    return epsilon * abs(float(_exponential(rate * layer.typical_distance)(-rate * layer.typical_distance)))
 
 
 def _rounding_of_unit_rows(layer: LayerTerms, spec: Spec, epsilon: float) -> float:
