@@ -14,39 +14,30 @@ AnyReduction = TypeVar("AnyReduction", bound=Reduction[Any, Any])
 Result = TypeVar("Result")
 
 
-def run(reduction: Reduction[Any, Any], executor: Executor, store: Checkpoint, on_progress: Progress) -> None:
-    """Do the tasks of a reduction that its saved state is without, and add what they give, in their order.
+@dataclass(frozen=True)
+class Loop:
+    """The loop with all that it is run with, for a job of several reductions.
 
     on_progress : called with the stage, and how much of it is done of how much in all: first when it begins.
     """
-    store.restore(reduction)
-    costs, n_before = reduction.costs(), reduction.n_added
-    done, total = sum(costs[:n_before]), max(1, sum(costs))
-    on_progress(reduction.stage, done, total)
-    partials = executor.map(reduction.compute, islice(reduction.tasks(), n_before, None))
-    for partial, cost in zip(partials, costs[n_before:], strict=True):
-        with store.adding(reduction):
-            reduction.add(partial)
-        done += cost
-        on_progress(reduction.stage, done, total)
-
-
-@dataclass(frozen=True)
-class Loop:
-    """The loop with all that it is run with, for a job of several reductions."""
 
     executor: Executor
     store: Checkpoint
     on_progress: Progress
 
     def run(self, reduction: AnyReduction) -> AnyReduction:
-        """Run a reduction to its end, and return it."""
-        run(reduction, self.executor, self.store, self.on_progress)
-        return reduction
-
-    def restore(self, reduction: Reduction[Any, Any]) -> None:
-        """Give a reduction its saved state before it is run, for who must know what is left of it."""
+        """Do the tasks of a reduction that its saved state is without, and add what they give, in their order."""
         self.store.restore(reduction)
+        costs, n_before = reduction.costs(), reduction.n_added
+        done, total = sum(costs[:n_before]), max(1, sum(costs))
+        self.on_progress(reduction.stage, done, total)
+        partials = self.executor.map(reduction.compute, islice(reduction.tasks(), n_before, None))
+        for partial, cost in zip(partials, costs[n_before:], strict=True):
+            with self.store.adding(reduction):
+                reduction.add(partial)
+            done += cost
+            self.on_progress(reduction.stage, done, total)
+        return reduction
 
     def each(
         self, stage: str, function: Callable[[Any], Result], items: Sequence[Any], costs: Sequence[int] | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from cka_cli.plan.planner import Plan
 from cka_cli.plan.request import Request
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums
-from cka_cli.reductions.gram_tiles import GramTiles, Kept, TileFunction, gram_scales, set_rounding
+from cka_cli.reductions.gram_tiles import GramTiles, Kept, TileFunction, gram_scales, set_rounding, upper_tiles
 from cka_cli.reductions.kernel_inputs import GramLayer, prepare
 from cka_cli.reductions.kernels import KERNELS, lost_of_terms, needs_median
-from cka_cli.reductions.medians import MedianFunction, OfLayers, least_median, with_medians
+from cka_cli.reductions.medians import MedianFunction, MedianWithinBatches, OfLayers, least_median, with_medians
 from cka_cli.reductions.near_median import MOST_LOST, Bracket, guessed_median
 from cka_cli.reductions.protocol import OfPlace
 from cka_cli.reductions.source import Source
@@ -67,18 +67,19 @@ def _by_gram_tiles(request: Request, plan: Plan, layers: Sequence[GramLayer], fo
     sums: dict[Spec, GramSums] = {}
     kept: Kept = {}
     if plan.n_terms > 1:
-        found = _in_one_pass(request, plan, layers, folds, loop)
-        if found.medians is not None:
-            layers = with_medians(layers, found.medians)
-            set_rounding(found.sums, layers)
-            return layers, [found.sums[spec] for spec in request.gram_kernels]
-        sums, kernels = found.sums, by_median
+        found, sums = _in_one_pass(request, plan, layers, folds, loop)
+        if found is not None:
+            layers = with_medians(layers, found)
+            set_rounding(sums, layers)
+            return layers, [sums[spec] for spec in request.gram_kernels]
+        kernels = by_median
     if by_median:
-        medians = _medians(MedianFunction.of(layers, plan.n_tile_rows, plan.n_kept, kept), layers)
+        of_rows = upper_tiles(request.n_examples, plan.n_tile_rows)
+        medians = _medians(MedianFunction(layers, of_rows, kept, plan.n_kept), layers)
         if plan.keep_distances:
-            loop.restore(medians)
+            loop.store.restore(medians)
             others = [spec for spec in kernels if spec not in by_median]
-            keeps = not medians.is_complete
+            keeps = medians.n_added < len(layers)
             function = TileFunction(layers, others, request.x, request.y, folds, keeps_distances=keeps)
             if others or keeps:
                 stage = "comparing" if others else "measuring distances"
@@ -97,17 +98,13 @@ def _medians(function: Callable[[int], Sequence[float]], layers: Sequence[GramLa
     return OfLayers("medians", "finding median distances", function, layers)
 
 
-class _OnePass(NamedTuple):
-    """The medians that one pass found, None where it missed one, and the sums of all kernels that are done by then."""
-
-    medians: list[float] | None
-    sums: dict[Spec, GramSums]
-
-
 def _in_one_pass(
     request: Request, plan: Plan, layers: Sequence[GramLayer], folds: Folds | None, loop: Loop
-) -> _OnePass:
-    """The tiles of all kernels, those by a median as terms about its guess; see `near_median`."""
+) -> tuple[list[float] | None, dict[Spec, GramSums]]:
+    """Return the medians, None where one is missed, and the sums of all kernels that are done by then.
+
+    By the tiles of all kernels, those by a median as terms about its guess; see `near_median`.
+    """
     sampled = OfLayers("brackets", "sampling distances", OfPlace(guessed_median, layers), layers, 3)
     brackets = [Bracket(*each) for each in loop.run(sampled).values.tolist()]
     guessed = with_medians(layers, [each.guess for each in brackets])
@@ -122,11 +119,11 @@ def _in_one_pass(
     lost = max((lost_of_terms(plan.n_terms, float(each)) for each in off), default=0.0)
     has_width = [median > least_median(layer) for layer, median in zip(layers, medians, strict=True)]
     if not all(np.array(has_width)[varying]) or lost > MOST_LOST[layers[0].source.dtype]:
-        return _OnePass(None, {spec: sums for spec, sums in of_kernels.items() if not needs_median(spec)})
+        return None, {spec: sums for spec, sums in of_kernels.items() if not needs_median(spec)}
     factors = np.ones((len(layers), plan.n_terms))
     factors[varying] = np.power.outer(-off, np.arange(plan.n_terms))
     sums = {spec: each.of_terms(factors) if needs_median(spec) else each for spec, each in of_kernels.items()}
-    return _OnePass(medians.tolist(), sums)
+    return medians.tolist(), sums
 
 
 def _by_feature_products(
@@ -149,8 +146,6 @@ def _by_batches(request: Request, plan: Plan, layers: Sequence[GramLayer], folds
     assert n_batch is not None
     orders = shuffled_orders(request.n_examples, request.run.n_passes, request.seed)
     if request.n_by_median:
-        from cka_cli.reductions.medians import MedianWithinBatches
-
         medians = _medians(MedianWithinBatches(layers, batches_of(orders[:1], n_batch)), layers)
         layers = with_medians(layers, loop.run(medians).values[:, 0])
     function = BatchFunction(layers, request.gram_kernels, request.x, request.y)

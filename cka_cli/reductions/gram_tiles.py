@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cka_cli.arrays import Array, Float64
+from cka_cli.arrays import Array, Float64, pieces
 from cka_cli.reductions import kernels
 from cka_cli.reductions.folds import Folds
 from cka_cli.reductions.gram_sums import GramSums, TileSums, tile_sums
 from cka_cli.reductions.kernel_inputs import NO_TERMS, GramLayer, Tile, has_gram, tile_inputs
-from cka_cli.reductions.near_median import NEAR, Bracket, Near, NearMedian, near_in_tile
+from cka_cli.reductions.near_median import Bracket, Near, NearMedian, near_in_tile
 from cka_cli.reductions.protocol import Reduction
 from cka_cli.specs import Spec
 
@@ -48,7 +48,7 @@ class TileResult:
 
 def upper_tiles(n_examples: int, n_rows: int) -> list[Tile]:
     """Return rows and columns of every tile on and above the diagonal; the costlier ones off it come first."""
-    blocks = [slice(start, min(start + n_rows, n_examples)) for start in range(0, n_examples, n_rows)]
+    blocks = list(pieces(n_examples, n_rows))
     off = [(rows, columns) for place, rows in enumerate(blocks) for columns in blocks[place + 1 :]]
     return off + [(rows, rows) for rows in blocks]
 
@@ -181,31 +181,26 @@ class GramTiles(Reduction[TileTask, TileResult]):
 
     def add(self, partial: TileResult) -> None:
         """Add a tile; of the tiles of single layers, when the last has come."""
-        if not self._by_layer:
-            tile = self._tiles[self.n_added]
-            self._add(tile, partial.sums, partial.distances)
-            self.near.add(partial.near)
-            self.n_added += 1
-            return
-        tile, n_layers = self._tiles[self.n_added // len(self.compute.layers)], len(self.compute.layers)
-        if not self._n_waiting:
-            self._waiting = [np.empty((n_layers, *each.shape[1:]), each.dtype) for each in partial.of_layer]
-        for stack, each in zip(self._waiting, partial.of_layer, strict=True):
-            stack[self._n_waiting] = each[0]
+        n_layers, sums = len(self.compute.layers), partial.sums
+        n_of_tile = n_layers if self._by_layer else 1
+        tile = self._tiles[self.n_added // n_of_tile]
         if partial.distances:
             self.kept.setdefault(key_of(tile), []).extend(partial.distances)
-        self._n_waiting += 1
-        if self._n_waiting == n_layers:
-            self._add(tile, self.compute.sums_of(self._waiting, tile), [])
-            self.n_added += n_layers
+        if self._by_layer:
+            if not self._n_waiting:
+                self._waiting = [np.empty((n_layers, *each.shape[1:]), each.dtype) for each in partial.of_layer]
+            for stack, each in zip(self._waiting, partial.of_layer, strict=True):
+                stack[self._n_waiting] = each[0]
+            self._n_waiting += 1
+            if self._n_waiting < n_layers:
+                return
+            sums = self.compute.sums_of(self._waiting, tile)
             self._waiting, self._n_waiting = [], 0
-
-    def _add(self, tile: Tile, sums: Sequence[TileSums], distances: list[Array]) -> None:
-        for total, each in zip(self.sums, sums, strict=True):
-            total.add(each)
-        if distances:
-            self.kept[key_of(tile)] = distances
+        for total, of_tile in zip(self.sums, sums, strict=True):
+            total.add(of_tile)
+        self.near.add(partial.near)
         self.compute.kept.pop(key_of(tile), None)
+        self.n_added += n_of_tile
 
     def state(self) -> dict[str, Array]:
         """Return the sums of every kernel, and the distances near medians."""
@@ -215,8 +210,7 @@ class GramTiles(Reduction[TileTask, TileResult]):
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Set the sums to saved ones, and take the distances near medians that were."""
-        near = {name: values for name, values in state.items() if name.startswith(NEAR)}
-        self.near.restore(near)
+        self.near.restore(state)
         super().restore({**state, **self.near.state()})
 
 

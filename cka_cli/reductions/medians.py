@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cka_cli.arrays import Array, Float64, Indices
-from cka_cli.reductions.gram_tiles import Kept, key_of, upper_tiles
+from cka_cli.reductions.gram_tiles import Kept, key_of
 from cka_cli.reductions.kernel_inputs import GramLayer, Tile, gathered, sampled_distances, tile_inputs
 from cka_cli.reductions.median_distance import median_of_all_pairs, median_of_batches
 from cka_cli.reductions.protocol import Reduction
@@ -26,11 +26,6 @@ class MedianFunction:
     tiles: Sequence[Tile]
     kept: Kept
     n_kept: int
-
-    @classmethod
-    def of(cls, layers: Sequence[GramLayer], n_rows: int, n_kept: int, kept: Kept) -> "MedianFunction":
-        """Return what gives the medians in tiles of so many rows."""
-        return cls(layers, upper_tiles(layers[0].source.n_examples, n_rows), kept, n_kept)
 
     def __call__(self, place: int) -> list[float]:
         """Return the median of the layer at a place."""
@@ -105,11 +100,6 @@ class OfLayers(Reduction[int, Sequence[float]]):
         self.name, self.stage, self.compute = name, stage, function
         self._tasks, self._costs = range(len(layers)), [layer.source.n_features for layer in layers]
         self.values = np.full((len(layers), n), np.nan)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all layers are done."""
-        return self.n_added == len(self.values)
 
     def add(self, partial: Sequence[float]) -> None:
         self.values[self.n_added] = partial

@@ -15,7 +15,6 @@ from cka_cli.arrays import Array, Float64
 from cka_cli.reductions.kernel_inputs import GramLayer, Tile, gathered, tile_inputs
 from cka_cli.reductions.median_distance import middle_places
 
-NEAR = "near "  # how the names of its arrays begin
 # Pairs of rows of a sample, and how many standard errors of its quantiles the bracket is wide on either side.
 _N_SAMPLE, _WIDE = 1_500_000, 5.0
 _LEAST_BLOCK = 32
@@ -89,15 +88,15 @@ class NearMedian:
         """Return the counts and all that was kept."""
         if not self.inside:
             return {}
-        kept = {f"{NEAR}{place}": self._joined(place) for place in range(len(self.inside))}
-        return {f"{NEAR}below": self.n_below, **kept}
+        kept = {f"near {place}": self._joined(place) for place in range(len(self.inside))}
+        return {"near below": self.n_below, **kept}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Take what was saved."""
         if not self.inside:
             return
-        self.n_below[...] = state[f"{NEAR}below"]
-        self.inside = [[state[f"{NEAR}{place}"]] for place in range(len(self.inside))]
+        self.n_below[...] = state["near below"]
+        self.inside = [[state[f"near {place}"]] for place in range(len(self.inside))]
 
     def _joined(self, place: int) -> Array:
         if len(self.inside[place]) != 1:

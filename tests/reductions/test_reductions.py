@@ -11,7 +11,7 @@ from cka_cli.options import ReadOptions
 from cka_cli.reductions.factors import FactorFunction, Factorise
 from cka_cli.reductions.feature_products import FeatureProducts, FoldRowSums, sums_of_products
 from cka_cli.reductions.folds import Folds
-from cka_cli.reductions.gram_tiles import GramTiles, TileFunction
+from cka_cli.reductions.gram_tiles import GramTiles, TileFunction, upper_tiles
 from cka_cli.reductions.kernel_inputs import prepare
 from cka_cli.reductions.medians import MedianFunction, MedianWithinBatches, OfLayers
 from cka_cli.reductions.minibatch import BatchFunction, Minibatch, batches_of, shuffled_orders
@@ -102,7 +102,7 @@ class TestTilesOfTermsAndFolds(TestTilesOfTerms):
 class TestMedians(ReductionTests):
     def make(self, folder):
         layers, _ = prepared(opened(folder))
-        return OfLayers("medians", "", MedianFunction.of(layers, 17, 100, {}), layers)
+        return OfLayers("medians", "", MedianFunction(layers, upper_tiles(N, 17), {}, 100), layers)
 
     def result(self, reduction):
         return reduction.values
