@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import call
 from typing import Any
 
 import numpy as np
@@ -115,16 +116,16 @@ def _factors_and_sources(request: Request, plan: Plan, loop: Loop) -> tuple[list
     n_bytes = [layer.layer.n_bytes for layer in request.layers]
     openers = [partial(_open, request, plan, place) for place in range(len(request.layers))]
     if not request.pair_measures:
-        return [], loop.each("reading", _call, openers, n_bytes)
-    keep = partial(_as_dtype, request.dtype) if request.gram_measures else _nothing
-    factorised = loop.run(Factorise(FactorFunction(openers, _in_double, keep, request.needs_columns), _costs(request)))
-    missing = [place for place, source in enumerate(factorised.sources) if source is None]
-    if not request.gram_measures or not missing:
-        return factorised.factors, [each for each in factorised.sources if each is not None]
-    opened = loop.each("reading", _call, [openers[place] for place in missing], [n_bytes[place] for place in missing])
-    found = {place: _as_dtype(request.dtype, source) for place, source in zip(missing, opened, strict=True)}
-    sources = [found.get(place, source) for place, source in enumerate(factorised.sources)]
-    return factorised.factors, [each for each in sources if each is not None]
+        return [], loop.each("reading", call, openers, n_bytes)
+    keep = partial(_as_dtype, request.dtype) if request.gram_measures else None
+    costs = [each.n_examples * each.n_features * min(each.n_examples, each.n_features) for each in request.layers]
+    factorised = loop.run(Factorise(FactorFunction(openers, _in_double, keep, request.needs_columns), costs))
+    n_saved = len(openers) - len(factorised.sources)
+    if not keep or not n_saved:
+        return factorised.factors, factorised.sources
+    # Of the first layers an earlier run saved the factors.
+    opened = loop.each("reading", call, openers[:n_saved], n_bytes[:n_saved])
+    return factorised.factors, [*map(keep, opened), *factorised.sources]
 
 
 def _open(request: Request, plan: Plan, place: int) -> Source:
@@ -136,16 +137,10 @@ def _open(request: Request, plan: Plan, place: int) -> Source:
     return survey(layer, request.dtype, plan.n_slices[place], with_norms=saved)
 
 
-def _call(function: Callable[[], Source]) -> Source:
-    return function()
-
-
-def _nothing(source: Source) -> None:
-    return None
-
-
 def _as_dtype(dtype: np.dtype[Any], source: Source) -> Source:
-    return source.as_dtype(dtype) if isinstance(source, CentredLayer) else source
+    if not isinstance(source, CentredLayer):
+        return source
+    return replace(source, values=source.values.astype(dtype, copy=False))
 
 
 def _in_double(source: Source) -> Source:
@@ -154,10 +149,6 @@ def _in_double(source: Source) -> Source:
         return source
     n_slice = n_block_features(source.n_examples, source.n_features, source.layer.n_step)
     return replace(source, dtype=np.dtype(np.float64), n_slice=n_slice)
-
-
-def _costs(request: Request) -> list[int]:
-    return [each.n_examples * each.n_features * min(each.n_examples, each.n_features) for each in request.layers]
 
 
 def _add_gram_values(

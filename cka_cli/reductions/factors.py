@@ -171,23 +171,25 @@ Factorised = tuple[Factors, Source | None]
 class FactorFunction:
     """The factors of a layer, by its place.
 
-    open : gives each layer, centred. view : gives it as factors need it, in float64. keep : what is kept of it.
+    open : gives each layer, centred. view : gives it as factors need it, in float64. keep : gives what is kept of it,
+        where anything is.
     """
 
     open: Sequence[Callable[[], Source]]
     view: Callable[[Source], Source]
-    keep: Callable[[Source], Source | None]
+    keep: Callable[[Source], Source] | None
     with_columns: bool
 
     def __call__(self, place: int) -> Factorised:
         source = self.open[place]()
-        return factorise_layer(self.view(source), with_columns=self.with_columns), self.keep(source)
+        factors = factorise_layer(self.view(source), with_columns=self.with_columns)
+        return factors, self.keep(source) if self.keep else None
 
 
 class Factorise(Reduction[int, Factorised]):
     """The factors of every layer. A task is a layer; costs : of each.
 
-    sources : what was kept of each source; None where it was not, or where the factors were saved by an earlier run.
+    sources : what was kept of each source, but for the first ones, the factors of which were saved by an earlier run.
     """
 
     name = "factors"
@@ -196,12 +198,13 @@ class Factorise(Reduction[int, Factorised]):
     def __init__(self, function: FactorFunction, costs: Sequence[int]):
         self.compute, self._tasks, self._costs = function, range(len(costs)), costs
         self.factors: list[Factors] = []
-        self.sources: list[Source | None] = []
+        self.sources: list[Source] = []
 
     def add(self, partial: Factorised) -> None:
         factors, source = partial
         self.factors.append(factors)
-        self.sources.append(source)
+        if source is not None:
+            self.sources.append(source)
         self.n_added += 1
 
     def state(self) -> dict[str, Array]:
@@ -226,7 +229,6 @@ class Factorise(Reduction[int, Factorised]):
             _factors_of_arrays({name.split()[1]: each for name, each in state.items() if name.split()[0] == str(place)})
             for place in places
         ]
-        self.sources = [None] * len(places)
 
 
 def _factors_of_arrays(arrays: Mapping[str, Array]) -> Factors:

@@ -1,7 +1,7 @@
 """What every Gram matrix and factor is made of: a centred layer of which blocks can be had."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -108,10 +108,6 @@ class CentredLayer:
 
     def slices(self, rows: Rows) -> Iterator[Slice]:
         yield slice(0, self.n_features), self.values[rows]
-
-    def as_dtype(self, dtype: np.dtype[Any]) -> "CentredLayer":
-        """Return the same layer with values of another dtype."""
-        return replace(self, values=self.values.astype(dtype, copy=False))
 
 
 @dataclass(frozen=True, eq=False)

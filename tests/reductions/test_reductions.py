@@ -29,10 +29,6 @@ def same(source):
     return source
 
 
-def nothing(source):
-    return None
-
-
 def selected(folder):
     path = folder / "a.npz"
     if not path.exists():
@@ -155,7 +151,7 @@ class TestMinibatch(ReductionTests):
 class TestFactorise(ReductionTests):
     def make(self, folder):
         openers = [partial(load_centred, layer, np.dtype("f8")) for layer in selected(folder)]
-        return Factorise(FactorFunction(openers, same, nothing, with_columns=True), [1, 2, 3])
+        return Factorise(FactorFunction(openers, same, None, with_columns=True), [1, 2, 3])
 
     def result(self, reduction):
         return [(each.facts, each.basis, each.singular_values, each.columns) for each in reduction.factors]
