@@ -18,7 +18,7 @@ def gram_multiplications(request: Request) -> int:
     """Multiplications of the Gram route: upper triangles of all Gram matrices, and their inner products."""
     n_pairs = request.n_x * request.n_y
     per_entry = sum(request.widths) + len(request.gram_kernels) * 2 * (n_pairs + len(request.layers))
-    return request.n_examples**2 * per_entry // 2
+    return request.n_examples**2 * per_entry // 2 * bool(request.gram_kernels)
 
 
 def feature_multiplications(request: Request) -> int:

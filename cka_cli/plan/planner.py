@@ -28,7 +28,7 @@ _GOOD_SLICE = 1024
 _FEATURE_ROWS = 2048
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """How a job is done and what that costs.
 
@@ -47,9 +47,9 @@ class Plan:
     n_threads: int
     memory_bytes: int
     n_tile_rows: int
-    n_tiles: int
+    n_tiles: int = 0
     n_slices: tuple[int, ...]
-    keep_distances: bool
+    keep_distances: bool = False
     n_reads: int
     bytes_read: int
     peak_bytes: int
@@ -106,48 +106,34 @@ def _with_counting(plan: Plan, request: Request) -> Plan:
 
 def _plan_in_memory(request: Request, memory_bytes: int, n_threads: int, n_terms: int = 1) -> Plan:
     n = request.n_examples
-    widest = max(request.widths)
-    values = (
-        sum(n * layer.n_features * request.n_value_bytes for layer in request.layers)
-        if len(request.gram_kernels)
-        else 0
-    )
-    loading = n_threads * costs.loading_bytes(request, widest)
-    factors = costs.factor_bytes(request)
-    loading += n_threads * costs.factor_work_bytes(request, in_memory=True)
+    values = n * sum(request.widths) * request.n_value_bytes if request.gram_kernels else 0
+    loading = costs.loading_bytes(request, max(request.widths)) + costs.factor_work_bytes(request, in_memory=True)
     n_rows = _tile_rows(request, n_threads, max(costs.READ_BYTES, (memory_bytes - values) // 2))
-    tiles = (
-        n_threads * (costs.tile_bytes(request, n_rows, n_terms) + costs.scratch_bytes(request, n_rows))
-        if len(request.gram_kernels)
-        else 0
-    )
+    tile = costs.tile_bytes(request, n_rows, n_terms) + costs.scratch_bytes(request, n_rows)
+    tiles = n_threads * tile if request.gram_kernels else 0
     n_kept = costs.n_kept(request, max(tiles, (memory_bytes - values) // 2), n_threads)
     medians = n_threads * costs.kept_bytes(request, n_kept) if request.n_by_median else 0
-    peak = values + factors + max(loading, tiles, medians) + costs.sums_bytes(request, n_terms)
-    peak += costs.near_bytes(request, n_terms)
+    peak = values + costs.factor_bytes(request) + max(n_threads * loading, tiles, medians)
+    peak += costs.sums_bytes(request, n_terms) + costs.near_bytes(request, n_terms)
     kept = len(request.layers) * request.n_value_bytes * n * (n + n_rows) // 2
     # Distances that are kept are not saved: a run that may be broken off does without where one pass does, too.
     may_keep = request.n_by_median > 0 and (request.run.checkpoint is None or costs.n_terms(request) == 1)
     keep = may_keep and n_terms == 1 and peak + kept * (1 + n_threads / len(request.layers) / 8) <= memory_bytes
     n_blocks = -(-n // n_rows)
     return Plan(
-        route="gram" if len(request.gram_kernels) else "factors",
+        route="gram" if request.gram_kernels else "factors",
         in_memory=True,
         n_threads=n_threads,
         memory_bytes=memory_bytes,
         n_tile_rows=n_rows,
-        n_tiles=n_blocks * (n_blocks + 1) // 2 if len(request.gram_kernels) else 0,
+        n_tiles=n_blocks * (n_blocks + 1) // 2 if request.gram_kernels else 0,
         n_slices=tuple(request.widths),
         keep_distances=keep,
         n_reads=1,
         bytes_read=costs.saved_bytes(request),
         peak_bytes=peak + (kept if keep else 0),
         multiplications=costs.factor_multiplications(request)
-        + (
-            costs.times(request, n_kept, keep=keep or n_terms > 1) * costs.gram_multiplications(request)
-            if len(request.gram_kernels)
-            else 0
-        ),
+        + costs.times(request, n_kept, keep=keep or n_terms > 1) * costs.gram_multiplications(request),
         n_kept=n_kept,
         n_terms=n_terms,
     )
@@ -167,9 +153,7 @@ def _plan_factors_in_pieces(request: Request, memory_bytes: int, n_threads: int)
         n_threads=threads,
         memory_bytes=memory_bytes,
         n_tile_rows=request.n_examples,
-        n_tiles=0,
         n_slices=tuple(n_block_features(request.n_examples, each.n_features, each.n_step) for each in request.layers),
-        keep_distances=False,
         n_reads=n_reads,
         bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=peak,
@@ -221,7 +205,6 @@ def _plan_in_pieces(request: Request, memory_bytes: int, n_threads: int) -> Plan
         n_tile_rows=n_rows,
         n_tiles=n_blocks * (n_blocks + 1) // 2,
         n_slices=tuple(widths),
-        keep_distances=False,
         n_reads=n_reads,
         bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=max(
@@ -289,7 +272,6 @@ def _plan_features(request: Request, memory_bytes: int, n_threads: int, *, in_me
         n_tile_rows=n_rows,
         n_tiles=-(-n // n_rows),
         n_slices=tuple(widths),
-        keep_distances=False,
         n_reads=n_reads,
         bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=max(fixed + n_threads * n_rows * per_row, values + loading),
@@ -300,13 +282,10 @@ def _plan_features(request: Request, memory_bytes: int, n_threads: int, *, in_me
 def _plan_batches(request: Request, n_batch: int, memory_bytes: int, n_threads: int) -> Plan:
     """Return the plan of the minibatch estimate: in memory where layers fit, else each batch is read as it comes."""
     n, n_rows = request.n_examples, min(request.n_examples, n_batch + 3)
-    values = sum(n * layer.n_features * request.n_value_bytes for layer in request.layers)
     widths = request.widths
-    tile = (
-        costs.tile_bytes(request, n_rows)
-        + costs.scratch_bytes(request, n_rows)
-        + n_rows * sum(widths) * (request.n_value_bytes + 8)
-    )
+    values = n * sum(widths) * request.n_value_bytes
+    tile = costs.tile_bytes(request, n_rows) + costs.scratch_bytes(request, n_rows)
+    tile += n_rows * sum(widths) * (request.n_value_bytes + 8)
     distances = 2 * n * n_batch * request.n_value_bytes if request.n_by_median else 0
     for in_memory, threads in product((True, False), range(n_threads, 0, -1)):
         loading = threads * costs.loading_bytes(request, max(widths) if in_memory else 0)
@@ -325,7 +304,6 @@ def _plan_batches(request: Request, n_batch: int, memory_bytes: int, n_threads: 
         n_tile_rows=min(n, n_batch),
         n_tiles=request.run.n_passes * max(1, n // n_batch),
         n_slices=tuple(widths),
-        keep_distances=False,
         n_reads=n_reads,
         bytes_read=n_reads * costs.saved_bytes(request),
         peak_bytes=peak,

@@ -56,7 +56,10 @@ def plan_of(job, *, route="gram", in_memory=True, n_rows=1000, n_slice=10**9, ke
         for layer in job.layers
     )
     n_tiles = n_blocks * (n_blocks + 1) // 2
-    return Plan(route, in_memory, threads, 10**9, n_rows, n_tiles, slices, keep, 1, 0, 0, 0)
+    return Plan(
+        route=route, in_memory=in_memory, n_threads=threads, memory_bytes=10**9, n_tile_rows=n_rows, n_tiles=n_tiles,
+        n_slices=slices, keep_distances=keep, n_reads=1, bytes_read=0, peak_bytes=0, multiplications=0,
+    )  # fmt: skip
 
 
 @settings(deadline=None, max_examples=8)
