@@ -34,7 +34,7 @@ from cka_cli.layers.examples import select_files
 from cka_cli.layers.row_metadata import read_vector, row_words, vector_named
 from cka_cli.layers.selection import SelectedFile, SelectedLayer
 from cka_cli.options import ReadOptions
-from cka_cli.plan.whole_matrices import DiagnosisPlan, WholeLayer, plan_diagnosis
+from cka_cli.plan.whole_matrices import DiagnosisPlan, plan_diagnosis
 from cka_cli.system.memory import default_memory_bytes
 from cka_cli.system.progress import Progress, silent
 from cka_cli.text import listed
@@ -72,7 +72,7 @@ def diagnose(
     names = [name for file in files for name in [_row_names(file, read.ids)] * len(file.layers)]
     selected = [layer for file in files for layer in file.layers]
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
-    plan = plan_diagnosis([*map(WholeLayer.of, selected)], len(places), memory_bytes, n_threads)
+    plan = plan_diagnosis(selected, len(places), memory_bytes, n_threads)
     loop = Loop(Threads(plan.n_threads), Checkpoint(), progress)
     measured = _measure_layers(selected, plan, classes, loop)
     layers = [each.numbers for each in measured]

@@ -19,7 +19,7 @@ from cka_cli.layers.examples import file_facts, select_files
 from cka_cli.layers.selection import SelectedLayer
 from cka_cli.options import ReadOptions
 from cka_cli.plan.request import check_enough_examples
-from cka_cli.plan.whole_matrices import WholeLayer, plan_explanation
+from cka_cli.plan.whole_matrices import plan_explanation
 from cka_cli.reductions.factors import LOST_BESIDE, factorise_layer
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.specs import Spec
@@ -53,7 +53,7 @@ def explain(
     layers = [next((each for each in file.layers if each.name == name), file.layers[0]) for file, name in named]
     check_enough_examples(layers[0], [Spec("cka")])
     memory_bytes = default_memory_bytes() if memory_bytes is None else memory_bytes
-    n_threads = plan_explanation([WholeLayer.of(layer) for layer in layers], memory_bytes, n_cores())
+    n_threads = plan_explanation(layers, memory_bytes, n_cores())
     (x_spectrum, x_basis), (y_spectrum, y_basis) = _decompose(layers, n_threads, progress)
     pairs = pair_components(x_spectrum, x_basis, y_spectrum, y_basis)
     del x_basis, y_basis

@@ -24,37 +24,18 @@ _N_KEPT, _N_READING, _N_DECOMPOSING, _N_PAIRING = 4, 6, 8, 6
 _N_RANKING, _N_SLICES = 3, 3
 
 
-@dataclass(frozen=True)
-class WholeLayer:
-    """What decides the cost of a layer that is not worked on tile by tile.
-
-    n_features : once pooled. n_step : features in the smallest slice that can be read without reading the rest.
-    saved_bytes : of all rows.
-    """
-
-    label: str
-    n_examples: int
-    n_features: int
-    n_step: int
-    saved_bytes: int
-
-    @classmethod
-    def of(cls, layer: SelectedLayer) -> "WholeLayer":
-        """Return what decides the cost of a layer as it was selected."""
-        return cls(layer.label, layer.n_examples, layer.n_features, layer.n_step, layer.layer.n_bytes)
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all values as float64."""
-        return 8 * self.n_examples * self.n_features
-
-    @property
-    def reading_bytes(self) -> int:
-        """Bytes on the way from the file while all rows are read, block by block."""
-        return 2 * min(_READ_BYTES, self.saved_bytes) + min(_UNPACKED_BYTES, self.saved_bytes)
+def _float64_bytes(layer: SelectedLayer) -> int:
+    """Bytes of all values of a layer as float64."""
+    return 8 * layer.n_examples * layer.n_features
 
 
-def plan_explanation(layers: Sequence[WholeLayer], memory_bytes: int, n_threads: int) -> int:
+def reading_bytes(layer: SelectedLayer) -> int:
+    """Bytes on the way from the file while all rows are read, block by block."""
+    n_saved = layer.layer.n_bytes
+    return 2 * min(_READ_BYTES, n_saved) + min(_UNPACKED_BYTES, n_saved)
+
+
+def plan_explanation(layers: Sequence[SelectedLayer], memory_bytes: int, n_threads: int) -> int:
     """Return how many of two layers are decomposed at once; DataError that names the least that would do for one."""
     x, y = layers
     needed = explaining_bytes(x, y)
@@ -66,7 +47,7 @@ def plan_explanation(layers: Sequence[WholeLayer], memory_bytes: int, n_threads:
     return min(2, n_threads) if explaining_bytes(x, y, is_at_once=True) <= memory_bytes else 1
 
 
-def explaining_bytes(x: WholeLayer, y: WholeLayer, *, is_at_once: bool = False) -> int:
+def explaining_bytes(x: SelectedLayer, y: SelectedLayer, *, is_at_once: bool = False) -> int:
     """Return the bytes that two layers take, decomposed one by one or at once.
 
     A layer, its basis, the work of factorising it and a block being read, while the other layer's basis is kept; then
@@ -75,7 +56,7 @@ def explaining_bytes(x: WholeLayer, y: WholeLayer, *, is_at_once: bool = False) 
     ranks = [min(each.n_examples, each.n_features) for each in (x, y)]
     x_basis, y_basis = (8 * each.n_examples * rank for each, rank in zip((x, y), ranks, strict=True))
     x_peak, y_peak = (
-        each.n_bytes + basis + work_bytes(each.n_examples, each.n_features) + each.reading_bytes
+        _float64_bytes(each) + basis + work_bytes(each.n_examples, each.n_features) + reading_bytes(each)
         for each, basis in ((x, x_basis), (y, y_basis))
     )
     decomposing = x_peak + y_peak if is_at_once else max(x_peak, x_basis + y_peak)
@@ -98,7 +79,7 @@ class DiagnosisPlan:
     peak_bytes: int
 
 
-def plan_diagnosis(layers: Sequence[WholeLayer], n_pairs: int, memory_bytes: int, n_threads: int) -> DiagnosisPlan:
+def plan_diagnosis(layers: Sequence[SelectedLayer], n_pairs: int, memory_bytes: int, n_threads: int) -> DiagnosisPlan:
     """Return how layers are diagnosed: half of the memory for threads, what is left for what they need again.
 
     Raises DataError that names the least that would do when it is not enough for one thread.
@@ -124,19 +105,19 @@ def plan_diagnosis(layers: Sequence[WholeLayer], n_pairs: int, memory_bytes: int
     return DiagnosisPlan(n_kept, n_threads, n_slices, results + n_threads * worker + n_kept * kept)
 
 
-def _n_slice(layer: WholeLayer, most_bytes: int) -> int:
-    if layer.n_bytes <= most_bytes:
+def _n_slice(layer: SelectedLayer, most_bytes: int) -> int:
+    if _float64_bytes(layer) <= most_bytes:
         return layer.n_features
     n_steps = max(1, SLICE_BYTES // (8 * layer.n_examples * layer.n_step))
     return min(layer.n_features, n_steps * layer.n_step)
 
 
-def _diagnosing_bytes(layer: WholeLayer, n_slice: int) -> int:
+def _diagnosing_bytes(layer: SelectedLayer, n_slice: int) -> int:
     """Return the bytes of one layer from the file to its Gram matrices and their components."""
     gram, is_held = 8 * layer.n_examples**2, n_slice == layer.n_features
     source = (1 if is_held else _N_SLICES) * 8 * layer.n_examples * n_slice
-    ranking = _N_RANKING * min(SLICE_BYTES, layer.n_bytes)
-    return layer.reading_bytes + max(source + ranking + gram * _N_READING, gram * _N_DECOMPOSING)
+    ranking = _N_RANKING * min(SLICE_BYTES, _float64_bytes(layer))
+    return reading_bytes(layer) + max(source + ranking + gram * _N_READING, gram * _N_DECOMPOSING)
 
 
 def check_counting(n_examples: int, n_layers: int, n_y_layers: int, memory_bytes: int, n_threads: int) -> int:

@@ -18,8 +18,9 @@ from cka_cli.analysis.components import ComponentPairs, Explanation, Spectrum, g
 from cka_cli.analysis.summary import decimals, percent, sentence_of
 from cka_cli.api.explain import explain
 from cka_cli.errors import DataError, UsageError
+from cka_cli.layers.selection import select_layers
 from cka_cli.options import ReadOptions
-from cka_cli.plan.whole_matrices import WholeLayer, explaining_bytes
+from cka_cli.plan.whole_matrices import explaining_bytes
 from cka_cli.report.explain import CSV_HEADER
 from cka_cli.report.json_text import Provenance
 from tests import oracle
@@ -429,7 +430,8 @@ def test_an_address_of_several_layers_is_refused_before_their_rows_are_counted(t
 def test_what_does_not_fit_in_memory_is_refused_with_what_would_do(tmp_path):
     x, y = related((50, 400, 300), 1)
     path = write_hdf5(tmp_path / "a.h5", {"x": x, "y": y})
-    needed = explaining_bytes(*(WholeLayer(name, *each.shape, 1, each.nbytes) for name, each in (("x", x), ("y", y))))
+    (file,) = select_layers([path], ReadOptions())
+    needed = explaining_bytes(*file.layers)
     with pytest.raises(DataError, match="too little to decompose") as caught:
         explain(f"{path}::x", f"{path}::y", memory_bytes=needed - 1)
     (least_mib,) = re.findall(r"give at least --memory (\d+)MiB", str(caught.value))

@@ -10,25 +10,27 @@ import pytest
 from cka_cli.api.diagnose import diagnose
 from cka_cli.api.explain import explain
 from cka_cli.errors import DataError
+from cka_cli.files.layer import Layer
 from cka_cli.files.spill import IN_MEMORY_BYTES
-from cka_cli.layers.selection import select_layers
+from cka_cli.layers.selection import SelectedLayer, select_layers
 from cka_cli.options import ReadOptions
 from cka_cli.plan import whole_matrices
 from cka_cli.plan.whole_matrices import (
-    WholeLayer,
     check_counting,
     explaining_bytes,
     plan_diagnosis,
     plan_explanation,
+    reading_bytes,
 )
 from cka_cli.reductions.factors import work_bytes
 
 MIB = 1 << 20
 
 
-def layer(n_examples=1000, n_features=200, n_step=1, saved_bytes=None, label="a.h5::conv1"):
-    saved_bytes = 4 * n_examples * n_features if saved_bytes is None else saved_bytes
-    return WholeLayer(label, n_examples, n_features, n_step, saved_bytes)
+def layer(n_examples=1000, n_features=200, n_step=1):
+    """A layer of float32 values that nobody reads."""
+    saved = Layer("a.h5", "conv1", (n_examples, n_features), np.dtype("f4"), "contiguous", None, n_second_axis=n_step)
+    return SelectedLayer(saved, range(n_examples))
 
 
 def least_of(plan):
@@ -40,9 +42,8 @@ def least_of(plan):
 
 def test_what_a_reader_unpacks_in_memory_is_counted():
     assert whole_matrices._UNPACKED_BYTES == IN_MEMORY_BYTES
-    large, small = layer(saved_bytes=1 << 40), layer(saved_bytes=1000)
-    assert large.reading_bytes == 2 * (1 << 25) + IN_MEMORY_BYTES
-    assert small.reading_bytes == 3000
+    assert reading_bytes(layer(1 << 30, 256)) == 2 * (1 << 25) + IN_MEMORY_BYTES
+    assert reading_bytes(layer(10, 25)) == 3000
 
 
 # --- explain
@@ -53,8 +54,8 @@ def test_an_explanation_takes_a_layer_its_basis_and_its_work_beside_the_other_ba
     x, y = (layer(*shape) for shape in shapes)
     (n, p), (_, q) = shapes
     x_basis, y_basis = 8 * n * min(n, p), 8 * n * min(n, q)
-    x_peak = 8 * n * p + x_basis + work_bytes(n, p) + x.reading_bytes
-    y_peak = 8 * n * q + y_basis + work_bytes(n, q) + y.reading_bytes
+    x_peak = 8 * n * p + x_basis + work_bytes(n, p) + reading_bytes(x)
+    y_peak = 8 * n * q + y_basis + work_bytes(n, q) + reading_bytes(y)
     assert explaining_bytes(x, y) == max(x_peak, x_basis + y_peak)
     assert explaining_bytes(x, y, is_at_once=True) == x_peak + y_peak
 
@@ -143,7 +144,7 @@ def save(folder, n_examples, *widths):
     draw = np.random.default_rng(3)
     np.savez(folder / "x.npz", **{f"layer{width}": draw.normal(size=(n_examples, width)) for width in widths})
     (file,) = select_layers([str(folder / "x.npz")], ReadOptions())
-    return [WholeLayer.of(layer) for layer in file.layers]
+    return file.layers
 
 
 @pytest.mark.parametrize("size", [(400, 40), (620, 900), (100, 20_000)])
