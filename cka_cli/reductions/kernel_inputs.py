@@ -129,7 +129,7 @@ def tile_inputs(
     source, is_same = layer.source, _are_same(rows, columns)
     row_terms = _terms_at(layer, rows)
     column_terms = row_terms if is_same else _terms_at(layer, columns)
-    products = unit = l1 = None
+    inputs: dict[str, Array] = {}
     unit_of = layer.unit if "unit" in needs else None
     for features, row_values, column_values in _paired_slices(source, rows, columns, as_saved=bool(unit_of)):
         if "unit" in needs and not source.is_constant:
@@ -138,27 +138,21 @@ def tile_inputs(
                 sides = unit_of.brought(row_values, features, rows), unit_of.brought(column_values, features, columns)
                 row_values = row_values - source.mean[features]
                 column_values = row_values if is_same else column_values - source.mean[features]
-            unit = _add_product(unit, *sides, out if needs == {"unit"} else None)
+            inputs["unit"] = _add_product(inputs.get("unit"), *sides, out if needs == {"unit"} else None)
         if needs & {"products", "saved", "distances"}:
-            products = _add_product(products, row_values, column_values, out)
+            inputs["products"] = _add_product(inputs.get("products"), row_values, column_values, out)
         if "l1" in needs:
             part = kernels.l1_distances(row_values, column_values)
-            l1 = part if l1 is None else np.add(l1, part, out=l1)
+            inputs["l1"] = np.add(inputs["l1"], part, out=inputs["l1"]) if "l1" in inputs else part
         if layer.row_terms is None:
             _add(row_terms, row_values, source.mean[features])
             if not is_same:
                 _add(column_terms, column_values, source.mean[features])
-    inputs: dict[str, Array] = {}
-    if products is not None:
-        if "distances" in needs:
-            spare = products.copy() if needs & {"products", "saved"} else products
-            inputs["distances"] = _distances(layer, spare, rows, columns, row_terms, column_terms)
-        if needs & {"products", "saved"}:
-            inputs["products"] = inputs["saved"] = _within_range(layer, products, rows, columns)
-    if l1 is not None:
-        inputs["l1"] = l1
-    if unit is not None:
-        inputs["unit"] = unit
+    if "distances" in needs:
+        spare = inputs["products"].copy() if needs & {"products", "saved"} else inputs.pop("products")
+        inputs["distances"] = _distances(layer, spare, rows, columns, row_terms, column_terms)
+    if needs & {"products", "saved"}:
+        inputs["products"] = inputs["saved"] = _within_range(layer, inputs["products"], rows, columns)
     return inputs, row_terms, column_terms
 
 

@@ -103,17 +103,17 @@ class BatchFunction:
     x: slice
     y: slice
 
-    def __call__(self, batch: Batch) -> tuple[Batch, list[GramSums]]:
+    def __call__(self, batch: Batch) -> list[GramSums]:
         layers = [gathered(layer, batch.rows) for layer in self.layers]
         everything = slice(0, len(batch.rows))
         tile = TileFunction(layers, self.kernels, self.x, self.y)(TileTask(everything, everything))
         result = [GramSums(len(layers), len(batch.rows), self.x, self.y) for _ in tile.sums]
         for sums, of_kernel in zip(result, tile.sums, strict=True):
             sums.add(of_kernel)
-        return batch, result
+        return result
 
 
-class Minibatch(Reduction[Batch, tuple[Batch, list[GramSums]]]):
+class Minibatch(Reduction[Batch, list[GramSums]]):
     """The batch sums of every kernel. Cost: n_batch/n_examples of the exact value's multiplications for each pass."""
 
     name = "batches"
@@ -134,9 +134,9 @@ class Minibatch(Reduction[Batch, tuple[Batch, list[GramSums]]]):
         shape = (len(layers[function.x]), len(layers[function.y]))
         self._sums = [[[_Sum(len(layers), shape) for _ in range(n_groups)] for _ in orders] for _ in function.kernels]
 
-    def add(self, partial: tuple[Batch, list[GramSums]]) -> None:
-        batch, of_kernels = partial
-        for of_kernel, sums in zip(self._sums, of_kernels, strict=True):
+    def add(self, partial: list[GramSums]) -> None:
+        batch = self._tasks[self.n_added]
+        for of_kernel, sums in zip(self._sums, partial, strict=True):
             of_kernel[batch.number][batch.group].add(sums)
         self.n_added += 1
 

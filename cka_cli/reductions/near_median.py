@@ -112,8 +112,6 @@ class NearMedian:
             return layer.terms.typical_distance
         n, inside = layer.source.n_examples, self._joined(place)
         places = middle_places(n, n * (n - 1) // 2)
-        if None in places:
-            return np.nan
         wanted = [int(each) - int(self.n_below[place]) for each in places if each is not None]
         if min(wanted) < 0 or max(wanted) >= len(inside):
             return np.nan
