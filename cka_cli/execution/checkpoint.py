@@ -37,7 +37,7 @@ _N_SAMPLES = 16
 _SAMPLE_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
 
-# What comes of a body that we have not written, or of a damaged one.
+# What comes of a state that we have not written, though its digest is right.
 _WRITTEN_BY_HAND = (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, OverflowError)
 
 _N_ADDED = "n_added"
@@ -184,8 +184,6 @@ class Checkpoint:
         foreign = DataError(f"{path}: exists already and is no checkpoint; give another name to --checkpoint")
         if not os.path.isfile(path) and not os.path.isdir(path):  # a pipe or a device, which may have no end
             raise foreign
-        from tokenize import TokenError  # of numpy, of a header of an array that is cut
-
         try:
             with open(path, "rb") as stream:
                 if stream.read(len(_MAGIC)) != _MAGIC:
@@ -193,7 +191,9 @@ class Checkpoint:
                 digest, body = stream.read(_DIGEST_BYTES), _Digested(stream)
                 try:
                     facts = self._read_body(body)
-                except (*_WRITTEN_BY_HAND, TokenError):
+                except OSError:
+                    raise
+                except Exception:  # anything may come of damaged bytes: numpy reads headers of arrays as Python
                     facts = None
                 is_whole = not stream.read(1) and body.digest.hexdigest().encode() == digest
         except OSError as error:

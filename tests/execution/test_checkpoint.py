@@ -368,6 +368,20 @@ def test_a_checkpoint_of_this_run_that_was_written_by_hand_is_damaged(paths, tmp
         compare(*paths, run=RunOptions(checkpoint=str(file)))
 
 
+@pytest.mark.parametrize("byte", [b",", b"(", b"'", b"9", b"\0", b"\xff"])
+def test_any_byte_of_the_header_of_an_array_may_be_damaged(paths, tmp_path, byte):
+    file = tmp_path / "run.ckpt"
+    with pytest.raises(BrokenOffError):
+        compared(*paths, checkpoint=str(file), progress=break_off_halfway)
+    sound = file.read_bytes()
+    begin = sound.index(b"\x93NUMPY")
+    for place in range(begin, begin + 128):
+        if sound[place : place + 1] != byte:
+            file.write_bytes(sound[:place] + byte + sound[place + 1 :])
+            with pytest.raises(DataError, match="is damaged"):
+                Checkpoint(str(file))
+
+
 def test_a_link_to_a_checkpoint_stays(tmp_path, monkeypatch, capsysbinary, paths):
     monkeypatch.chdir(tmp_path)
     os.symlink("real.ckpt", "link.ckpt")
