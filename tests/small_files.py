@@ -156,7 +156,7 @@ def _make_wrong_arrays(folder):
     write_hdf5(folder / "words.h5", {"conv1": np.array([[b"a", b"b"]] * 12)})
     np.save(folder / "words.npy", np.array([["a", "b"]] * 12))
     np.save(folder / "compound.npy", np.zeros((12, 2), [("x", "f4"), ("y", "f4")]))
-    np.save(folder / "bfloat16.npy", np.zeros((12, 2), "V2"))
+    np.save(folder / "float8.npy", np.zeros((12, 2), "V1"))
     write_hdf5(folder / "tokens.h5", {"conv1": values(12, 4, 3)})
     write_hdf5(folder / "images.h5", {"conv1": values(12, 2, 4, 4), "conv2": values(12, 2, 3, 3)})
     write_hdf5(folder / "flax.h5", {"conv1": values(12, 4, 4, 3)})

@@ -1,11 +1,11 @@
 """bfloat16, which numpy does not have: the upper half of a float32, so that its values are float32 to the bit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.files.layer import EVERYTHING, ReadRows
+from cka_cli.files.layer import EVERYTHING, Layer, ReadRows
 
 # Of what is read of it.
 DTYPE = np.dtype(np.float32)
@@ -25,4 +25,10 @@ class WidenedRows:
     read_rows: ReadRows
 
     def __call__(self, start: int, stop: int, part: slice = EVERYTHING) -> Array:
+        """Return rows, of their second axis a part."""
         return widened(self.read_rows(start, stop, part))
+
+
+def as_bfloat16(layer: Layer) -> Layer:
+    """Return a layer of 16 bits a value as the float32 of the same values."""
+    return replace(layer, dtype=DTYPE, storage=f"bfloat16, {layer.storage}", read_rows=WidenedRows(layer.read_rows))

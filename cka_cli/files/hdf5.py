@@ -21,7 +21,7 @@ from cka_cli.files.hdf5_chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable,
 from cka_cli.files.hdf5_filters import missing_filter
 from cka_cli.files.hdf5_superblock import check_end
 from cka_cli.files.hdf5_worker import Library
-from cka_cli.files.layer import ActivationFile, Layer, Reader, ReadRows
+from cka_cli.files.layer import BFLOAT16_BITS, ActivationFile, Layer, Reader, ReadRows
 from cka_cli.files.listing import natural_order
 from cka_cli.files.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
 from cka_cli.files.netcdf import Meaning, is_own_fill, meaning_of
@@ -319,7 +319,7 @@ class _DatasetRows(Reader):
 
 def _has_plain_values(dataset: h5py.Dataset) -> bool:
     """Whether values lie in the file as numpy has them in memory, at places that count from the file's beginning."""
-    if dataset.dtype.kind not in "biuf" or dataset.file.userblock_size:
+    if (dataset.dtype.kind not in "biuf" and dataset.dtype != BFLOAT16_BITS) or dataset.file.userblock_size:
         return False
     return bool(dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)))
 

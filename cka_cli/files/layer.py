@@ -19,6 +19,8 @@ ReadRows = Callable[[int, int, slice], Array]
 EVERYTHING = slice(None)
 # Of numbers that mean others, so much is read at once.
 _PIECE_BYTES = 1 << 22
+# Two bytes without a type: as ml_dtypes saves bfloat16 in NPY, and HDF5 has it. `SortedOut` reads it so.
+BFLOAT16_BITS = np.dtype("V2")
 SINGLE_NUMBER = "a single number, not an array of examples"
 
 
@@ -143,11 +145,11 @@ def refusal(dtype: np.dtype[Any]) -> str | None:
         return f"a table (fields {fields}); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"
     if dtype.hasobject:
         return "object array, which only unpickling could read; save it as array.astype('float32'), text as astype('U')"
-    if dtype.kind in "biuf":
+    if dtype.kind in "biuf" or dtype == BFLOAT16_BITS:
         return None
     if dtype.kind in "US":
         return "text, not numbers"
     if dtype.kind == "V":
-        return f"bytes without a type ({dtype}; bfloat16?); save it as float32"
+        return f"bytes without a type ({dtype}{'; float8?' * (dtype.itemsize == 1)}); save it as float32"
     words = {"c": "complex numbers", "M": "dates", "m": "time spans"}
     return f"{words.get(dtype.kind, 'not numeric')} ({dtype}); save it as real numbers"

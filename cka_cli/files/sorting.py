@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cka_cli.errors import DataError, reason
-from cka_cli.files.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
+from cka_cli.files.bfloat16 import as_bfloat16
+from cka_cli.files.layer import BFLOAT16_BITS, SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.listing import is_hidden
 from cka_cli.files.npy_header import NoLayerError
 
@@ -47,6 +48,8 @@ class SortedOut:
         vectors: list[Layer] = []
         refused = dict(self.refused)
         for array in self.arrays:
+            if array.dtype == BFLOAT16_BITS:
+                array = as_bfloat16(array)
             if len(array.shape) == 1 and not array.dtype.hasobject and array.dtype.names is None:
                 vectors.append(array)
             elif (of_dtype := refusal(array.dtype)) is not None:

@@ -69,7 +69,7 @@ WRONG_LAYERS = [
     ("compare words.h5", 1, "words.h5::conv1: cannot be a layer: text, not numbers"),
     ("compare words.npy", 1, "words.npy::words: cannot be a layer: text, not numbers"),
     ("compare compound.npy", 1, "compound.npy::compound: cannot be a layer: a table (fields x, y); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"),
-    ("compare bfloat16.npy", 1, "bfloat16.npy::bfloat16: cannot be a layer: bytes without a type (|V2; bfloat16?); save it as float32"),
+    ("compare float8.npy", 1, "float8.npy::float8: cannot be a layer: bytes without a type (|V1; float8?); save it as float32"),
     ("compare ragged.h5", 1, "ragged.h5::conv1: cannot be a layer: a variable-length type (vlen of float32), a row of any length; save numpy.stack of rows of one length"),
     ("compare ragged.h5::conv2", 1, "ragged.h5::conv2: cannot be a layer: references to other datasets; save what they refer to"),
     ("compare matlab.h5", 1, "matlab.h5::cells: cannot be a layer: a cell array of MATLAB; save each cell as an array of its own"),
