@@ -1,6 +1,7 @@
 """Activation files for the tests: small and seeded, sound ones and every way they can be wrong."""
 
 import hashlib
+import json
 import os
 import pickle
 import zipfile
@@ -31,6 +32,20 @@ def write_folder(path, layers):
     return str(path)
 
 
+def safetensors_bytes(layers, *, align=8, metadata=None, change=lambda header: None):
+    """A safetensors file. change : spoils its header, a dict. align : where its end stands."""
+    words = {"f": "F", "i": "I", "u": "U"}
+    header, data = {} if metadata is None else {"__metadata__": metadata}, b""
+    for name, array in layers.items():
+        dtype = {"b": "BOOL", "V": "BF16"}.get(array.dtype.kind) or f"{words[array.dtype.kind]}{8 * array.itemsize}"
+        begin, data = len(data), data + array.tobytes()
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, len(data)]}
+    change(header)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % align)
+    return len(text).to_bytes(8, "little") + text + data
+
+
 def cut(source, path, n_bytes):
     """Write the first bytes of a file; counted from its end when `n_bytes` is below 0."""
     Path(path).write_bytes(Path(source).read_bytes()[:n_bytes])
@@ -54,6 +69,7 @@ def make_wrong_files(folder):
     _make_no_arrays(folder)
     _make_cut(folder)
     _make_joined(folder)
+    _make_wrong_safetensors(folder)
     _make_left_open(folder)
     _make_pickles(folder)
     _make_wrong_arrays(folder)
@@ -120,6 +136,16 @@ def _make_joined(folder):
     (folder / "spoilt" / "conv2.npy").write_bytes(a[:-40])
     write_folder(folder / "odd", {"conv1": values(12, 5), "table": np.zeros(12, [("x", "f4"), ("y", "f4")])})
     (folder / "odd" / "notes.npy").write_text("no array")
+
+
+def _make_wrong_safetensors(folder):
+    layers = {"conv1": values(12, 5)}
+    sound = safetensors_bytes(layers)
+    wrong = {"cut": sound[:-40], "cut9": sound[:9], "twice": sound * 2, "garbled": sound.replace(b"}", b")")}
+    wrong["shape"] = sound.replace(b"[12,5]", b"[12,6]")
+    wrong["float8"] = safetensors_bytes(layers, change=lambda header: header["conv1"].update(dtype="F8_E4M3"))
+    for name, data in wrong.items():
+        (folder / f"{name}.safetensors").write_bytes(data)
 
 
 def _make_left_open(folder):

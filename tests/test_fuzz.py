@@ -41,7 +41,15 @@ def test_checksums_of_hdf5_are_those_of_the_library():
 
 
 @pytest.mark.parametrize(
-    "mutate", [*mutations._GENERIC, *mutations._HDF5, *mutations._NPY, *mutations._ZIP, *mutations._TEXT]
+    "mutate",
+    [
+        *mutations._GENERIC,
+        *mutations._HDF5,
+        *mutations._NPY,
+        *mutations._ZIP,
+        *mutations._SAFETENSORS,
+        *mutations._TEXT,
+    ],
 )
 def test_every_mutation_takes_every_file(mutate):
     others = list(corpus.corpus().values())

@@ -12,7 +12,7 @@ from cka_cli.files import registry
 from cka_cli.text import first_few
 
 # How the names of files end that hold arrays, and that nobody here reads; and how they end once packed.
-_FOREIGN = (".pt", ".pth", ".safetensors")
+_FOREIGN = (".pt", ".pth")
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _OF_SYSTEMS = {"thumbs.db", "desktop.ini"}
 _MOST_SHOWN = 3

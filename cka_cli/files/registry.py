@@ -6,6 +6,7 @@ has the tests that it must pass. Nothing here needs numpy: readers are loaded wh
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Format:
         return head.startswith(self.signatures) if self.sniff is None else self.sniff(head, path)
 
 
+def _has_safetensors_header(head: bytes, path: str) -> bool:
+    # Eight bytes of a length below 4 GiB, then the beginning of JSON, or the end of what was cut.
+    return len(head) >= 8 and not any(head[4:8]) and re.match(rb"(\{[\s\"}]?|)\Z", head[8:10]) is not None
+
+
 def _has_hdf5_signature(head: bytes, path: str) -> bool:
     with open(path, "rb") as stream:  # it may stand behind a block of the user's own
         return signature_offset(stream) is not None
@@ -60,6 +66,7 @@ def _has_hdf5_signature(head: bytes, path: str) -> bool:
 FORMATS = [
     Format("NPY", "npy:open_npy", (NPY_MAGIC,), (".npy",)),
     Format("NPZ", "npz:open_npz", (ZIP_MEMBER, ZIP_END), (".npz",)),
+    Format("safetensors", "safetensors:open_safetensors", (), (".safetensors",), _has_safetensors_header),
     Format("HDF5", "hdf5:open_hdf5", (SIGNATURE,), (".h5", ".hdf5", ".mat"), _has_hdf5_signature),
     Format("folder of NPY", "npy:open_folder", sniff=lambda *_: True, is_folder=True, members="listing:npy_files_in"),
 ]

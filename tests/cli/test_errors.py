@@ -19,8 +19,8 @@ TABLE = "give a report of cka compare, or a CSV of a line of column names, then 
 NO_REPORT = "make one with cka compare --format json"
 
 WRONG_FILES = [
-    ("compare text.h5", 1, "text.h5: is not HDF5, NPY or NPZ (it begins with b'conv1 0.'); give a file of saved activations"),
-    ("inspect text.h5", 1, "text.h5: is not HDF5, NPY or NPZ (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("compare text.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("inspect text.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
     ("compare empty.h5", 1, "empty.h5: is empty (0 bytes); was the run that wrote it ended early?"),
     ("compare a.h5 nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name"),
     ("compare a.h5/conv1", 1, "a.h5/conv1: no such file or folder; a layer is addressed FILE::LAYER"),
@@ -53,6 +53,12 @@ WRONG_FILES = [
     ("compare spoilt::conv2", 1, "spoilt::conv2: is cut short (200 bytes of values where its header promises 240); save it again"),
     ("compare odd::notes", 1, "odd::notes: cannot be a layer: no NPY file (it begins with b'no arr'); save it with numpy.save"),
     ("compare odd --layers table", 1, "odd::table: cannot be a layer: a table (fields x, y); save its numbers with numpy.lib.recfunctions.structured_to_unstructured"),
+    ("compare cut.safetensors", 1, "cut.safetensors: is cut short (200 bytes of values where its header promises 240); copy or save it again"),
+    ("compare cut9.safetensors", 1, "cut9.safetensors: is cut short (9 bytes in all, where its header alone takes 72); copy or save it again"),
+    ("inspect twice.safetensors", 1, "twice.safetensors: is not a readable safetensors file (312 bytes follow the 240 of its tensors); save it again"),
+    ("compare garbled.safetensors", 1, "garbled.safetensors: is not a readable safetensors file (its header is not JSON: {library}); save it again"),
+    ("compare shape.safetensors", 1, "shape.safetensors: is not a readable safetensors file (conv1: F32 of shape [12, 6] takes 288 bytes, not 240); save it again"),
+    ("compare float8.safetensors", 1, "float8.safetensors::conv1: cannot be a layer: values of type F8_E4M3, which is not read; save it as float32"),
     ("compare model.pkl", 1, "model.pkl: is a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py"),
     ("compare model.pt", 1, "model.pt: is a zip archive without NPY arrays (found model/data.pkl, model/data/0); save plain arrays with numpy.savez"),
 ]  # fmt: skip
@@ -188,7 +194,7 @@ WRONG_WORDS = [
 ]  # fmt: skip
 
 WRONG_MATCHES = [
-    ("match text.h5 a.h5", 1, "text.h5: is not HDF5, NPY or NPZ (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("match text.h5 a.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
     ("match a.h5::conv1 b.h5", 1, "a.h5: 1 layer, which leaves no choice; give two layers or more"),
     ("match b.h5", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),
     ("match a.h5 b.h5 --report depth", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),

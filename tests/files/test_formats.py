@@ -7,7 +7,7 @@ import pytest
 from cka_cli.errors import DataError
 from cka_cli.files import open_file, registry
 from tests.files.format_tests import FormatTests
-from tests.small_files import values, write_folder, write_hdf5
+from tests.small_files import safetensors_bytes, values, write_folder, write_hdf5
 
 
 class TestNpy(FormatTests):
@@ -27,6 +27,23 @@ class TestNpz(FormatTests):
 class TestCompressedNpz(TestNpz):
     def write(self, path, layers):
         np.savez_compressed(path, **layers)
+
+
+class TestSafetensors(FormatTests):
+    format, suffix = "safetensors", ".safetensors"
+    dtypes = ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+
+    def write(self, path, layers):
+        path.write_bytes(safetensors_bytes(layers))
+
+
+class TestSafetensorsOfMlx(TestSafetensors):
+    """Of a header that leaves values at any place."""
+
+    def write(self, path, layers):
+        data = safetensors_bytes(layers, metadata={"format": "mlx"})
+        end = 8 + int.from_bytes(data[:8], "little")
+        path.write_bytes((end - 7).to_bytes(8, "little") + data[8:end] + b" " + data[end:])
 
 
 class TestFolder(FormatTests):

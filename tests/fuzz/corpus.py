@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from tests.fuzz.mutations import with_checksums
+from tests.small_files import safetensors_bytes
 
 N_EXAMPLES = 24
 # Files that stand beside every mutated one. Nothing may open them unless the command line names them.
@@ -29,7 +30,7 @@ def values(*shape, dtype="f4", seed=0):
 
 def corpus():
     """Return name -> bytes; the end of the name tells the kind."""
-    return {**_hdf5(), **_npy(), **_npz(), **_reports()}
+    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_reports()}
 
 
 def other_files():
@@ -227,6 +228,20 @@ def _npz():
                     np.lib.format.write_array(member_stream, array)
         found[f"{name}.npz"] = stream.getvalue()
     return found
+
+
+def _safetensors():
+    arrays = {
+        "conv1": values(N_EXAMPLES, 2, 3, 3),
+        "conv2": values(N_EXAMPLES, 7, dtype="f2"),
+        "fc": (values(N_EXAMPLES, 4).view("u4") >> 16).astype("u2").view("V2"),
+        "flags": values(N_EXAMPLES, 3) > 0,
+        "ids": np.arange(N_EXAMPLES),
+    }
+    return {
+        "sorted.safetensors": safetensors_bytes(dict(reversed(arrays.items()))),
+        "unaligned.safetensors": safetensors_bytes(arrays, align=7, metadata={"format": "mlx"}),
+    }
 
 
 def _reports():

@@ -19,6 +19,11 @@ _DTYPES = (
     "<f4", "<f8", ">f4", "<f2", "<f16", "|b1", "|i1", "<u8", "<i8", "<c8", "|O", "|S0", "|S4", "<U0", "<U3", "|V0",
     "|V2", "<M8[s]", "<m8[ns]", "(3,)<f4", "f4,f4", "<f3", "a", "x", "", "<f4\\x00", "|V2147483647", "<U500000000",
 )  # fmt: skip
+_JSON_WORDS = (
+    "", "null", "true", "[]", "{}", "-1", "-0", "24.0", "1e2", "NaN", "9" * 5000, "[" * 5000, '{"a":' * 3000, '"conv1"',
+    '"__metadata__"', '"F8_E5M2"', '"F4"', '"F64"', '"BF16"', '"BOOL"', '"\\ud800"', '"\\u0000"', "[24,7]", "[0,4]",
+    "[1]", "[]", "[" + "1," * 70 + "1]", "[0,9223372036854775807]", "[4611686018427387904,4]", '"\u202e"', '""',
+)  # fmt: skip
 _NUMBERS = (
     "1e999", "-1e999", "1e308", "-1e308", "1e-320", "nan", "inf", "-inf", "NaN", "Infinity", "", " ", "0x10", "1_0",
     "1,5", "--1", "９", "null", "true", "9" * 400, "1" * 5000, "0." + "0" * 2000 + "1",
@@ -31,7 +36,9 @@ def mutated(name, data, others, random):
 
     others : sound files that pieces may be taken from.
     """
-    special = {"h5": _HDF5, "npy": _NPY, "npz": _ZIP, "csv": _TEXT, "json": _TEXT}[name.rpartition(".")[2]]
+    special = {"h5": _HDF5, "npy": _NPY, "npz": _ZIP, "safetensors": _SAFETENSORS, "csv": _TEXT, "json": _TEXT}[
+        name.rpartition(".")[2]
+    ]
     for _ in range(1 + min(3, int(random.expovariate(1.2)))):
         choose = special if random.random() < 0.6 else _GENERIC
         data = random.choice(choose)(data, others, random)
@@ -300,6 +307,27 @@ def edit_zip_values(data, others, random):
 
 
 _ZIP = (edit_zip_field, edit_zip_field, edit_zip_name, edit_zip_values)
+
+
+def edit_safetensors_header(data, others, random):
+    """Exchange words of the header for others, of the length it should have or of another."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    if not 8 < end <= len(data):
+        return set_number(data, others, random)
+    header = data[8:end]
+    for _ in range(random.choice((1, 1, 2, 5))):
+        found = list(re.finditer(rb'-?[0-9]+|"[^"]*"|\[[0-9,]*\]|\{[^{}]*\}', header))
+        if found:
+            match, other = random.choice(found), random.choice(found)[0]
+            new = random.choice(
+                (other, other, random.choice(_JSON_WORDS).encode(), str(random.choice(BOUNDARIES)).encode())
+            )
+            header = header[: match.start()] + new + header[match.end() :]
+    length = len(header) if random.random() < 0.8 else random.choice(BOUNDARIES) % (1 << 64)
+    return length.to_bytes(8, "little") + header + data[end:]
+
+
+_SAFETENSORS = (edit_safetensors_header, edit_safetensors_header, set_number)
 
 
 def exchange_number(data, others, random):
