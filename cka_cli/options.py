@@ -14,6 +14,7 @@ class ReadOptions:
     pool : how arrays with more than two axes become rows × features: flatten, mean, max or positions.
     channels : `first` or `last` for all layers, or pairs of (`GLOB` or `FILE::GLOB`, `first` or `last`), a later one
         before an earlier one; for layers without any, first on images, and a question back where it cannot be known.
+    dtype : `bf16` where 16-bit integers of layers are bfloat16; None where values are what they say.
     nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
     """
 
@@ -26,6 +27,7 @@ class ReadOptions:
     channels: str | tuple[tuple[str, str], ...] | None = None
     nonfinite: str = "error"
     exclude: tuple[str, ...] = ()
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)

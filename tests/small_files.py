@@ -175,8 +175,12 @@ def _make_wrong_arrays(folder):
         for name, fill in (("conv1", np.float32(-999)), ("conv2", 1j)):
             file[name] = np.where(np.arange(12)[:, None] == 3, np.float32(-999), values(12, 5))
             file[name].attrs["_FillValue"] = fill
+        file["short"] = np.zeros((12, 5), "i2")
+        file["short"].attrs["_FillValue"] = np.int16(7)
         file["packed"] = np.zeros((12, 5), "i2")
         file["packed"].attrs["scale_factor"] = np.ones(5)
+    bits = (values(12, 5).view("u4") >> 16).astype("u2")
+    np.savez(folder / "bits.npz", conv1=bits, conv2=bits[:, ::-1] + 1)
     write_hdf5(folder / "no-features.h5", {"conv1": np.empty((12, 0), "f4")})
     write_hdf5(folder / "complex.h5", {"conv1": values(12, 5) + 1j, "conv2": values(12, 5)})
     write_hdf5(folder / "words.h5", {"conv1": np.array([[b"a", b"b"]] * 12)})

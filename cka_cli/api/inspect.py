@@ -14,6 +14,7 @@ from cka_cli.layers.addresses import matches, split_address
 from cka_cli.layers.centring import survey
 from cka_cli.layers.repeated import Repeats, find_repeats
 from cka_cli.layers.selection import SelectedLayer
+from cka_cli.layers.sixteen_bits import check_dtype, of_dtype, trouble_with_bits
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.reductions.source import compute_dtype
 from cka_cli.results.inspection import Inspected
@@ -22,10 +23,13 @@ from cka_cli.text import first_few
 
 
 @quiet_arithmetic
-def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) -> list[Inspected]:
+def inspect(
+    addresses: Sequence[str], *, scan: bool = True, dtype: str | None = None, progress: Progress
+) -> list[Inspected]:
     """Return what each file holds, in network order.
 
     addresses : `FILE` or `FILE::GLOB`. scan : whether the values are read, a block at a time.
+    dtype : as ReadOptions has it.
     """
     found: list[tuple[Layer, bool]] = []
     result: list[Inspected] = []
@@ -40,13 +44,14 @@ def inspect(addresses: Sequence[str], *, scan: bool = True, progress: Progress) 
                 f"{path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {first_few(names, 6)})"
             )
         wanted = {name for name in names if pattern is None or matches(name, pattern)}
-        found += [(layer, True) for layer in file.layers if layer.name in wanted]
+        found += [(layer, True) for layer in of_dtype([each for each in file.layers if each.name in wanted], dtype)]
         found += [(vector, False) for vector in file.vectors if vector.name in wanted]
         result += [
             Inspected(path, name, "refused", None, "", "", None, trouble=why)
             for name, why in (file.refused | file.unreadable).items()
             if name in wanted
         ]
+    check_dtype([layer for layer, is_layer in found if is_layer], dtype)
     inspected = []
     repeats = _repeats([layer for layer, is_layer in found if is_layer]) if scan else {}
     for array, is_layer in each_told(found, "scanning", progress):
@@ -77,7 +82,7 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
         return Inspected(*facts, trouble=trouble)
     try:
         n_nonfinite, n_constant, is_finite = _scan(array)
-        far = _far_row(array, is_finite)
+        bits, far = trouble_with_bits(array), _far_row(array, is_finite)
     except DataError as error:
         return Inspected(*facts, trouble=str(error).removeprefix(f"{array.label}: "))
     n_features = int(np.prod(array.shape[1:], dtype=object))
@@ -90,10 +95,7 @@ def _inspect_array(array: Layer, *, is_layer: bool, scan: bool, repeats: Repeats
         troubles.append("constant")
     elif n_constant:
         troubles.append(counted(n_constant, "constant feature"))
-    if far:
-        troubles.append(far)
-    if repeats is not None:
-        troubles.append(str(repeats))
+    troubles += [trouble for trouble in (bits, far, "" if repeats is None else str(repeats)) if trouble]
     return Inspected(*facts, n_nonfinite, n_constant, "; ".join(troubles))
 
 

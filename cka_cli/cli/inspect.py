@@ -2,15 +2,18 @@
 
 import click
 
-from cka_cli.cli import writing
+from cka_cli.cli import options, writing
 
 
 @click.command("inspect")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--headers", is_flag=True, help="Read headers only: no search for trouble in the values.")
+@options.dtype_option
 @writing.report_options("inspect")
 @writing.talk_options
-def inspect_command(talk: writing.Talk, output: writing.ReportOutput, files: tuple[str, ...], headers: bool) -> None:
+def inspect_command(
+    talk: writing.Talk, output: writing.ReportOutput, dtype: str | None, files: tuple[str, ...], headers: bool
+) -> None:
     """List the layers of activation files: shape, dtype, bytes, and trouble seen (NaN, constant features).
 
     \b
@@ -22,5 +25,5 @@ def inspect_command(talk: writing.Talk, output: writing.ReportOutput, files: tup
 
     output.check(files)
     with talk.progress() as progress:
-        arrays = inspect(files, scan=not headers, progress=progress)
+        arrays = inspect(files, scan=not headers, dtype=dtype, progress=progress)
     output.write_report(InspectionReport(arrays))

@@ -62,6 +62,11 @@ def _read_options(*, examples: str | None, channels: tuple[str, ...], **as_typed
     return ReadOptions(examples=_parse_examples(examples), channels=_parse_channels(channels), **as_typed)
 
 
+# What the values of layers are, where files cannot say it.
+dtype_option = Bundle(
+    lambda dtype: dtype,
+    Option(["--dtype"], type=click.Choice(["bf16"]), help="What 16-bit integers are: bfloat16.  [default: integers]"),
+)
 # Which rows are read of a layer, and how.
 example_options = Bundle(
     _read_options,
@@ -77,6 +82,7 @@ example_options = Bundle(
         ["--channels"], multiple=True, metavar="first|last",
         help="Where the channels are, for --pool; (FILE::)GLOB=last for some.  [default: first on images]",
     ),
+    *dtype_option.options,
     Option(
         ["--nonfinite"], type=click.Choice(["error", "drop"]), default="error", show_default=True,
         help="NaN and infinite values: an error, or leave those examples out of every layer.",

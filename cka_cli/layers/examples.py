@@ -16,6 +16,7 @@ from cka_cli.layers.nonfinite import find_nonfinite_examples
 from cka_cli.layers.repeated import find_repeats
 from cka_cli.layers.row_metadata import vector_values
 from cka_cli.layers.selection import SelectedFile, select_layers
+from cka_cli.layers.sixteen_bits import trouble_with_bits
 from cka_cli.options import ReadOptions
 from cka_cli.results.matrix import FileFacts, LayerFacts
 from cka_cli.system.progress import Progress, each_told
@@ -57,9 +58,17 @@ def select_files(
     warnings = _other_order(files) if read.ids is None else []
     if read.nonfinite == "drop":
         files = _drop_nonfinite(files, notes, progress)
-    if with_repeats and read.ids is None:  # which are unique
-        warnings += _repeated_rows(files, read)
+    if with_repeats:
+        notes += _notes_of_bits(files)
+        if read.ids is None:  # which are unique
+            warnings += _repeated_rows(files, read)
     return Selection(files, tuple(map(file_facts, files)), list(dict.fromkeys(notes)), list(dict.fromkeys(warnings)))
+
+
+def _notes_of_bits(files: list[SelectedFile]) -> list[str]:
+    """Say of which layers the integers look like bfloat16. Reads a few rows of those of 16-bit integers."""
+    found = [(layer.label, trouble_with_bits(layer.layer)) for file in files for layer in file.layers]
+    return [f"{label}: {trouble}" for label, trouble in found if trouble]
 
 
 def _left_out(files: list[SelectedFile]) -> list[str]:

@@ -15,6 +15,7 @@ from cka_cli.files.registry import open_file
 from cka_cli.layers.addresses import check_channels, check_exclude, matches, matches_in, split_address, without_excluded
 from cka_cli.layers.row_metadata import read_vector
 from cka_cli.layers.rows import Chosen, Rows, rows_of_files
+from cka_cli.layers.sixteen_bits import check_dtype, of_dtype
 from cka_cli.options import ReadOptions
 from cka_cli.text import first_few
 
@@ -216,9 +217,10 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
         if not layers:
             raise DataError(_nothing_there(file))
-        chosen.append((file, without_excluded(file, layers, options.exclude)))
+        chosen.append((file, of_dtype(without_excluded(file, layers, options.exclude), options.dtype)))
         all_left_out.append({} if pattern is not None or options.layers else _would_be_layers(file))
     check_exclude([file for file, _ in chosen], options.exclude)
+    check_dtype([layer for _, of_file in chosen for layer in of_file], options.dtype)
     check_channels(_may_be_layers(chosen), [glob for glob, _ in _typed(options)])
     rows = rows_of_files(chosen, options)
     selected = []
