@@ -165,3 +165,16 @@ def test_bfloat16_comes_to_the_bit_and_is_that_of_the_library(write):
     np.testing.assert_array_equal(layer.read(0, 256).view("u4"), bits.astype("u4") << 16)
     ((_, found),) = pytest.importorskip("safetensors").deserialize(data)
     assert (found["dtype"], found["shape"], bytes(found["data"])) == ("BF16", [256, 256], bits.tobytes())
+
+
+@pytest.mark.slow  # imports torch
+def test_what_torch_saves_is_what_torch_has(tmp_path):
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    tensors = {str(dtype): torch.from_numpy(values(40, 3, 4) * 20).to(dtype) for dtype in (torch.bfloat16, torch.half)}
+    save_file({**tensors, "small": tensors["torch.float16"].to(torch.float8_e5m2)}, str(tmp_path / "a.safetensors"))
+    np.savez(tmp_path / "b.npz", **{name: tensor.float().numpy() for name, tensor in sorted(tensors.items())})
+    found = compare(str(tmp_path / "a.safetensors"), [str(tmp_path / "b.npz")])
+    assert "small left out: values of type F8_E5M2, which is not read" in found.notes[0]
+    plain = compare(str(tmp_path / "b.npz")).matrices[0]
+    np.testing.assert_allclose(found.matrices[0].values, plain.values, rtol=0, atol=1e-12)
