@@ -73,6 +73,7 @@ def make_wrong_files(folder):
     _make_left_open(folder)
     _make_pickles(folder)
     _make_wrong_arrays(folder)
+    _make_wrong_raw(folder)
     _make_wrong_links(folder)
     _make_wrong_ids(folder)
     _make_wrong_reports(folder)
@@ -199,6 +200,17 @@ def _make_wrong_arrays(folder):
         for name, of_class in (("cells", "cell"), ("mask", "logical"), ("words", "char")):
             file[name] = np.zeros((3, 12), "u2")
             file[name].attrs["MATLAB_class"] = np.bytes_(of_class)
+
+
+def _make_wrong_raw(folder):
+    for name, said in (
+        ("unfit.bin.json", '{"shape": [12, 6], "dtype": "float32"}'),
+        ("typeless.meta", '{"shape": [12, 5]}'),
+        ("strange.json", '{"shape": [12, 5], "dtype": "objects"}'),
+        ("negative.json", '{"n": -12, "d": 5, "dtype": "<f4"}'),
+    ):
+        (folder / name).write_text(said)
+        (folder / name.partition(".")[0]).with_suffix(".bin").write_bytes(values(12, 5).tobytes())
 
 
 def _make_wrong_links(folder):

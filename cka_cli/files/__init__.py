@@ -1,4 +1,4 @@
-"""Activation files: HDF5, NPY, NPZ, safetensors and folders of NPY, recognised by their bytes, read only when needed.
+"""Activation files of every format there is a reader of, recognised by their bytes, read only when needed.
 
 `registry` has a row for each format and opens files; `layer` is what a file gives; `sorting` tells layers from what can
 be none. Of each array only the header is read, and a reader is made that gives rows, from several threads and, pickled,

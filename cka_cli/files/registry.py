@@ -62,14 +62,22 @@ def _has_hdf5_signature(head: bytes, path: str) -> bool:
         return signature_offset(stream) is not None
 
 
-# Asked in this order: what begins as another kind of file is no user block of an HDF5 file that was joined to it.
+def _has_sidecar(_: bytes, path: str) -> bool:
+    found: bool = _function("sidecar:is_beside")(path)
+    return found
+
+
+# Asked in this order: what begins as another kind of file is no user block of an HDF5 file that was joined to it, and
+# raw values begin as anything.
 FORMATS = [
     Format("NPY", "npy:open_npy", (NPY_MAGIC,), (".npy",)),
     Format("NPZ", "npz:open_npz", (ZIP_MEMBER, ZIP_END), (".npz",)),
     Format("safetensors", "safetensors:open_safetensors", (), (".safetensors",), _has_safetensors_header),
     Format("HDF5", "hdf5:open_hdf5", (SIGNATURE,), (".h5", ".hdf5", ".mat"), _has_hdf5_signature),
+    Format("raw values", "raw:open_raw", (), (".bin", ".dat", ".memmap", ".mmap", ".raw"), _has_sidecar,
+           members="sidecar:members_of"),
     Format("folder of NPY", "npy:open_folder", sniff=lambda *_: True, is_folder=True, members="listing:npy_files_in"),
-]
+]  # fmt: skip
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
     b"MATLAB 5": "a MATLAB file of the older kind; save it with save(..., '-v7.3')",
@@ -94,7 +102,7 @@ def open_file(path: str) -> "ActivationFile":
         why = getattr(error, "strerror", None) or reason(error)
         raise DataError(f"{path}: cannot be opened ({why}); check its name and permissions") from error
     if found is None:
-        raise DataError(f"{path}: {_why_none(head)}")
+        raise DataError(f"{path}: {_why_none(head, path)}")
     try:
         read = _function(found.reader)
     except ImportError as error:
@@ -144,7 +152,7 @@ def _is_cut(head: bytes) -> bool:
     return head != b"" and any(signature.startswith(head) for each in FORMATS for signature in each.signatures)
 
 
-def _why_none(head: bytes) -> str:
+def _why_none(head: bytes, path: str) -> str:
     """Return why a file that begins with `head` is of no format, and what to do."""
     if not head:
         return "is empty (0 bytes); was the run that wrote it ended early?"
@@ -153,8 +161,10 @@ def _why_none(head: bytes) -> str:
     for signature, hint in _HINTS.items():
         if head.startswith(signature):
             return f"is {hint}"
-    *others, last = sorted(each.name for each in FORMATS if not each.is_folder)
     begins = f"it begins with {head[:_SHOWN_BYTES]!r}"
+    if (beside := _function("sidecar:why_none")(path)) is not None:
+        return f"is of no format that its bytes tell ({begins}); {beside}"
+    *others, last = sorted(each.name for each in FORMATS if each.signatures)
     return f"is not {', '.join(others)} or {last} ({begins}); give a file of saved activations"
 
 

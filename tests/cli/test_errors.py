@@ -16,6 +16,8 @@ from tests.small_files import make_wrong_files, state
 
 TRUNCATED = "is not a readable HDF5 file ({library}); it may be cut short: copy or save it again"
 TABLE = "give a report of cka compare, or a CSV of a line of column names, then lines of a name and numbers"
+SIDECAR = 'as {"shape": [1000, 512], "dtype": "float32"}'
+NO_FORMAT = "is of no format that its bytes tell (it begins with {library}); of raw values,"
 NO_REPORT = "make one with cka compare --format json"
 
 WRONG_FILES = [
@@ -59,6 +61,11 @@ WRONG_FILES = [
     ("compare garbled.safetensors", 1, "garbled.safetensors: is not a readable safetensors file (its header is not JSON: {library}); save it again"),
     ("compare shape.safetensors", 1, "shape.safetensors: is not a readable safetensors file (conv1: F32 of shape [12, 6] takes 288 bytes, not 240); save it again"),
     ("compare float8.safetensors", 1, "float8.safetensors::conv1: cannot be a layer: values of type F8_E4M3, which is not read; save it as float32"),
+    ("compare raw.bin", 1, f"raw.bin: {NO_FORMAT} give raw.json with shape and dtype, {SIDECAR}"),
+    ("inspect typeless.bin", 1, f"typeless.bin: {NO_FORMAT} write typeless.meta {SIDECAR} (it says no dtype)"),
+    ("compare unfit.bin", 1, f"unfit.bin: has 240 bytes, but shape (12, 6) of float32, as unfit.bin.json says, takes 288; mend unfit.bin.json, {SIDECAR}, or save the values again"),
+    ("compare strange.bin", 1, "strange.bin: strange.json beside it says dtype 'objects', which is no dtype of real numbers; write one such as float16, float32, bfloat16 or <f4"),
+    ("compare negative.bin", 1, f"negative.bin: negative.json beside it says shape [-12, 5]; mend it, {SIDECAR}"),
     ("compare model.pkl", 1, "model.pkl: is a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py"),
     ("compare model.pt", 1, "model.pt: is a zip archive without NPY arrays (found model/data.pkl, model/data/0); save plain arrays with numpy.savez"),
 ]  # fmt: skip

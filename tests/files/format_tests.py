@@ -61,6 +61,10 @@ class FormatTests:
     def save_one(self, save):
         return lambda array, name="conv1": save(name, conv1=array)
 
+    def on_disk(self, path):
+        """The files that a file or folder is made of; the last member holds values."""
+        return [each for each in [Path(path), *Path(path).rglob("*")] if each.is_file()]
+
     @property
     def row(self):
         (row,) = (row for row in registry.FORMATS if row.name == self.format)
@@ -138,7 +142,7 @@ class FormatTests:
     def test_members_are_all_that_a_report_and_a_checkpoint_look_at(self, save_one):
         path = save_one(values(7, 3))
         files = registry.members(path)
-        on_disk = [each for each in [Path(path), *Path(path).rglob("*")] if each.is_file()]
+        on_disk = self.on_disk(path)
         assert sorted(map(Path, files)) == sorted(on_disk)
         assert compare(path).files[0].size_bytes == sum(each.stat().st_size for each in on_disk)
         before = facts_of_file(path)

@@ -1,5 +1,8 @@
 """Every format passes the tests of `FormatTests`, however its files were written; and the rows of the table."""
 
+import json
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -81,6 +84,25 @@ class TestHdf5OfTheLibrary(TestHdf5):
                 file.create_dataset(name, data=array, **({"compression": "lzf"} if array.size else {}))
 
 
+class TestRaw(FormatTests):
+    format, suffix, holds_several = "raw values", ".bin", False
+
+    def write(self, path, layers):
+        (array,) = layers.values()
+        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        path.write_bytes(array.tobytes(order))
+        facts = {"shape": array.shape, "dtype": array.dtype.str, "order": order}
+        path.with_suffix(".json").write_text(json.dumps(facts))
+
+    def on_disk(self, path):
+        return [Path(path).with_suffix(".json"), Path(path)]
+
+    def test_a_file_is_known_by_its_bytes_not_its_name(self, save_one):  # but by the file beside it
+        path = Path(save_one(values(7, 3)))
+        (layer,) = open_file(str(path.rename(path.with_suffix(".activations")))).layers
+        np.testing.assert_array_equal(layer.read(0, 7), values(7, 3))
+
+
 def test_every_format_has_its_tests():
     tests = [each for name, each in globals().items() if name.startswith("Test")]
     assert {each.format for each in tests} == {row.name for row in registry.FORMATS}
@@ -90,7 +112,7 @@ def test_every_format_has_its_tests():
 def test_a_row_names_functions_that_are_there(row):
     assert callable(registry._function(row.reader))
     assert not row.members or callable(registry._function(row.members))
-    assert bool(row.members) == row.is_folder
+    assert row.members or not row.is_folder
 
 
 def test_what_a_format_needs_is_named_where_it_is_not_installed(tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ is repeated from its seed and number with the same ones.
 
 import io
 import json
+import os
 import re
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -30,7 +32,7 @@ def values(*shape, dtype="f4", seed=0):
 
 def corpus():
     """Return name -> bytes; the end of the name tells the kind."""
-    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_reports()}
+    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_raw(), **_reports()}
 
 
 def other_files():
@@ -242,6 +244,40 @@ def _safetensors():
         "sorted.safetensors": safetensors_bytes(dict(reversed(arrays.items()))),
         "unaligned.safetensors": safetensors_bytes(arrays, align=7, metadata={"format": "mlx"}),
     }
+
+
+def _raw():
+    """Raw values, each behind its sidecar and a NUL: `write` parts them again."""
+    shape = [N_EXAMPLES, 6]
+    said = {
+        "floats": {"shape": shape, "dtype": "float32"},
+        "halves": {"n": N_EXAMPLES, "d": 6, "dtype": "int16", "torch_dtype": "bfloat16"},
+        "columns": {"dims": shape, "dtype": "<f8", "order": "F", "offset": 8},
+        "listed": {
+            "dtype": "float",
+            "layers": [{"file": "NAME.bin", "shape": [N_EXAMPLES, 2, 3]}, {"file": "y.bin"}],
+        },
+    }
+    dtypes = {"halves": "i2", "columns": "f8"}
+    return {
+        f"{name}.bin": json.dumps(facts, indent=1).encode()
+        + b"\0"
+        + bytes(facts.get("offset", 0))
+        + values(*shape, dtype=dtypes.get(name, "f4")).tobytes()
+        for name, facts in said.items()
+    }
+
+
+def write(path, data):
+    """Write a file; of raw values the sidecar by itself. Return the names of the files."""
+    if not path.endswith(".bin"):
+        Path(path).write_bytes(data)
+        return [path]
+    said, _, raw = data.partition(b"\0")
+    sidecar = path.removesuffix("bin") + "json"
+    Path(sidecar).write_bytes(said.replace(b"NAME.bin", os.path.basename(path).encode()))
+    Path(path).write_bytes(raw)
+    return [path, sidecar]
 
 
 def _reports():

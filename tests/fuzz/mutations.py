@@ -1,5 +1,6 @@
 """Ways to spoil a file: chance, and a hand that knows the format. The same random state gives the same bytes."""
 
+import json
 import re
 import struct
 
@@ -36,9 +37,9 @@ def mutated(name, data, others, random):
 
     others : sound files that pieces may be taken from.
     """
-    special = {"h5": _HDF5, "npy": _NPY, "npz": _ZIP, "safetensors": _SAFETENSORS, "csv": _TEXT, "json": _TEXT}[
-        name.rpartition(".")[2]
-    ]
+    special = {
+        "h5": _HDF5, "npy": _NPY, "npz": _ZIP, "safetensors": _SAFETENSORS, "csv": _TEXT, "json": _TEXT, "bin": _RAW,
+    }[name.rpartition(".")[2]]  # fmt: skip
     for _ in range(1 + min(3, int(random.expovariate(1.2)))):
         choose = special if random.random() < 0.6 else _GENERIC
         data = random.choice(choose)(data, others, random)
@@ -374,4 +375,20 @@ def repeat_cells(data, others, random):
     )
 
 
+def edit_sidecar(data, others, random):
+    """Change a word of the sidecar that stands before raw values, or what stands before a colon."""
+    end = data.find(b"\0")
+    found = list(re.finditer(rb"\[[^\[\]]*\]|\"[^\"]*\"|-?[0-9]+|true|false", data[:end] if end > 0 else data))
+    if not found:
+        return data
+    match = random.choice(found)
+    words = [json.dumps(word) for word in _DTYPES] + [
+        word.replace("(", "[").replace(")", "]") for word in _HEADER_WORDS
+    ]
+    words += ['"shape"', '"dims"', '"n"', '"d"', '"dtype"', '"order"', '"offset"', '"file"', '"bfloat16"', *_NUMBERS]
+    new = random.choice(words).encode("utf-8", "surrogatepass").replace(b"\0", b"")
+    return data[: match.start()] + new + data[match.end() :]
+
+
 _TEXT = (exchange_number, exchange_number, exchange_lines, insert_text, encode_otherwise, repeat_cells)
+_RAW = (edit_sidecar, edit_sidecar, edit_sidecar, exchange_number, insert_text, flip_bits)

@@ -182,15 +182,15 @@ def main(seed, kind, folder, keep):
         number = int(line)
         name, data, state = case(seed, number, sound)
         path = f"case{number}.{name.rpartition('.')[2]}"
-        Path(path).write_bytes(data)
+        written = corpus.write(path, data)
         if keep:
-            Path(keep, path).write_bytes(data)
+            corpus.write(str(Path(keep, path)), data)
         watched.names()
         results = []
         for arguments in commands(name, path, state):
             status, seconds, growth = run_command(arguments, stdout, stderr)
             out, err = (Path(scratch / name).read_bytes() for name in ("stdout", "stderr"))
-            touched = watched.names() - {path} - {each for each in arguments if each == "sound.h5"}
+            touched = watched.names() - set(written) - {each for each in arguments if each == "sound.h5"}
             wrong = judge(status, out, err.decode("utf-8", "replace"), seconds, growth, touched)
             results.append(
                 {
@@ -203,7 +203,8 @@ def main(seed, kind, folder, keep):
                 }
             )
             gc.collect()
-        os.unlink(path)
+        for each in written:
+            os.unlink(each)
         replies.write(json.dumps({"done": number, "name": name, "results": results}) + "\n")
         replies.flush()
 
