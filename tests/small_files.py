@@ -91,6 +91,9 @@ def _make_sound(folder):
     write_folder(folder / "folder", {"conv1": values(12, 5)})
     write_hdf5(folder / "names.h5", {"conv1": values(12, 5), "names": ["a", "b"] * 6})
     write_hdf5(folder / "vectors.h5", {"ids": np.arange(12), "labels": np.arange(12)})
+    masks = {"attention_mask": np.ones((12, 5), bool), "input_ids": np.ones((12, 5), int), "labels": np.arange(12)}
+    np.savez(folder / "masks.npz", **masks)
+    np.savez(folder / "masked.npz", conv1=values(12, 5), **masks)
     (folder / "old.png").write_bytes(b"an old picture")
     os.symlink("a.h5", folder / "link.h5")
 

@@ -118,7 +118,8 @@ class ActivationFile:
     """What one activation file holds.
 
     layers : real numeric arrays with at least two axes, in network order.
-    vectors : real or text arrays with one axis (labels, ids): layers only when named.
+    vectors : real or text arrays with one axis (labels, ids), and integers with more axes that are named as such
+        (masks, token ids): layers only when named.
     refused : names of what can never be a layer, each with the reason.
     unreadable : names of arrays that may well be layers and are damaged, each with the reason: never passed over.
     notes : what a reader must know of how the file was read.

@@ -1,4 +1,4 @@
-"""What a file holds, told apart: layers, what has one axis, what is no array, and what is damaged."""
+"""What a file holds, told apart: layers, what stands beside them, what is no array, and what is damaged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cka_cli.errors import DataError, reason
 from cka_cli.files.bfloat16 import as_bfloat16
+from cka_cli.files.companions import is_beside_layers
 from cka_cli.files.layer import BFLOAT16_BITS, SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.listing import is_hidden
 from cka_cli.files.npy_header import NoLayerError
@@ -20,13 +21,13 @@ class SortedOut:
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def add(self, layer: Layer, damage: str | None) -> None:
-        """Take an array in. Damage to what no one asks for by default (one axis) is told, and stops nobody."""
+        """Take an array in. Damage to what no one asks for by default (vectors) is told, and stops nobody."""
         if is_hidden(layer.name):
             self.refused[layer.name] = "its name is hidden (it begins with a dot); rename it to use it"
         elif damage is None or refusal(layer.dtype) is not None:
             self.arrays.append(layer)
         else:
-            (self.refused if len(layer.shape) < 2 else self.unreadable)[layer.name] = damage
+            (self.refused if not layer.shape or is_beside_layers(layer) else self.unreadable)[layer.name] = damage
 
     @contextmanager
     def sorting(self, name: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
@@ -50,7 +51,7 @@ class SortedOut:
         for array in self.arrays:
             if array.dtype == BFLOAT16_BITS:
                 array = as_bfloat16(array)
-            if len(array.shape) == 1 and not array.dtype.hasobject and array.dtype.names is None:
+            if is_beside_layers(array) and not array.dtype.hasobject and array.dtype.names is None:
                 vectors.append(array)
             elif (of_dtype := refusal(array.dtype)) is not None:
                 refused[array.name] = of_dtype

@@ -114,7 +114,7 @@ def _other_order(files: list[SelectedFile]) -> list[str]:
         theirs = {vector.name: vector for vector in file.file.vectors}
         for vector in first.file.vectors:
             other = theirs.get(vector.name)
-            if other is None or max(vector.n_bytes, other.n_bytes) > _MOST_VECTOR_BYTES:
+            if other is None or len(vector.shape) > 1 or max(vector.n_bytes, other.n_bytes) > _MOST_VECTOR_BYTES:
                 continue
             if vector.shape == other.shape:
                 differ = vector_values(vector) != vector_values(other)

@@ -63,7 +63,8 @@ def _check_there(
 
 def vector_named(file: ActivationFile, name: str) -> Layer | None:
     """Return the one-axis array of this name, if there is one that can be read."""
-    return next((vector for vector in file.vectors if vector.name == name.strip("/")), None)
+    named = (vector for vector in file.vectors if vector.name == name.strip("/"))
+    return next((vector for vector in named if len(vector.shape) == 1), None)
 
 
 def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> list[Any]:
@@ -72,7 +73,7 @@ def read_vector(file: ActivationFile, name: str, n_saved: int, what: str) -> lis
     if vector is None:
         if (why := (file.unreadable | file.refused).get(name.strip("/"))) is not None:
             raise DataError(f"{file.path}::{name.strip('/')}: cannot be read as {what}: {why}")
-        known = [vector.name for vector in file.vectors]
+        known = [vector.name for vector in file.vectors if len(vector.shape) == 1]
         raise DataError(
             f"{file.path}::{name}: no such one-axis array of {what}{nearest(name, known)} "
             f"(the file has {', '.join(known) or 'none'}); save the {what} beside the layers, or leave out --{what}"

@@ -218,7 +218,8 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         if not layers:
             raise DataError(_nothing_there(file))
         chosen.append((file, of_dtype(without_excluded(file, layers, options.exclude), options.dtype)))
-        all_left_out.append({} if pattern is not None or options.layers else _would_be_layers(file))
+        is_named = pattern is not None or bool(options.layers)
+        all_left_out.append({} if is_named else _would_be_layers(file) | _set_beside(file, options.exclude))
     check_exclude([file for file, _ in chosen], options.exclude)
     check_dtype([layer for _, of_file in chosen for layer in of_file], options.dtype)
     check_channels(_may_be_layers(chosen), [glob for glob, _ in _typed(options)])
@@ -234,6 +235,14 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
 
 def _would_be_layers(file: ActivationFile) -> dict[str, str]:
     return {name: why for name, why in file.refused.items() if why != SINGLE_NUMBER}
+
+
+def _set_beside(file: ActivationFile, excluded: Sequence[str]) -> dict[str, str]:
+    """Say in one note which integers were taken for no layers by their names."""
+    names = [each.name for each in file.vectors if len(each.shape) > 1]
+    names = [name for name in names if not any(matches(name, glob) for glob in excluded)]
+    why = "integers of such a name are a layer only when named; say --layers to use them"
+    return {first_few(names, 3): why} if names else {}
 
 
 def _may_be_layers(chosen: Sequence[Chosen]) -> dict[str, list[str]]:
@@ -253,7 +262,7 @@ def _check_readable(file: ActivationFile, choices: Sequence[Sequence[str]], excl
 
 
 def _matching(file: ActivationFile, patterns: list[str], every: ActivationFile | None = None) -> tuple[Layer, ...]:
-    """Return the layers that any of the patterns names; one-axis arrays only when named to the letter."""
+    """Return the layers that any of the patterns names; vectors only when named to the letter."""
     if not patterns:
         return file.layers
     candidates = {layer.name: layer for layer in file.layers}
@@ -280,18 +289,24 @@ def _no_such_layer(file: ActivationFile, pattern: str) -> str:
     names = [layer.name for layer in file.layers]
     shown = first_few(names, 6) or "no layers"
     if file.vectors:
-        shown += f"; with one axis {', '.join(vector.name for vector in file.vectors[:6])}"
+        shown += f"; {_vectors_of(file)}"
     return f"{file.path}::{pattern}: no such layer{nearest(pattern, names)} (the file has {shown})"
+
+
+def _vectors_of(file: ActivationFile) -> str:
+    of_one_axis = [vector.name for vector in file.vectors if len(vector.shape) == 1][:6]
+    others = [vector.name for vector in file.vectors if len(vector.shape) > 1][:6]
+    said = [("with one axis", of_one_axis), ("integers named", others)]
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in said if names)
 
 
 def _nothing_there(file: ActivationFile) -> str:
     if not file.vectors and not file.refused:
         return f"{file.path}: holds no arrays ({file.format}); was the run that wrote it ended early?"
     if file.vectors and not _would_be_layers(file):
-        names = ", ".join(vector.name for vector in file.vectors[:6])
         return (
-            f"{file.path}: holds no array of numbers with two or more axes (found {names} with one axis); "
-            "name an array with one axis in --layers to use it"
+            f"{file.path}: holds no array that is a layer without being named (found {_vectors_of(file)}); "
+            "name one in --layers to use it"
         )
     name, why = next(iter((_would_be_layers(file) or file.refused).items()))
     return f"{file.path}::{name}: cannot be a layer: {why}"

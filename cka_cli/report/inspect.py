@@ -67,7 +67,8 @@ def _record(array: Inspected) -> dict[str, Any]:
 def _row(array: Inspected, name: str) -> tuple[str, str, str, str, str, str, str]:
     trouble = array.trouble
     if array.kind == "vector":
-        trouble = "one axis: a layer only when named" + (f"; {trouble}" if trouble else "")
+        what = "one axis" if len(array.shape or ()) == 1 else "integers of such a name"
+        trouble = f"{what}: a layer only when named" + (f"; {trouble}" if trouble else "")
     return (
         name,
         " × ".join(str(length) for length in array.shape or ()),

@@ -9,7 +9,8 @@ import numpy as np
 class Inspected:
     """One array of a file.
 
-    kind : `layer`, `vector` (one axis: a layer only when named) or `refused` (never a layer; `trouble` says why).
+    kind : `layer`, `vector` (one axis, or integers named as ids are: a layer only when named) or `refused` (never a
+        layer; `trouble` says why).
     n_nonfinite, n_constant : values that are NaN or infinite, features that never change; None when not read.
     """
 

@@ -139,6 +139,15 @@ class FormatTests:
         assert [vector.name for vector in file.vectors] == ["ids"]
         assert all(refusal(each.dtype) is None for each in (*file.layers, *file.vectors))
 
+    def test_integers_named_as_ids_are_stand_beside_the_layers(self, save):
+        if not self.holds_several:
+            assert [vector.name for vector in open_file(save("mask", mask=np.ones((7, 3), int))).vectors] == ["mask"]
+            return
+        named = {"token_ids": np.ones((7, 3), int), "attention_mask": np.ones((7, 3, 2), int)}
+        file = open_file(save(conv1=np.ones((7, 3), int), **named, mask=values(7, 3), ids=np.ones((7, 1), int)))
+        assert [layer.name for layer in file.layers] == ["conv1", "mask"]
+        assert sorted(vector.name for vector in file.vectors) == ["attention_mask", "ids", "token_ids"]
+
     def test_members_are_all_that_a_report_and_a_checkpoint_look_at(self, save_one):
         path = save_one(values(7, 3))
         files = registry.members(path)
