@@ -94,6 +94,13 @@ def _make_sound(folder):
     masks = {"attention_mask": np.ones((12, 5), bool), "input_ids": np.ones((12, 5), int), "labels": np.arange(12)}
     np.savez(folder / "masks.npz", **masks)
     np.savez(folder / "masked.npz", conv1=values(12, 5), **masks)
+    np.savez(folder / "weights.npz", up=values(6, 5), down=values(5, 6))
+    np.savez(
+        folder / "sparse.npz", data=values(9), indices=np.arange(9), indptr=np.arange(13), shape=(12, 5), format=b"csr"
+    )
+    packed = {"qweight": np.ones((6, 5), "i4"), "scales": values(2, 5), "qzeros": np.ones((2, 1), "i4")}
+    np.savez(folder / "gptq.npz", conv1=values(12, 5), **{f"fc.{name}": array for name, array in packed.items()})
+    write_hdf5(folder / "sentences.h5", {str(n): np.ones((13, 3 + n * 7 % 11, 2), "f4") for n in range(64)})
     (folder / "old.png").write_bytes(b"an old picture")
     os.symlink("a.h5", folder / "link.h5")
 

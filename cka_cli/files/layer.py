@@ -121,7 +121,8 @@ class ActivationFile:
     vectors : real or text arrays with one axis (labels, ids), and integers with more axes that are named as such
         (masks, token ids): layers only when named.
     refused : names of what can never be a layer, each with the reason.
-    unreadable : names of arrays that may well be layers and are damaged, each with the reason: never passed over.
+    unreadable : names of arrays that may well be layers and are damaged, or quantised, each with the reason: never
+        passed over.
     notes : what a reader must know of how the file was read.
     """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from cka_cli.errors import DataError, reason
 from cka_cli.files.bfloat16 import as_bfloat16
 from cka_cli.files.companions import is_beside_layers
+from cka_cli.files.encoded import quantised, sparse_data
 from cka_cli.files.layer import BFLOAT16_BITS, SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.listing import is_hidden
 from cka_cli.files.npy_header import NoLayerError
@@ -47,8 +48,12 @@ class SortedOut:
             raise DataError(f"{path}::{name}: {why}")
         layers: list[Layer] = []
         vectors: list[Layer] = []
-        refused = dict(self.refused)
+        sparse = sparse_data(self.arrays)
+        encoded = quantised([array for array in self.arrays if not is_beside_layers(array) or len(array.shape) == 1])
+        refused, unreadable = self.refused | sparse, self.unreadable | encoded
         for array in self.arrays:
+            if array.name in sparse or array.name in encoded:
+                continue
             if array.dtype == BFLOAT16_BITS:
                 array = as_bfloat16(array)
             if is_beside_layers(array) and not array.dtype.hasobject and array.dtype.names is None:
@@ -59,4 +64,4 @@ class SortedOut:
                 refused[array.name] = SINGLE_NUMBER
             else:
                 layers.append(array)
-        return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, self.unreadable, notes)
+        return ActivationFile(path, file_format, tuple(layers), tuple(vectors), refused, unreadable, notes)

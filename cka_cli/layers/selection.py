@@ -13,6 +13,7 @@ from cka_cli.errors import DataError, UsageError, nearest
 from cka_cli.files.layer import SINGLE_NUMBER, ActivationFile, Layer, refusal
 from cka_cli.files.registry import open_file
 from cka_cli.layers.addresses import check_channels, check_exclude, matches, matches_in, split_address, without_excluded
+from cka_cli.layers.mistaken import check_shapes
 from cka_cli.layers.row_metadata import read_vector
 from cka_cli.layers.rows import Chosen, Rows, rows_of_files
 from cka_cli.layers.sixteen_bits import check_dtype, of_dtype
@@ -217,8 +218,11 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)
         if not layers:
             raise DataError(_nothing_there(file))
-        chosen.append((file, of_dtype(without_excluded(file, layers, options.exclude), options.dtype)))
         is_named = pattern is not None or bool(options.layers)
+        layers = without_excluded(file, layers, options.exclude)
+        if not is_named and (note := check_shapes(file, layers)) is not None:
+            file = replace(file, notes=(*file.notes, note))
+        chosen.append((file, of_dtype(layers, options.dtype)))
         all_left_out.append({} if is_named else _would_be_layers(file) | _set_beside(file, options.exclude))
     check_exclude([file for file, _ in chosen], options.exclude)
     check_dtype([layer for _, of_file in chosen for layer in of_file], options.dtype)
