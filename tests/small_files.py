@@ -131,6 +131,13 @@ def _make_cut(folder):
     data = bytearray(damaged.read_bytes())
     data[5000:5100] = bytes(100)
     damaged.write_bytes(data)
+    (folder / "cut.parquet").write_bytes(b"PAR1" + bytes(40))
+    (folder / "encrypted.parquet").write_bytes(b"PARE" + bytes(40) + b"PARE")
+    (folder / "hollow.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")
+    (folder / "old.feather").write_bytes(b"FEA1" + bytes(40))
+    (folder / "cut.arrow").write_bytes(b"ARROW1" + bytes(40))
+    (folder / "splits").mkdir()
+    (folder / "splits" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
 
 
 def _make_joined(folder):

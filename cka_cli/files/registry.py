@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cka_cli.errors import DataError, UsageError, reason
+from cka_cli.files.arrow_layout import is_saved_dataset, is_stream
 from cka_cli.files.hdf5_superblock import SIGNATURE, signature_offset
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ HEAD_BYTES, _SHOWN_BYTES = 16, 8
 NPY_MAGIC = b"\x93NUMPY"
 # A member of an archive, and the end of its directory, with which an archive without members begins.
 ZIP_MEMBER, ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+_ARROW_FILE = b"ARROW1"
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,28 @@ FORMATS = [
     Format("HDF5", "hdf5:open_hdf5", (SIGNATURE,), (".h5", ".hdf5", ".mat"), _has_hdf5_signature),
     Format("raw values", "raw:open_raw", (), (".bin", ".dat", ".memmap", ".mmap", ".raw"), _has_sidecar,
            members="sidecar:members_of"),
+    Format("Parquet", "arrow:open_parquet", (b"PAR1", b"PARE"), (".parquet",), extra="arrow"),
+    Format(
+        "Arrow",
+        "arrow:open_arrow",
+        (_ARROW_FILE,),
+        (".arrow", ".feather"),
+        lambda head, path: head.startswith(_ARROW_FILE) or is_stream(head, path),
+        extra="arrow",
+    ),
+    Format(
+        "saved dataset",
+        "arrow:open_dataset",
+        sniff=is_saved_dataset,
+        is_folder=True,
+        members="arrow_layout:files_of_dataset",
+        extra="arrow",
+    ),
     Format("folder of NPY", "npy:open_folder", sniff=lambda *_: True, is_folder=True, members="listing:npy_files_in"),
 ]  # fmt: skip
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
+    b"FEA1": "a Feather file of version 1; save it with version=2",
     b"MATLAB 5": "a MATLAB file of the older kind; save it with save(..., '-v7.3')",
 }
 

@@ -123,12 +123,12 @@ def fork() -> int:
         return os.fork()
 
 
-def how_it_ended(status: int) -> str:
-    """Return what the exit status of a child says."""
+def how_it_ended(status: int, library: str = "the HDF5 library") -> str:
+    """Return what the exit status of a child says of the library that it works with."""
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if number == signal.SIGXCPU:
-        return "the HDF5 library came to no end"
-    return f"the HDF5 library failed with {signal.Signals(number).name}" if number else "the HDF5 library failed"
+        return f"{library} came to no end"
+    return f"{library} failed with {signal.Signals(number).name}" if number else f"{library} failed"
 
 
 def _prepare() -> None:

@@ -51,6 +51,12 @@ WRONG_FILES = [
     ("compare behind.npz", 1, "behind.npz: bytes follow the end of the archive (was something appended to it?); save it again"),
     ("compare joined.h5", 1, "joined.h5: {library} bytes follow the end that the file declares (two files joined, or was the run that wrote it ended early?), and would not be read; give each file by itself, or save it again"),
     ("compare member.npz", 1, "member.npz::conv1: holds more than one array (1 more array follows the first, of shape (12, 5)); join them with numpy.concatenate, and call numpy.save once"),
+    ("compare cut.parquet", 1, "cut.parquet: is cut short (it ends with b'\\x00\\x00\\x00\\x00', a Parquet file with b'PAR1'); save it again"),
+    ("compare hollow.parquet", 1, "hollow.parquet: is not a readable Parquet file ({library}); it may be cut short: copy or save it again"),
+    ("compare encrypted.parquet", 1, "encrypted.parquet: is an encrypted Parquet file (it has b'PARE'); save it unencrypted"),
+    ("inspect cut.arrow", 1, "cut.arrow: is not a readable Arrow file ({library}); it may be cut short: copy or save it again"),
+    ("compare old.feather", 1, "old.feather: is a Feather file of version 1; save it with version=2"),
+    ("compare splits", 1, "splits: holds datasets, one for each split (train, test); give splits/train or splits/test"),
     ("compare spoilt", 1, "spoilt::conv2: is cut short (200 bytes of values where its header promises 240); save it again"),
     ("compare spoilt::conv2", 1, "spoilt::conv2: is cut short (200 bytes of values where its header promises 240); save it again"),
     ("compare odd::notes", 1, "odd::notes: cannot be a layer: no NPY file (it begins with b'no arr'); save it with numpy.save"),
@@ -428,7 +434,7 @@ def test_verbose_shows_where_an_error_comes_from(here, capsysbinary):
     ended = run_here(["compare", "text.h5", "-v"], capsysbinary)
     assert ended.status == 1
     assert ended.err.startswith("Traceback")
-    assert ended.err.splitlines()[-1].startswith("Error: text.h5: is not HDF5")
+    assert ended.err.splitlines()[-1].startswith("Error: text.h5: is not Arrow")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from cka_cli.errors import DataError
 from cka_cli.files import open_file, registry
-from tests.files.format_tests import FormatTests
+from tests.files.arrow_files import saved_dataset, table_of, write_arrow, write_parquet
+from tests.files.format_tests import DTYPES, FormatTests
 from tests.small_files import safetensors_bytes, values, write_folder, write_hdf5
 
 
@@ -103,6 +105,46 @@ class TestRaw(FormatTests):
         np.testing.assert_array_equal(layer.read(0, 7), values(7, 3))
 
 
+class ArrowTests(FormatTests):
+    dtypes = tuple(dtype for dtype in DTYPES if dtype[0] != ">" and dtype != "g")
+    options: ClassVar = {}
+
+
+class TestParquet(ArrowTests):
+    format, suffix = "Parquet", ".parquet"
+
+    def write(self, path, layers):
+        write_parquet(path, table_of(layers), **self.options)
+
+
+class TestUnpackedParquet(TestParquet):
+    """Of row groups that are unpacked once, to disk."""
+
+    options: ClassVar = {"row_group_size": 3, "compression": "none", "use_dictionary": False}
+
+    @pytest.fixture(autouse=True)
+    def _no_room(self, monkeypatch):
+        monkeypatch.setattr("cka_cli.files.arrow.IN_MEMORY_BYTES", 1)
+
+
+class TestArrow(ArrowTests):
+    format, suffix = "Arrow", ".arrow"
+
+    def write(self, path, layers):
+        write_arrow(path, table_of(layers), **self.options)
+
+
+class TestCompressedStream(TestArrow):
+    options: ClassVar = {"compression": "lz4", "is_stream": True, "n_rows": 6}
+
+
+class TestSavedDataset(ArrowTests):
+    format = "saved dataset"
+
+    def write(self, path, layers):
+        saved_dataset(path, table_of(layers))
+
+
 def test_every_format_has_its_tests():
     tests = [each for name, each in globals().items() if name.startswith("Test")]
     assert {each.format for each in tests} == {row.name for row in registry.FORMATS}
@@ -126,7 +168,7 @@ def test_what_a_format_needs_is_named_where_it_is_not_installed(tmp_path, monkey
     with pytest.raises(DataError, match=r"b\.toy: is cut short \(2 bytes in all\)"):
         open_file(str(tmp_path / "b.toy"))
     (tmp_path / "c.txt").write_bytes(b"text")
-    with pytest.raises(DataError, match=r"is not HDF5, NPY, NPZ.* or toy"):
+    with pytest.raises(DataError, match=r"is not .*HDF5, NPY, NPZ.* or toy"):
         open_file(str(tmp_path / "c.txt"))
     write_folder(tmp_path / "folder", {"conv1": values(7, 3)})
     (tmp_path / "folder" / "a.toy").write_bytes(b"")

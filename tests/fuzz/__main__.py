@@ -99,7 +99,7 @@ class Tally:
         for each in result["results"]:
             status = each["status"] if isinstance(each["status"], int) else "exception"
             self.outcomes[kind, status] += 1
-            self.n_ended_apart += "the HDF5 library" in each["said"]
+            self.n_ended_apart += any(f"the {each_of} library" in each["said"] for each_of in ("HDF5", "Arrow"))
             self.slowest = max(self.slowest, (each["seconds"], result["done"]))
             if each["wrong"]:
                 self.failures.append(
@@ -131,7 +131,7 @@ def main():
     for kind in sorted({kind for kind, _ in tally.outcomes}):
         statuses = {str(status): count for (each, status), count in tally.outcomes.items() if each == kind}
         print(f"  {kind:5}", "  ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
-    print(f"refused because a child ended or came to no end in the HDF5 library: {tally.n_ended_apart} commands")
+    print(f"refused because a child ended or came to no end in a library: {tally.n_ended_apart} commands")
     print(f"slowest command: {tally.slowest[0]} s of computing (case {tally.slowest[1]})")
     for number, name, wrong in sorted(tally.failures):
         print(f"FAILED {number} ({name}): {wrong}")

@@ -32,7 +32,7 @@ def values(*shape, dtype="f4", seed=0):
 
 def corpus():
     """Return name -> bytes; the end of the name tells the kind."""
-    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_raw(), **_reports()}
+    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_raw(), **_arrow(), **_reports()}
 
 
 def other_files():
@@ -244,6 +244,55 @@ def _safetensors():
         "sorted.safetensors": safetensors_bytes(dict(reversed(arrays.items()))),
         "unaligned.safetensors": safetensors_bytes(arrays, align=7, metadata={"format": "mlx"}),
     }
+
+
+def _arrow():
+    """Parquet and Arrow files, none where pyarrow is not installed."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        return {}
+
+    def lists(array, *, is_fixed=False):
+        column = pa.array(array.reshape(-1))
+        for axis in range(array.ndim - 1, 0, -1):
+            length, n = array.shape[axis], int(np.prod(array.shape[:axis]))
+            offsets = pa.array(np.arange(n + 1, dtype="i4") * length)
+            column = (
+                pa.FixedSizeListArray.from_arrays(column, length)
+                if is_fixed
+                else pa.ListArray.from_arrays(offsets, column)
+            )
+        return column
+
+    table = pa.table(
+        {
+            "conv1": lists(values(N_EXAMPLES, 2, 3, 3)),
+            "fixed": lists(values(N_EXAMPLES, 5, dtype="f2"), is_fixed=True),
+            "nulls": pa.array([[1.0, None, float(row)] for row in range(N_EXAMPLES)]),
+            "flags": lists(values(N_EXAMPLES, 4) > 0),
+            "ids": pa.array(np.arange(N_EXAMPLES)),
+            "names": pa.array([f"n{row}" for row in range(N_EXAMPLES)]),
+            "kinds": pa.array(["cat", "dog"] * (N_EXAMPLES // 2)).dictionary_encode(),
+        }
+    )
+    found = {}
+    for name, options in {
+        "plain": {"compression": "none", "use_dictionary": False},
+        "groups": {"row_group_size": 7, "compression": "zstd"},
+        "pages": {"data_page_size": 64, "data_page_version": "2.0", "write_page_checksum": True},
+    }.items():
+        stream = io.BytesIO()
+        pq.write_table(table, stream, **options)
+        found[f"{name}.parquet"] = stream.getvalue()
+    for name, make in {"file": pa.ipc.new_file, "stream": pa.ipc.new_stream}.items():
+        for compression in (None, "lz4", "zstd"):
+            stream = io.BytesIO()
+            with make(stream, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+                writer.write_table(table, 9)
+            found[f"{name}-{compression}.arrow"] = stream.getvalue()
+    return found
 
 
 def _raw():

@@ -39,7 +39,7 @@ def mutated(name, data, others, random):
     """
     special = {
         "h5": _HDF5, "npy": _NPY, "npz": _ZIP, "safetensors": _SAFETENSORS, "csv": _TEXT, "json": _TEXT, "bin": _RAW,
-    }[name.rpartition(".")[2]]  # fmt: skip
+    }.get(name.rpartition(".")[2], _NUMBERED)  # fmt: skip
     for _ in range(1 + min(3, int(random.expovariate(1.2)))):
         choose = special if random.random() < 0.6 else _GENERIC
         data = random.choice(choose)(data, others, random)
@@ -121,6 +121,10 @@ def splice(data, others, random):
 
 
 _GENERIC = (flip_bits, set_bytes, set_number, add_to_number, cut_off, lengthen, cut_out, blank, copy_within, splice)
+
+
+# Of formats whose descriptions are numbers through and through: Arrow's and Parquet's.
+_NUMBERED = (set_number, add_to_number, flip_bits, copy_within)
 
 
 def edit_hdf5_structure(data, others, random):
