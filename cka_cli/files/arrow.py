@@ -145,7 +145,7 @@ class _ColumnRows(Reader):
         if offset is not None:
             with origin.opened() as stream:
                 yield read_rows(stream, offset, form, start, stop, part)
-        elif group.is_packed and form.n_bytes > IN_MEMORY_BYTES:
+        elif group.is_packed and stop * self.row_bytes > IN_MEMORY_BYTES:  # the first rows need no other
             origin.check()
             key = (origin, self._asked["column"], group.number)
             file = unpacked(key, form.n_bytes, lambda: self._bytes_of(place))
