@@ -1,14 +1,18 @@
 """Activation files for the tests: small and seeded, sound ones and every way they can be wrong."""
 
 import hashlib
+import importlib
 import json
 import os
 import pickle
+import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from cka_cli.reductions.factors import factorise_layer
 from cka_cli.reductions.source import CentredLayer
@@ -46,6 +50,29 @@ def safetensors_bytes(layers, *, align=8, metadata=None, change=lambda header: N
     return len(text).to_bytes(8, "little") + text + data
 
 
+def write_zarr(path, layers, version=3, *, shards=False, **options):
+    """Write arrays by name into a Zarr, folder or zip by its name, in chunks that do not fit their shape."""
+    zarr = pytest.importorskip("zarr")
+    importlib.import_module("numcodecs.blosc").use_threads = False  # for a few values they take longer than the work
+    folder = Path(str(path).removesuffix(".zip"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of types that version 3 does not tell of
+        group = zarr.open_group(folder, mode="w", zarr_format=version)
+        for name, array in layers.items():
+            chunks = tuple(max(1, min(each, n)) for each, n in zip((7, 4, 3, 3), np.shape(array), strict=False))
+            more = {"shards": tuple(2 * n for n in chunks)} if shards else {}
+            made = group.create_array(name, shape=np.shape(array), dtype=array.dtype, chunks=chunks, **more, **options)
+            if array.size:
+                made[...] = array
+    if folder != Path(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder))
+        shutil.rmtree(folder)
+    return str(path)
+
+
 def cut(source, path, n_bytes):
     """Write the first bytes of a file; counted from its end when `n_bytes` is below 0."""
     Path(path).write_bytes(Path(source).read_bytes()[:n_bytes])
@@ -67,6 +94,7 @@ def make_wrong_files(folder):
     folder = Path(folder)
     _make_sound(folder)
     _make_no_arrays(folder)
+    _make_zarr(folder)
     _make_cut(folder)
     _make_joined(folder)
     _make_wrong_safetensors(folder)
@@ -112,6 +140,13 @@ def _make_no_arrays(folder):
     (folder / "nothing" / "notes.txt").write_text("no arrays here\n")
     write_hdf5(folder / "hollow.h5", {})
     os.mkfifo(folder / "pipe.h5")
+
+
+def _make_zarr(folder):
+    array = {"zarr_format": 2, "shape": [12, 5], "chunks": [12, 5], "dtype": "<f4", "compressor": {"id": "pickle"}}
+    for name, document in (("cut", []), ("pickle", array)):
+        (folder / f"{name}.zarr").mkdir()
+        (folder / f"{name}.zarr" / ".zarray").write_text(json.dumps(document))
 
 
 def _make_cut(folder):

@@ -18,6 +18,9 @@ five ways to read HDF5, and `hdf5` chooses:
 
 A chunk too large for memory is unpacked into a nameless file by `spill`, as arrays of archives are. `hdf5_superblock`
 knows where a file ends, `hdf5_filters` which package brings a filter, `netcdf` and `matlab` what numbers and axes mean.
+
+Zarr is read by `zarr`, chunk by chunk: `zarr_store` lists what is there, `zarr_metadata` checks what an array says,
+`zarr_codecs` undoes a chunk, and gives it no more memory than it has bytes.
 """
 
 from cka_cli.files.registry import open_file

@@ -107,7 +107,7 @@ class ChunkRows:
         with self._origin.opened() as stream:
             corners = [range(each.start // n, -(-each.stop // n)) for each, n in zip(wanted, table.chunk, strict=True)]
             for corner in product(*corners):
-                here, there = _overlap(wanted, corner, table.chunk)
+                here, there = overlap(wanted, corner, table.chunk)
                 out[here] = self._part(stream, table.number_of(corner), there)
         return out
 
@@ -176,7 +176,7 @@ class ChunkRows:
             raise ValueError(f"a chunk unpacks to {self._chunk_bytes - left} of its {self._chunk_bytes} bytes")
 
 
-def _overlap(
+def overlap(
     wanted: Sequence[slice], corner: Sequence[int], chunk: Sequence[int]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Return where a chunk meets what is wanted: as places in the result, and in the chunk."""

@@ -24,6 +24,36 @@ def npy_files_in(path: str) -> list[str]:
     return [os.path.join(path, name) for name in sorted(names, key=natural_order)]
 
 
+def zarr_files_in(path: str) -> list[str]:
+    """Return the files that a folder of Zarr is made of, those that say what it holds first."""
+    names = [
+        (name.rpartition("/")[2] not in registry.ZARR_MARKS, natural_order(name), name) for name in walked(path)[0]
+    ]
+    return [os.path.join(path, name) for *_, name in sorted(names)]
+
+
+def walked(path: str) -> tuple[list[str], list[str]]:
+    """Return by their path in a folder all plain files below it, and what is neither these nor a folder: links, pipes.
+
+    No link is followed. Raises DataError for a folder that cannot be read.
+    """
+    plain: list[str] = []
+    others: list[str] = []
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        try:
+            with os.scandir(os.path.join(path, prefix)) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{prefix}{entry.name}/")
+                    else:
+                        (plain if entry.is_file(follow_symlinks=False) else others).append(prefix + entry.name)
+        except OSError as error:
+            _raise_unreadable(error)
+    return plain, sorted(others)
+
+
 def found_in(path: str) -> tuple[list[str], list[str]]:
     """Return by their path in a folder the files below it, but for hidden folders, and the links to folders."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # What a sniffer is given of the beginning of a file, and what an error shows of it.
 HEAD_BYTES, _SHOWN_BYTES = 16, 8
 NPY_MAGIC = b"\x93NUMPY"
+# What stands in every group or array of Zarr: of its version 2, and of its version 3.
+ZARR_MARKS = (".zgroup", ".zarray", "zarr.json")
 # A member of an archive, and the end of its directory, with which an archive without members begins.
 ZIP_MEMBER, ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
 _ARROW_FILE = b"ARROW1"
@@ -69,10 +71,38 @@ def _has_sidecar(_: bytes, path: str) -> bool:
     return found
 
 
+def zarr_root(names: list[str]) -> str | None:
+    """Return what the names of an archive's members begin with that is a Zarr, "" where it begins with nothing more.
+
+    It may lie in a folder, which then holds all there is. None for an archive that is no Zarr.
+    """
+    names = [name for name in names if not name.startswith("__MACOSX/")]
+    roots = [folder + slash for folder, slash, name in (each.rpartition("/") for each in names) if name in ZARR_MARKS]
+    root = min(roots, key=len, default=None)
+    return root if root is not None and all(name.startswith(root) or root.startswith(name) for name in names) else None
+
+
+def _is_zarr_folder(_head: bytes, path: str) -> bool:
+    return any(os.path.lexists(os.path.join(path, mark)) for mark in ZARR_MARKS)
+
+
+def _is_zarr_archive(head: bytes, path: str) -> bool:
+    if not head.startswith(ZIP_MEMBER):
+        return False
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return zarr_root(archive.namelist()) is not None
+    except Exception:  # whatever is wrong with an archive, its reader tells
+        return False
+
+
 # Asked in this order: what begins as another kind of file is no user block of an HDF5 file that was joined to it, and
 # raw values begin as anything.
 FORMATS = [
     Format("NPY", "npy:open_npy", (NPY_MAGIC,), (".npy",)),
+    Format("zip of Zarr", "zarr:open_zarr_archive", (), (".zarr.zip",), _is_zarr_archive, extra="zarr"),
     Format("NPZ", "npz:open_npz", (ZIP_MEMBER, ZIP_END), (".npz",)),
     Format("safetensors", "safetensors:open_safetensors", (), (".safetensors",), _has_safetensors_header),
     Format("HDF5", "hdf5:open_hdf5", (SIGNATURE,), (".h5", ".hdf5", ".mat"), _has_hdf5_signature),
@@ -95,6 +125,7 @@ FORMATS = [
         members="arrow_layout:files_of_dataset",
         extra="arrow",
     ),
+    Format("Zarr", "zarr:open_zarr", (), (".zarr",), _is_zarr_folder, True, "listing:zarr_files_in", "zarr"),
     Format("folder of NPY", "npy:open_folder", sniff=lambda *_: True, is_folder=True, members="listing:npy_files_in"),
 ]  # fmt: skip
 _HINTS = {

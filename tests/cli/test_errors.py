@@ -24,6 +24,8 @@ WRONG_FILES = [
     ("compare text.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
     ("inspect text.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
     ("compare empty.h5", 1, "empty.h5: is empty (0 bytes); was the run that wrote it ended early?"),
+    ("compare cut.zarr", 1, "cut.zarr::cut: cannot be read (it is no metadata: no object of JSON); copy or save it again"),
+    ("compare pickle.zarr", 1, "pickle.zarr::pickle: cannot be a layer: saved with the codec 'pickle', which is not undone here; save it with zstd, blosc or gzip"),
     ("compare a.h5 nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name"),
     ("compare a.h5/conv1", 1, "a.h5/conv1: no such file or folder; a layer is addressed FILE::LAYER"),
     ("compare nothing", 1, "nothing: is a folder without NPY files (found notes.txt); give an HDF5 or NPZ file, or a folder of NPY"),

@@ -12,7 +12,7 @@ from cka_cli.errors import DataError
 from cka_cli.files import open_file, registry
 from tests.files.arrow_files import saved_dataset, table_of, write_arrow, write_parquet
 from tests.files.format_tests import DTYPES, FormatTests
-from tests.small_files import safetensors_bytes, values, write_folder, write_hdf5
+from tests.small_files import safetensors_bytes, values, write_folder, write_hdf5, write_zarr
 
 
 class TestNpy(FormatTests):
@@ -56,6 +56,40 @@ class TestFolder(FormatTests):
 
     def write(self, path, layers):
         write_folder(path, layers)
+
+
+class TestZarr(FormatTests):
+    format, suffix = "Zarr", ".zarr"
+    dtypes = tuple(dtype for dtype in DTYPES if dtype != "g" and dtype[0] != ">")  # as zarr writes them
+
+    def write(self, path, layers):
+        write_zarr(path, layers)
+
+
+class TestZarr2(TestZarr):
+    dtypes = tuple(dtype for dtype in DTYPES if dtype != "g")
+
+    def write(self, path, layers):
+        write_zarr(path, layers, version=2)
+
+
+class TestPlainZarr2(TestZarr2):
+    """In column order, where nothing packs it."""
+
+    def write(self, path, layers):
+        write_zarr(path, layers, version=2, order="F", compressors=None)
+
+
+class TestShardedZarr(TestZarr):
+    def write(self, path, layers):
+        write_zarr(path, layers, shards=True)
+
+
+class TestZipOfZarr(TestZarr):
+    format, suffix = "zip of Zarr", ".zarr.zip"
+
+    def write(self, path, layers):
+        write_zarr(path, layers, shards=True, compressors=None)
 
 
 class TestHdf5(FormatTests):
