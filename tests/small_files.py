@@ -95,6 +95,7 @@ def make_wrong_files(folder):
     _make_sound(folder)
     _make_no_arrays(folder)
     _make_zarr(folder)
+    _make_matlab(folder)
     _make_cut(folder)
     _make_joined(folder)
     _make_wrong_safetensors(folder)
@@ -147,6 +148,12 @@ def _make_zarr(folder):
     for name, document in (("cut", []), ("pickle", array)):
         (folder / f"{name}.zarr").mkdir()
         (folder / f"{name}.zarr" / ".zarray").write_text(json.dumps(document))
+
+
+def _make_matlab(folder):
+    header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\1IM"
+    (folder / "cut.mat").write_bytes(header + np.array([14, 99], "<u4").tobytes())
+    (folder / "old.mat").write_bytes(np.array([0, 12, 5, 0, 6], "<i4").tobytes() + b"conv1\0" + bytes(480))
 
 
 def _make_cut(folder):
@@ -249,7 +256,7 @@ def _make_wrong_arrays(folder):
         file.create_dataset("conv1", (12,), h5py.vlen_dtype("f4"))
         file.create_dataset("conv2", (12, 2), h5py.ref_dtype)
     with h5py.File(folder / "matlab.h5", "w", userblock_size=512) as file:
-        for name, of_class in (("cells", "cell"), ("mask", "logical"), ("words", "char")):
+        for name, of_class in (("cells", "cell"), ("words", "char")):
             file[name] = np.zeros((3, 12), "u2")
             file[name].attrs["MATLAB_class"] = np.bytes_(of_class)
 

@@ -20,7 +20,7 @@ A chunk too large for memory is unpacked into a nameless file by `spill`, as arr
 knows where a file ends, `hdf5_filters` which package brings a filter, `netcdf` and `matlab` what numbers and axes mean.
 
 Zarr is read by `zarr`, chunk by chunk: `zarr_store` lists what is there, `zarr_metadata` checks what an array says,
-`zarr_codecs` undoes a chunk, and gives it no more memory than it has bytes.
+`zarr_codecs` undoes a chunk, and gives it no more memory than it has bytes. MATLAB before 7.3 is read by `matlab5`.
 """
 
 from cka_cli.files.registry import open_file

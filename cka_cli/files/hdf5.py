@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from cka_cli.arrays import Array
-from cka_cli.errors import DataError, counted, reason
+from cka_cli.errors import DataError, reason
 from cka_cli.files.contiguous import Form, PlainRows
 from cka_cli.files.hdf5_chunks import PIPELINES, SHUFFLE, ChunkRows, ChunkTable, chunk_table
 from cka_cli.files.hdf5_filters import missing_filter
@@ -23,7 +23,15 @@ from cka_cli.files.hdf5_superblock import check_end
 from cka_cli.files.hdf5_worker import Library
 from cka_cli.files.layer import BFLOAT16_BITS, ActivationFile, Layer, Reader, ReadRows
 from cka_cli.files.listing import natural_order
-from cka_cli.files.matlab import REVERSED, matlab_class, matlab_shape, why_no_array, why_no_group
+from cka_cli.files.matlab import (
+    LOGICAL,
+    REVERSED,
+    matlab_class,
+    matlab_shape,
+    note_of_axes,
+    why_no_array,
+    why_no_group,
+)
 from cka_cli.files.netcdf import Meaning, is_own_fill, meaning_of
 from cka_cli.files.sandbox import tried
 from cka_cli.files.sorting import SortedOut
@@ -66,19 +74,8 @@ def open_hdf5(path: str) -> ActivationFile:
         raise DataError(
             f"{path}: is not a readable HDF5 file ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
-    return SortedOut(arrays, refused).file(path, "HDF5", _notes_of_axes(arrays))
-
-
-def _notes_of_axes(arrays: list[Layer]) -> tuple[str, ...]:
-    """Say once which axis of arrays of MATLAB is taken for the examples: of a matrix nobody doubts it."""
-    reversed_ = [array for array in arrays if array.storage.endswith(REVERSED) and len(array.shape) > 2]
-    if not reversed_:
-        return ()
-    first, n_more = reversed_[0], len(reversed_) - 1
-    more = f", and so in {counted(n_more, 'more array')}" if n_more else ""
-    return (
-        f"{first.label}: its first axis in MATLAB, of {first.shape[0]}, is taken for the examples{more}; "
-        "where they are on another, save permute() of it",
+    return SortedOut(arrays, refused).file(
+        path, "HDF5", note_of_axes([array for array in arrays if array.storage.endswith(REVERSED)])
     )
 
 
@@ -228,12 +225,13 @@ def _layer(origin: Origin, name: str, dataset: h5py.Dataset, library: Library) -
     why = None if of_class is None else why_no_array(dataset, of_class)
     if (why := why or _unsupported(dataset, dtype) or _hardly_written(dataset)) is not None:
         return why
-    if isinstance(meaning := _meaning(dataset, dtype), str):
+    if isinstance(meaning := None if of_class == LOGICAL else _meaning(dataset, dtype), str):
         return meaning
     if h5py.check_string_dtype(dtype) is not None and dtype.hasobject:
         dtype = np.dtype("U")  # text of any length: no layer, but ids may be
     dtype, also = (dtype, "") if meaning is None else (meaning.dtype, meaning.storage_text)
-    rows = _DatasetRows(origin, dataset, library, from_matlab=of_class is not None)
+    dtype = np.dtype(bool) if of_class == LOGICAL else dtype
+    rows = _DatasetRows(origin, dataset, library, of_class)
     n_first_axis, n_second_axis = (*(dataset.chunks or ()), 1, 1)[:2]
     if rows.is_reversed:
         shape, storage = matlab_shape(dataset.shape), f"{_storage(dataset)}{also}, {REVERSED}"
@@ -262,10 +260,10 @@ class _DatasetRows(Reader):
 
     _here = ("_dataset", "_read")
 
-    def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library, *, from_matlab: bool):
+    def __init__(self, origin: Origin, dataset: h5py.Dataset, library: Library, of_class: str | None):
         super().__init__()
         self._origin, self._name, self._library = origin, dataset.name, library
-        self.is_reversed = from_matlab and dataset.ndim > 1
+        self.is_reversed, self._is_logical = of_class is not None and dataset.ndim > 1, of_class == LOGICAL
         self._dataset: h5py.Dataset | None = dataset
         self._read: ReadRows | None = None
 
@@ -273,7 +271,8 @@ class _DatasetRows(Reader):
         with self._lock:
             if self._read is None:
                 self._read = self._way_to_read()
-        return self._read(start, stop, part)
+        rows = self._read(start, stop, part)
+        return rows != 0 if self._is_logical else rows
 
     def _way_to_read(self) -> ReadRows:
         self._origin.check()

@@ -94,7 +94,7 @@ def is_own_fill(dtype: np.dtype[Any], fill: Any) -> bool:
     return dtype.str[1:] in _OWN_FILLS and bool(fill == _OWN_FILLS[dtype.str[1:]])
 
 
-def meaning_of(attributes: Mapping[str, Any], dtype: np.dtype[Any], fill: Any) -> Meaning | str | None:
+def meaning_of(attributes: Mapping[str, Any], dtype: np.dtype[Any], fill: Any = None) -> Meaning | str | None:
     """Return what the numbers of a dataset mean by its attributes, None where they mean themselves.
 
     dtype : of numbers. fill : what a dataset of netCDF is filled with where nobody has written, if that is its own.

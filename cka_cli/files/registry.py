@@ -8,6 +8,7 @@ has the tests that it must pass. Nothing here needs numpy: readers are loaded wh
 import os
 import re
 import stat
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -105,9 +106,8 @@ FORMATS = [
     Format("zip of Zarr", "zarr:open_zarr_archive", (), (".zarr.zip",), _is_zarr_archive, extra="zarr"),
     Format("NPZ", "npz:open_npz", (ZIP_MEMBER, ZIP_END), (".npz",)),
     Format("safetensors", "safetensors:open_safetensors", (), (".safetensors",), _has_safetensors_header),
+    Format("MATLAB 5", "matlab5:open_matlab5", (b"MATLAB 5.0 MAT-",), (".mat",)),
     Format("HDF5", "hdf5:open_hdf5", (SIGNATURE,), (".h5", ".hdf5", ".mat"), _has_hdf5_signature),
-    Format("raw values", "raw:open_raw", (), (".bin", ".dat", ".memmap", ".mmap", ".raw"), _has_sidecar,
-           members="sidecar:members_of"),
     Format("Parquet", "arrow:open_parquet", (b"PAR1", b"PARE"), (".parquet",), extra="arrow"),
     Format(
         "Arrow",
@@ -117,6 +117,8 @@ FORMATS = [
         lambda head, path: head.startswith(_ARROW_FILE) or is_stream(head, path),
         extra="arrow",
     ),
+    Format("raw values", "raw:open_raw", (), (".bin", ".dat", ".memmap", ".mmap", ".raw"), _has_sidecar,
+           members="sidecar:members_of"),
     Format(
         "saved dataset",
         "arrow:open_dataset",
@@ -131,7 +133,6 @@ FORMATS = [
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
     b"FEA1": "a Feather file of version 1; save it with version=2",
-    b"MATLAB 5": "a MATLAB file of the older kind; save it with save(..., '-v7.3')",
 }
 
 
@@ -212,11 +213,25 @@ def _why_none(head: bytes, path: str) -> str:
     for signature, hint in _HINTS.items():
         if head.startswith(signature):
             return f"is {hint}"
+    if _is_matlab4(head):
+        return "is a MATLAB file of version 4; save it with save(..., '-v7.3')"
     begins = f"it begins with {head[:_SHOWN_BYTES]!r}"
     if (beside := _function("sidecar:why_none")(path)) is not None:
         return f"is of no format that its bytes tell ({begins}); {beside}"
-    *others, last = sorted(each.name for each in FORMATS if each.signatures)
+    *others, last = sorted(each.name for each in FORMATS if not each.is_folder and not each.members)
     return f"is not {', '.join(others)} or {last} ({begins}); give a file of saved activations"
+
+
+def _is_matlab4(head: bytes) -> bool:
+    """Whether a file begins as an array of MATLAB 4: type, rows, columns, whether complex; each of 4 bytes."""
+    if len(head) < HEAD_BYTES:
+        return False
+    for order in "<>":
+        kind, n_rows, n_columns, is_complex = struct.unpack(f"{order}4i", head)
+        of_kind = kind in (1000 * (order == ">") + 10 * number + layout for number in range(6) for layout in range(3))
+        if of_kind and n_rows > 0 and n_columns > 0 and is_complex in (0, 1):
+            return True
+    return False
 
 
 def _function(name: str) -> Callable[[str], Any]:

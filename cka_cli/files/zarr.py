@@ -151,6 +151,8 @@ def _layer(path: str, name: str, rows: "_ChunkRows") -> Layer:
 
 def _meaning(attributes: dict[str, Any], dtype: np.dtype[Any]) -> Meaning | None:
     """Return what numbers mean by the attributes of an array. Raises NoLayerError when nobody can tell."""
+    if dtype.kind not in "iuf":
+        return None
     fill = attributes.get(FILL)
     if isinstance(fill, str) and dtype.kind == "f" and len(fill) == 12 and fill.endswith("="):
         # In version 3 xarray writes a number as the bytes of a double, in base 64.

@@ -21,8 +21,8 @@ NO_FORMAT = "is of no format that its bytes tell (it begins with {library}); of 
 NO_REPORT = "make one with cka compare --format json"
 
 WRONG_FILES = [
-    ("compare text.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
-    ("inspect text.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("compare text.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("inspect text.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
     ("compare empty.h5", 1, "empty.h5: is empty (0 bytes); was the run that wrote it ended early?"),
     ("compare cut.zarr", 1, "cut.zarr::cut: cannot be read (it is no metadata: no object of JSON); copy or save it again"),
     ("compare pickle.zarr", 1, "pickle.zarr::pickle: cannot be a layer: saved with the codec 'pickle', which is not undone here; save it with zstd, blosc or gzip"),
@@ -94,7 +94,8 @@ WRONG_LAYERS = [
     ("compare ragged.h5", 1, "ragged.h5::conv1: cannot be a layer: a variable-length type (vlen of float32), a row of any length; save numpy.stack of rows of one length"),
     ("compare ragged.h5::conv2", 1, "ragged.h5::conv2: cannot be a layer: references to other datasets; save what they refer to"),
     ("compare matlab.h5", 1, "matlab.h5::cells: cannot be a layer: a cell array of MATLAB; save each cell as an array of its own"),
-    ("compare matlab.h5::mask", 1, "matlab.h5::mask: cannot be a layer: a logical array of MATLAB; save double() of it"),
+    ("compare cut.mat", 1, "cut.mat: is not a readable MATLAB file (what stands at byte 128 of its 136 promises 99 bytes); it may be cut short: copy or save it again"),
+    ("compare old.mat", 1, "old.mat: is a MATLAB file of version 4; save it with save(..., '-v7.3')"),
     ("compare matlab.h5::words", 1, "matlab.h5::words: cannot be a layer: text of MATLAB, not numbers"),
     ("compare names.h5::names", 1, "names.h5::names: cannot be a layer: text, not numbers"),
     ("compare vectors.h5", 1, "vectors.h5: holds no array that is a layer without being named (found with one axis ids, labels); name one in --layers to use it"),
@@ -222,7 +223,7 @@ WRONG_WORDS = [
 ]  # fmt: skip
 
 WRONG_MATCHES = [
-    ("match text.h5 a.h5", 1, "text.h5: is not HDF5, NPY, NPZ or safetensors (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("match text.h5 a.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
     ("match a.h5::conv1 b.h5", 1, "a.h5: 1 layer, which leaves no choice; give two layers or more"),
     ("match b.h5", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),
     ("match a.h5 b.h5 --report depth", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),

@@ -73,7 +73,7 @@ def test_inspect_says_that_axes_were_reversed(tmp_path):
 def test_what_matlab_holds_that_is_no_array(tmp_path, capsysbinary):
     path = write_matlab(tmp_path / "a.mat", {"conv": values(30, 6)})
     with h5py.File(path, "a") as file:
-        for name, of_class in (("cells", "cell"), ("mask", "logical"), ("text", "char"), ("call", "function_handle")):
+        for name, of_class in (("cells", "cell"), ("text", "char"), ("call", "function_handle")):
             file[name] = np.ones((2, 30), "u1")
             file[name].attrs["MATLAB_class"] = np.bytes_(of_class)
         file["empty"] = np.array([0, 7], "u8")
@@ -93,7 +93,6 @@ def test_what_matlab_holds_that_is_no_array(tmp_path, capsysbinary):
         "call left out: a function_handle of MATLAB; save it as an array of numbers",
         "cells left out: a cell array of MATLAB; save each cell as an array of its own",
         "empty left out: an empty array of MATLAB",
-        "mask left out: a logical array of MATLAB; save double() of it",
         "text left out: text of MATLAB, not numbers",
         "thin left out: a sparse matrix of MATLAB; save full() of it",
         "waves left out: complex numbers of MATLAB; save real() and imag() of it",
@@ -109,6 +108,24 @@ def test_the_first_of_many_axes_is_named(tmp_path, capsysbinary, names, more):
         f"Note: {path}::maps: its first axis in MATLAB, of 5, is taken for the examples{more}; "
         "where they are on another, save permute() of it\n"
     )
+
+
+def test_a_logical_array_is_bool(tmp_path):
+    path = write_matlab(tmp_path / "a.mat", {"mask": (values(30, 6) > 0).astype("u1"), "x": values(30, 6)})
+    with h5py.File(path, "a") as file:
+        file["mask"].attrs["MATLAB_class"] = np.bytes_("logical")
+    mask, _ = open_file(path).layers
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask.read(3, 9, slice(1, 4)), values(30, 6)[3:9, 1:4] > 0)
+
+
+def test_a_file_that_begins_as_those_of_matlab_has_all_axes_reversed(tmp_path):
+    path = write_matlab(tmp_path / "a.mat", {"conv": values(30, 6)})
+    with h5py.File(path, "a") as file:
+        del file["conv"].attrs["MATLAB_class"]
+    np.testing.assert_array_equal(open_file(path).layers[0].read(0, 30), values(30, 6))
+    other = write_hdf5(tmp_path / "b.mat", {"conv": values(30, 6)}, userblock_size=512)
+    np.testing.assert_array_equal(open_file(other).layers[0].read(0, 30), values(30, 6))
 
 
 def test_chunks_that_were_never_written_are_no_zeros(tmp_path, capsysbinary):
@@ -131,13 +148,6 @@ def test_a_block_of_rows_is_read_alone(tmp_path, monkeypatch):
     blocks = [block for _, block in SelectedLayer(layer, range(3000)).blocks(700 * 160)]
     np.testing.assert_array_equal(np.concatenate(blocks), values(3000, 40))
     assert asked == [(start, start + 500) for start in range(0, 3000, 500)]
-
-
-def test_a_file_of_the_older_kind_is_named(tmp_path, capsysbinary):
-    (tmp_path / "old.mat").write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(200))
-    ended = run_here(["compare", tmp_path / "old.mat"], capsysbinary)
-    assert ended.status == 1
-    assert ended.err.endswith("old.mat: is a MATLAB file of the older kind; save it with save(..., '-v7.3')\n")
 
 
 def test_a_group_whose_attributes_are_damaged_stops_no_other(tmp_path, monkeypatch):

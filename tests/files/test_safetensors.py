@@ -105,7 +105,7 @@ def test_a_file_that_is_cut_says_so(write, n_bytes):
 
 @pytest.mark.parametrize("data", [SOUND[:7], b'[{"abc":{"x": 1}}]', np.array([5, 123, 9]).tobytes(), bytes(40)])
 def test_other_files_are_not_taken_for_one(write, data):
-    with pytest.raises(DataError, match="is not HDF5, NPY, NPZ or safetensors"):
+    with pytest.raises(DataError, match=r"is not .*HDF5, .*safetensors"):
         open_file(write(data))
 
 
