@@ -16,6 +16,8 @@ class ReadOptions:
         before an earlier one; for layers without any, first on images, and a question back where it cannot be known.
     dtype : `bf16` where 16-bit integers of layers are bfloat16; None where values are what they say.
     nonfinite : `error`, or `drop` to leave out of every layer the examples that are not finite in one.
+    shards : whether files of a folder are joined to layers by rows: `auto` where their names say so, `join` wherever
+        they differ in a number, `separate`, or a pattern of their names such as `{layer}_{shard}.npy`.
     """
 
     layers: tuple[str, ...] = ()
@@ -28,6 +30,7 @@ class ReadOptions:
     nonfinite: str = "error"
     exclude: tuple[str, ...] = ()
     dtype: str | None = None
+    shards: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def explain(
     or do not fit in memory.
     """
     for address in (x, y):
-        _check_one_layer(address)
+        _check_one_layer(address, read)
     files, _, notes, warnings = select_files([x, y], read, progress, with_repeats=True)
     named = zip(files, (split_address(address)[1] for address in (x, y)), strict=True)
     layers = [next((each for each in file.layers if each.name == name), file.layers[0]) for file, name in named]
@@ -62,10 +62,10 @@ def explain(
     return Explanation(pairs, sentence_of(pairs), facts, (*warnings, *notes, *_notes_of(pairs)), tuple(warnings))
 
 
-def _check_one_layer(address: str) -> None:
+def _check_one_layer(address: str, read: ReadOptions) -> None:
     """Refuse an address of several layers before their shapes are: `FILE::LAYER` to the letter is one layer always."""
     path, pattern = split_address(address)
-    names = [layer.name for layer in open_file(path).layers if pattern is None or matches(layer.name, pattern)]
+    names = [layer.name for layer in open_file(path, read).layers if pattern is None or matches(layer.name, pattern)]
     if len(names) > 1 and pattern not in names:
         raise UsageError(
             f"{address}: is {len(names)} layers ({first_few(names, _MOST_NAMES)}); "

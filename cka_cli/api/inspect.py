@@ -15,6 +15,7 @@ from cka_cli.layers.centring import survey
 from cka_cli.layers.repeated import Repeats, find_repeats
 from cka_cli.layers.selection import SelectedLayer
 from cka_cli.layers.sixteen_bits import check_dtype, of_dtype, trouble_with_bits
+from cka_cli.options import ReadOptions
 from cka_cli.reductions.far_rows import FAR_RATIO
 from cka_cli.reductions.source import compute_dtype
 from cka_cli.results.inspection import Inspected
@@ -24,18 +25,19 @@ from cka_cli.text import first_few
 
 @quiet_arithmetic
 def inspect(
-    addresses: Sequence[str], *, scan: bool = True, dtype: str | None = None, progress: Progress
+    addresses: Sequence[str], *, scan: bool = True, dtype: str | None = None, shards: str = "auto", progress: Progress
 ) -> list[Inspected]:
     """Return what each file holds, in network order.
 
     addresses : `FILE` or `FILE::GLOB`. scan : whether the values are read, a block at a time.
     dtype : as ReadOptions has it.
+    shards : as `ReadOptions` has it.
     """
     found: list[tuple[Layer, bool]] = []
     result: list[Inspected] = []
     for address in addresses:
         path, pattern = split_address(address)
-        file = open_file(path)
+        file = open_file(path, ReadOptions(shards=shards))
         names = file.names
         if not names:
             raise DataError(f"{path}: holds no arrays ({file.format}); was the run that wrote it ended early?")

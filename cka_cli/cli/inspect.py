@@ -9,11 +9,13 @@ from cka_cli.cli import options, writing
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--headers", is_flag=True, help="Read headers only: no search for trouble in the values.")
 @options.dtype_option
+@options.shards_option
 @writing.report_options("inspect")
 @writing.talk_options
 def inspect_command(
-    talk: writing.Talk, output: writing.ReportOutput, dtype: str | None, files: tuple[str, ...], headers: bool
-) -> None:
+    talk: writing.Talk, output: writing.ReportOutput, dtype: str | None, shards: str, files: tuple[str, ...],
+    headers: bool,
+) -> None:  # fmt: skip
     """List the layers of activation files: shape, dtype, bytes, and trouble seen (NaN, constant features).
 
     \b
@@ -25,5 +27,5 @@ def inspect_command(
 
     output.check(files)
     with talk.progress() as progress:
-        arrays = inspect(files, scan=not headers, dtype=dtype, progress=progress)
+        arrays = inspect(files, scan=not headers, dtype=dtype, shards=shards, progress=progress)
     output.write_report(InspectionReport(arrays))

@@ -58,8 +58,10 @@ kind_options = Bundle(
 )  # fmt: skip
 
 
-def _read_options(*, examples: str | None, channels: tuple[str, ...], **as_typed: Any) -> ReadOptions:
-    return ReadOptions(examples=_parse_examples(examples), channels=_parse_channels(channels), **as_typed)
+def _read_options(*, examples: str | None, channels: tuple[str, ...], shards: str, **as_typed: Any) -> ReadOptions:
+    return ReadOptions(
+        examples=_parse_examples(examples), channels=_parse_channels(channels), shards=parse_shards(shards), **as_typed
+    )
 
 
 # What the values of layers are, where files cannot say it.
@@ -67,6 +69,23 @@ dtype_option = Bundle(
     lambda dtype: dtype,
     Option(["--dtype"], type=click.Choice(["bf16"]), help="What 16-bit integers are: bfloat16.  [default: integers]"),
 )
+
+
+def parse_shards(shards: str) -> str:
+    """Return what was said of shards. Raises UsageError for what is neither a known word nor a pattern."""
+    from cka_cli.files.shards import checked
+
+    return checked(shards)
+
+
+# Whether files of a folder are rows of one layer.
+shards_option = Bundle(
+    parse_shards,
+    Option(
+        ["--shards"], default="auto", metavar="join|separate|PATTERN",
+        help="Files of a folder: rows of one layer, or a layer each; as '{layer}_{shard}.npy'.  [default: by name]",
+    ),
+)  # fmt: skip
 # Which rows are read of a layer, and how.
 example_options = Bundle(
     _read_options,
@@ -87,6 +106,7 @@ example_options = Bundle(
         ["--nonfinite"], type=click.Choice(["error", "drop"]), default="error", show_default=True,
         help="NaN and infinite values: an error, or leave those examples out of every layer.",
     ),
+    *shards_option.options,
 )  # fmt: skip
 
 # And which layers of a file.

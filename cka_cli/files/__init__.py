@@ -21,6 +21,8 @@ knows where a file ends, `hdf5_filters` which package brings a filter, `netcdf` 
 
 Zarr is read by `zarr`, chunk by chunk: `zarr_store` lists what is there, `zarr_metadata` checks what an array says,
 `zarr_codecs` undoes a chunk, and gives it no more memory than it has bytes. MATLAB before 7.3 is read by `matlab5`.
+
+Files of a `folder` may be rows of the same layers: `shards` tells it by their names, and `joined` reads from them.
 """
 
 from cka_cli.files.registry import open_file

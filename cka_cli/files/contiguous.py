@@ -51,16 +51,22 @@ class PlainRows(Reader):
         super().__init__()
         self._origin, self._offset, self._form = origin, offset, form
 
-    def __call__(self, start: int, stop: int, part: slice) -> Array:
-        """Return rows, of their second axis a part. Raises EOFError or ChangedError when the file is another."""
+    def __call__(self, start: int, stop: int, part: slice, out: Array | None = None) -> Array:
+        """Return rows, of their second axis a part. Raises EOFError or ChangedError when the file is another.
+
+        out : what they are read into where that is possible, in one piece, of their shape and dtype.
+        """
         with self._origin.opened() as stream:
-            return read_rows(stream, self._offset, self._form, start, stop, part)
+            return read_rows(stream, self._offset, self._form, start, stop, part, out)
 
 
-def read_rows(stream: RawIOBase, offset: int, form: Form, start: int, stop: int, part: slice) -> Array:
+def read_rows(
+    stream: RawIOBase, offset: int, form: Form, start: int, stop: int, part: slice, out: Array | None = None
+) -> Array:
     """Return rows start to stop of an array that begins at `offset`, and of their second axis only `part`.
 
-    stream : unbuffered; its place is moved. Raises EOFError when the file ends before the array does.
+    stream : unbuffered; its place is moved. out : as `PlainRows` has it.
+    Raises EOFError when the file ends before the array does.
     """
     shape, dtype, column_order = form
     n_second, *inner = (*shape[1:], 1)
@@ -79,9 +85,10 @@ def read_rows(stream: RawIOBase, offset: int, form: Form, start: int, stop: int,
                 _read_segments(stream, of_one, at + place * n_second * stride, stride)
         return np.ascontiguousarray(found.view(dtype).reshape(wanted[::-1]).T)
     unit = prod(inner) * dtype.itemsize
-    found = np.empty((stop - start, (last - first) * unit), np.uint8)
-    _read_segments(stream, found, offset + (start * n_second + first) * unit, n_second * unit)
-    return found.reshape(-1).view(dtype).reshape(wanted)
+    values = np.empty(wanted, dtype) if out is None or out.dtype != dtype else out
+    segments = values.reshape(-1).view(np.uint8).reshape(stop - start, -1)
+    _read_segments(stream, segments, offset + (start * n_second + first) * unit, n_second * unit)
+    return values
 
 
 def _read_segments(stream: RawIOBase, out: Array, offset: int, stride: int) -> None:

@@ -99,8 +99,10 @@ class Layer:
             n_piece = max(1, _PIECE_BYTES // max(1, self.row_bytes(part) * self.n_first_axis)) * self.n_first_axis
             return self.meaning.read(lambda first, last: self.read_rows(first, last, part), start, stop, n_piece)
         except ChangedError as error:
+            which = f" ({error})" if error.args else ""
             raise DataError(
-                f"{self.label}: changed while it was read; wait until the run that writes it has ended, and start again"
+                f"{self.label}: changed while it was read{which}; wait until the run that writes it has ended, and "
+                "start again"
             ) from error
         except (OSError, ValueError, EOFError, RuntimeError) as error:
             raise DataError(

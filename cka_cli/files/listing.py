@@ -18,10 +18,26 @@ _OF_SYSTEMS = {"thumbs.db", "desktop.ini"}
 _MOST_SHOWN = 3
 
 
-def npy_files_in(path: str) -> list[str]:
-    """Return the NPY files that a folder is made of, each with the folder's path before it."""
-    names = [name for name in found_in(path)[0] if name.endswith(".npy") and not is_hidden(name)]
-    return [os.path.join(path, name) for name in sorted(names, key=natural_order)]
+def members_of_folder(path: str) -> list[str]:
+    """Return the files that are read of a folder, each with the folder's path before it."""
+    by_format = read_in(path, found_in(path)[0])
+    return [os.path.join(path, name) for names in by_format.values() for name in names]
+
+
+def read_in(path: str, found: Sequence[str]) -> dict[str, list[str]]:
+    """Return by their format which files of a folder are read, in natural order: NPY, or where there is none, others.
+
+    found : all files by their path in the folder.
+    """
+    visible = [name for name in found if not is_hidden(name)]
+    visible.sort(key=lambda name: natural_order(os.path.splitext(name)[0]))
+    if npy := [name for name in visible if name.endswith(".npy")]:
+        return {"NPY": npy}
+    by_format: dict[str, list[str]] = {}
+    for name in visible:
+        if file_format := registry.format_of(os.path.join(path, name)):
+            by_format.setdefault(file_format, []).append(name)
+    return by_format
 
 
 def zarr_files_in(path: str) -> list[str]:

@@ -128,8 +128,8 @@ class _StoredRows(PlainRows):
         self._expected_sum, self._summed_rows = info.CRC, 0
         self._can_be_summed = not form.column_order and info.file_size == header_bytes + form.n_bytes
 
-    def __call__(self, start: int, stop: int, part: slice) -> Array:
-        rows = super().__call__(start, stop, part)
+    def __call__(self, start: int, stop: int, part: slice, out: Array | None = None) -> Array:
+        rows = super().__call__(start, stop, part, out)
         if self._can_be_summed and rows.size and rows.shape[1:] == self._form.shape[1:]:
             with self._lock:
                 if start != self._summed_rows:

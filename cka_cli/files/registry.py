@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cka_cli.errors import DataError, UsageError, reason
 from cka_cli.files.arrow_layout import is_saved_dataset, is_stream
 from cka_cli.files.hdf5_superblock import SIGNATURE, signature_offset
+from cka_cli.options import ReadOptions
 
 if TYPE_CHECKING:
     from cka_cli.files.layer import ActivationFile
@@ -41,6 +42,7 @@ class Format:
     is_folder : whether it is folders that are asked about. members : `module:function` in this folder, of a path the
         files on disk that it is made of; empty where it is one file.
     extra : of the optional packages, as pyproject.toml groups them, the group that the reader needs.
+    takes_options : whether the reader is also given the ReadOptions, as what it finds depends on them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Format:
     is_folder: bool = False
     members: str = ""
     extra: str = ""
+    takes_options: bool = False
 
     def is_of(self, head: bytes, path: str) -> bool:
         """Whether the file that begins with `head` is of this format. Raises OSError."""
@@ -128,7 +131,8 @@ FORMATS = [
         extra="arrow",
     ),
     Format("Zarr", "zarr:open_zarr", (), (".zarr",), _is_zarr_folder, True, "listing:zarr_files_in", "zarr"),
-    Format("folder of NPY", "npy:open_folder", sniff=lambda *_: True, is_folder=True, members="listing:npy_files_in"),
+    Format("folder of NPY", "folder:open_folder", sniff=lambda *_: True, is_folder=True, takes_options=True,
+           members="listing:members_of_folder"),
 ]  # fmt: skip
 _HINTS = {
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
@@ -136,9 +140,10 @@ _HINTS = {
 }
 
 
-def open_file(path: str) -> "ActivationFile":
+def open_file(path: str, options: ReadOptions = ReadOptions()) -> "ActivationFile":  # noqa: B008 - frozen
     """Return what the file or folder at `path` holds; only headers are read.
 
+    options : how that is understood, where it can be understood in several ways.
     Raises DataError when there is no such file, it cannot be read, it is of no format in `FORMATS`, or what its format
     needs is not installed.
     """
@@ -164,7 +169,7 @@ def open_file(path: str) -> "ActivationFile":
             f"{path}: is {found.name}, which needs a package that is not installed ({error.name}); "
             f"pip install 'cka-cli[{found.extra}]'"
         ) from error
-    file: ActivationFile = read(path)
+    file: ActivationFile = read(path, options) if found.takes_options else read(path)
     return file
 
 
@@ -175,6 +180,15 @@ def members(path: str) -> list[str]:
     except (OSError, ValueError, DataError):
         found = None
     return [path] if found is None or not found.members else _function(found.members)(path)
+
+
+def format_of(path: str) -> str:
+    """Return the name of the format of a file that is no folder; empty where it has none or cannot be read."""
+    try:
+        found, _ = _recognised(path)
+    except (OSError, ValueError, DataError):
+        return ""
+    return "" if found is None or found.is_folder else found.name
 
 
 def begins_as_activations(path: str) -> bool:
@@ -234,7 +248,7 @@ def _is_matlab4(head: bytes) -> bool:
     return False
 
 
-def _function(name: str) -> Callable[[str], Any]:
+def _function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
-    found: Callable[[str], Any] = getattr(import_module(f"cka_cli.files.{module}"), function)
+    found: Callable[..., Any] = getattr(import_module(f"cka_cli.files.{module}"), function)
     return found

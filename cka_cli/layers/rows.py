@@ -1,5 +1,6 @@
 """Which saved rows are the examples: those that were asked for, the same in every layer."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,10 +60,12 @@ def _check_counts(layers: Sequence[Layer], examples: tuple[int | None, int | Non
         if layer.shape[0] != first.shape[0]:
             where = first.name if layer.file == first.file else first.label
             n_least = min(each.shape[0] for each in layers)
+            joined = "join files that are rows of one layer with --shards join, " if os.path.isdir(layer.file) else ""
             raise DataError(
                 f"{layer.label}: {layer.shape[0]} examples, but {where} has {first.shape[0]}; "
                 f"give {'layers' if layer.file == first.file else 'files'} of the same examples, choose layers that "
-                f"have them with --layers, or say which rows are the same ones in all, as --examples 0:{n_least}"
+                f"have them with --layers, {joined}or say which rows are the same ones in all, "
+                f"as --examples 0:{n_least}"
             )
 
 

@@ -212,7 +212,7 @@ def select_layers(addresses: Sequence[str], options: ReadOptions) -> list[Select
     all_left_out = []
     for address in addresses:
         path, pattern = split_address(address)
-        file = open_file(path)
+        file = open_file(path, options)
         _check_readable(file, [[pattern] if pattern is not None else [], options.layers], options.exclude)
         layers = _matching(file, [pattern] if pattern is not None else [])
         layers = _matching(replace(file, layers=layers), list(options.layers), every=file)

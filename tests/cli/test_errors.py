@@ -28,7 +28,7 @@ WRONG_FILES = [
     ("compare pickle.zarr", 1, "pickle.zarr::pickle: cannot be a layer: saved with the codec 'pickle', which is not undone here; save it with zstd, blosc or gzip"),
     ("compare a.h5 nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name"),
     ("compare a.h5/conv1", 1, "a.h5/conv1: no such file or folder; a layer is addressed FILE::LAYER"),
-    ("compare nothing", 1, "nothing: is a folder without NPY files (found notes.txt); give an HDF5 or NPZ file, or a folder of NPY"),
+    ("compare nothing", 1, "nothing: is a folder without files of activations (found notes.txt); give an HDF5 or NPZ file, or a folder of NPY"),
     ("compare hollow.h5", 1, "hollow.h5: holds no arrays (HDF5); was the run that wrote it ended early?"),
     ("inspect hollow.h5", 1, "hollow.h5: holds no arrays (HDF5); was the run that wrote it ended early?"),
     ("compare pipe.h5", 1, "pipe.h5: is a pipe or a device, which gives its bytes only once; save it as a file"),

@@ -109,6 +109,12 @@ class TestPackedMatlab5(TestMatlab5):
     is_packed = True
 
 
+class TestShards(TestFolder):
+    def write(self, path, layers):
+        shards = {name: np.array_split(array, [2, 2, 5]) for name, array in layers.items()}
+        write_folder(path, {f"{name}_batch{n}": part for name, parts in shards.items() for n, part in enumerate(parts)})
+
+
 class TestHdf5(FormatTests):
     format, suffix = "HDF5", ".h5"
 
