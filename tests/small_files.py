@@ -106,6 +106,7 @@ def make_wrong_files(folder):
     _make_wrong_links(folder)
     _make_wrong_ids(folder)
     _make_wrong_reports(folder)
+    _make_wrong_shards(folder)
 
 
 def _make_sound(folder):
@@ -325,6 +326,17 @@ def _make_wrong_reports(folder):
     for name, text in reports.items():
         (folder / name).write_text(text)
     (folder / "garbage.csv").write_bytes(bytes(range(128, 256)))
+
+
+def _make_wrong_shards(folder):
+    write_folder(folder / "shards", {f"conv1_batch_{number}": values(4, 5) for number in (0, 1, 3)})
+    write_folder(folder / "doubled", {f"batch_{number}": values(4, 5) for number in ("01", "1")})
+    for name in ("widths", "formats"):
+        (folder / name).mkdir()
+    for number in (0, 1):
+        np.savez(folder / "widths" / f"batch_{number}.npz", conv1=values(4, 5 - number))
+    np.savez(folder / "formats" / "a.npz", conv1=values(4, 5))
+    write_hdf5(folder / "formats" / "b.h5", {"conv1": values(4, 5)})
 
 
 def write_networks(folder, n_networks=3, n_layers=4, *, names=None, n_examples=60):

@@ -72,15 +72,12 @@ def walked(path: str) -> tuple[list[str], list[str]]:
 
 def found_in(path: str) -> tuple[list[str], list[str]]:
     """Return by their path in a folder the files below it, but for hidden folders, and the links to folders."""
-
-    def path_in(folder: str, name: str) -> str:
-        return os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/")
-
     found, links = [], []
     for folder, inner, files in os.walk(path, onerror=_raise_unreadable):
         inner[:] = [name for name in inner if not is_hidden(name)]
-        found += [path_in(folder, name) for name in files]
-        links += [path_in(folder, name) for name in inner if os.path.islink(os.path.join(folder, name))]
+        within = "" if folder == path else os.path.relpath(folder, path).replace(os.sep, "/") + "/"
+        found += [within + name for name in files]
+        links += [within + name for name in inner if os.path.islink(os.path.join(folder, name))]
     return sorted(found), sorted(links)
 
 

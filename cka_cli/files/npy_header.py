@@ -5,6 +5,7 @@ import struct
 import sys
 import warnings
 from io import BufferedReader, BytesIO
+from functools import lru_cache
 from tokenize import TokenError
 from typing import IO, Any
 
@@ -59,6 +60,7 @@ def read_npy_header(stream: IO[bytes]) -> Form:
     return Form(tuple(map(int, shape)), np.dtype(dtype), bool(column_order))
 
 
+@lru_cache(maxsize=64)  # shards by the thousand have the same header
 def _described(version: tuple[int, ...], text: bytes, n_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return what a header describes. Versions differ in the size of its length, and 3 in its letters."""
     if version == (1, 0):

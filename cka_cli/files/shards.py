@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, pairwise
 
 from cka_cli.errors import UsageError
@@ -41,12 +42,12 @@ class Named:
     n_rows: int | None
     marks: tuple[re.Match[str], ...] = ()
 
-    @property
+    @cached_property
     def order(self) -> list[tuple[int, int]]:
         """What it is ordered by: its numbers, of ranges the last one first."""
         return [(_number(mark, "last", _number(mark, "first")), _number(mark, "first")) for mark in self.marks]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name without its numbers, in which those of a run are alike."""
         return "\0".join(self._between([(mark.start("first"), mark.end()) for mark in self.marks]))
