@@ -27,7 +27,8 @@ from cka_cli.files.source_file import Origin, origin_of
 from cka_cli.files.spill import IN_MEMORY_BYTES, unpacked
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
-_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, *_DAMAGE)
+# IndexError: of a member without a name, which `ZipInfo.is_dir` does not expect.
+_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, *_DAMAGE)
 # What the highest preset of LZMA takes.
 _MOST_DICTIONARY_BYTES = 1 << 26
 _AT_ONCE = 1 << 20

@@ -193,7 +193,7 @@ def _trouble(files: Sequence[Named]) -> str:
     firsts = [_number(mark, "first") for mark in marks]
     if of := {_number(mark, "of") for mark in marks if _number(mark, "of")}:
         wanted = max(of)
-        is_all = firsts in (list(range(wanted)), list(range(1, wanted + 1)))
+        is_all = len(files) == wanted and firsts[0] in (0, 1) and firsts == list(range(firsts[0], firsts[0] + wanted))
         return "" if len(of) == 1 and is_all else f"{len(files)} files where the names say {wanted}"
     lasts = [_number(mark, "last", -1) for mark in marks]
     if -1 not in lasts and firsts != lasts:

@@ -194,6 +194,10 @@ REFUSED = {
     "a file of so many is missing": (
         named("part-{}-of-3.npy", [0, 2], [8] * 2), "part: of its shards 2 files where the names say 3"
     ),
+    "of more files than there are numbers": (
+        named("part-{}-of-99999999999999999999.npy", [0, 1], [8] * 2),
+        "part: of its shards 2 files where the names say 99999999999999999999",
+    ),
     "a range is missing": (
         {**spans([8, 8]), "features_24-32.npy": ROWS[24:32]},
         "features: of its shards rows 16 to 24 are missing between features_8-16 and features_24-32",
@@ -361,6 +365,14 @@ def test_a_shard_that_changes_is_seen_by_readers_and_checkpoints(folder):
     np.testing.assert_array_equal(layer.read(0, 72), ROWS[:72])
     with pytest.raises(DataError, match=rf"^{path}::batch: changed while it was read \(batch_9\); wait until"):
         layer.read(0, 88)
+
+
+def test_an_archive_with_a_member_without_a_name_is_one_line(tmp_path):
+    np.savez(tmp_path / "a.npz", a=ROWS)
+    path = tmp_path / "a.npz"
+    path.write_bytes(path.read_bytes().replace(b"a.npy", b"\0.npy"))
+    with pytest.raises(DataError, match=rf"^{path}: is not a readable NPZ archive"):
+        open_file(str(path))
 
 
 def test_files_of_several_formats_are_told_apart(folder):
