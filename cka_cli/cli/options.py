@@ -73,6 +73,8 @@ dtype_option = Bundle(
 
 def parse_shards(shards: str) -> str:
     """Return what was said of shards. Raises UsageError for what is neither a known word nor a pattern."""
+    if shards == "auto":
+        return shards
     from cka_cli.files.shards import checked
 
     return checked(shards)

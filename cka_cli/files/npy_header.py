@@ -4,8 +4,8 @@ import os
 import struct
 import sys
 import warnings
-from io import BufferedReader, BytesIO
 from functools import lru_cache
+from io import BufferedReader, BytesIO
 from tokenize import TokenError
 from typing import IO, Any
 
