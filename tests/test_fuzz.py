@@ -49,6 +49,7 @@ def test_checksums_of_hdf5_are_those_of_the_library():
         *mutations._ZIP,
         *mutations._SAFETENSORS,
         *mutations._TEXT,
+        mutations.edit_zarr_member,
     ],
 )
 def test_every_mutation_takes_every_file(mutate):

@@ -13,7 +13,7 @@ from cka_cli.cli import options, writing
 @writing.report_options("inspect")
 @writing.talk_options
 def inspect_command(
-    talk: writing.Talk, output: writing.ReportOutput, dtype: str | None, shards: str, files: tuple[str, ...],
+    talk: writing.Talk, output: writing.ReportOutput, shards: str, dtype: str | None, files: tuple[str, ...],
     headers: bool,
 ) -> None:  # fmt: skip
     """List the layers of activation files: shape, dtype, bytes, and trouble seen (NaN, constant features).

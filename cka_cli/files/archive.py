@@ -28,6 +28,8 @@ def check_whole(archive: zipfile.ZipFile, origin: Origin) -> None:
     """
     end = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if not info.filename:  # zipfile itself fails where it asks whether that is a folder
+            raise zipfile.BadZipFile("a member has no name")
         if info.header_offset < end:
             raise zipfile.BadZipFile(f"{info.filename} lies over another member")
         least_end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size

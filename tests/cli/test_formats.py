@@ -101,15 +101,14 @@ def test_a_report_has_as_many_cells_in_each_line_as_columns(here, capsysbinary, 
 
 
 # What decides no number: where results go, how they look, how long they take.
+_READING = ["examples", "sample", "seed", "ids", "pool", "channels", "dtype", "shards", "nonfinite"]
+_KINDS = ["measures", "kernels", "layers", "exclude", *_READING, "batch", "passes", "precision"]
 DECIDING = {
-    "compare": ["measures", "kernels", "layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels",
-                "nonfinite", "stats", "permutations", "groups", "batch", "passes", "precision"],
-    "match": ["measures", "kernels", "layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels",
-              "nonfinite", "threshold", "batch", "passes", "precision"],
-    "explain": ["components", "examples", "sample", "seed", "ids", "pool", "channels", "nonfinite"],
-    "diagnose": ["labels", "all_pairs", "layers", "exclude", "examples", "sample", "seed", "ids", "pool", "channels",
-                 "nonfinite"],
-}  # fmt: skip
+    "compare": [*_KINDS, "stats", "permutations", "groups"],
+    "match": [*_KINDS, "threshold"],
+    "explain": ["components", *_READING],
+    "diagnose": ["labels", "all_pairs", "layers", "exclude", *_READING],
+}
 
 
 @pytest.mark.parametrize("command", DECIDING)

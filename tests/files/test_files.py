@@ -98,13 +98,13 @@ def test_what_hdf5_holds_that_is_no_layer(tmp_path):
         file["epoch"] = 3
         file["hollow"] = h5py.Empty("f4")
         file["kinds"] = np.zeros((7, 2), h5py.enum_dtype({"CAT": 0, "DOG": 1}))
-        file["mask"] = np.ones((7, 2), bool)
+        file["on"] = np.ones((7, 2), bool)
         file["names"] = [["p", "q"]] * 7
         file.create_dataset("ragged", (7,), h5py.vlen_dtype("f4"))
         file.create_dataset("refs", (7,), h5py.ref_dtype)
         h5py.h5d.create(file.id, b"times", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((7, 3)))
     found = open_file(str(tmp_path / "a.h5"))
-    assert [layer.name for layer in found.layers] == ["conv", "mask"]
+    assert [layer.name for layer in found.layers] == ["conv", "on"]
     assert found.refused.pop("times").startswith("unsupported HDF5 type (")
     assert found.refused == {
         "epoch": "a single number, not an array of examples",

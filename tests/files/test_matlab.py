@@ -111,12 +111,12 @@ def test_the_first_of_many_axes_is_named(tmp_path, capsysbinary, names, more):
 
 
 def test_a_logical_array_is_bool(tmp_path):
-    path = write_matlab(tmp_path / "a.mat", {"mask": (values(30, 6) > 0).astype("u1"), "x": values(30, 6)})
+    path = write_matlab(tmp_path / "a.mat", {"active": (values(30, 6) > 0).astype("u1"), "x": values(30, 6)})
     with h5py.File(path, "a") as file:
-        file["mask"].attrs["MATLAB_class"] = np.bytes_("logical")
-    mask, _ = open_file(path).layers
-    assert mask.dtype == bool
-    np.testing.assert_array_equal(mask.read(3, 9, slice(1, 4)), values(30, 6)[3:9, 1:4] > 0)
+        file["active"].attrs["MATLAB_class"] = np.bytes_("logical")
+    active, _ = open_file(path).layers
+    assert active.dtype == bool
+    np.testing.assert_array_equal(active.read(3, 9, slice(1, 4)), values(30, 6)[3:9, 1:4] > 0)
 
 
 def test_a_file_that_begins_as_those_of_matlab_has_all_axes_reversed(tmp_path):

@@ -71,7 +71,7 @@ def test_values_saved_in_fewer_bytes_and_in_either_order(tmp_path, order, wrap):
 def test_rows_columns_and_bools(tmp_path):
     ids = np.arange(30)
     path = write(tmp_path / "a.mat", matrix("ids", ids[None]), packed(matrix("labels", ids[:, None])),
-                 matrix("mask", CONV > 0, of_class=9, kind=2, flags=0x200), matrix("epoch", [[3]]))  # fmt: skip
+                 matrix("active", CONV > 0, of_class=9, kind=2, flags=0x200), matrix("epoch", [[3]]))  # fmt: skip
     file = open_file(path)
     assert [(each.name, each.read(3, 6).tolist()) for each in file.vectors] == [
         ("ids", [3, 4, 5]),

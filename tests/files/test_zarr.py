@@ -342,3 +342,19 @@ def test_zarr_is_named_where_it_is_not_installed(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"is Zarr, which needs a package that is not installed \(numcodecs\); pip install "
                                         r"'cka-cli\[zarr\]'$"):  # fmt: skip
         open_file(path)
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("zarr.json", ".zarr.zip"), ("conv1.npy", ".npz")])
+def test_an_archive_with_a_member_without_a_name_is_one_line(tmp_path, name, suffix):
+    with zipfile.ZipFile(tmp_path / f"a{suffix}", "w") as archive:
+        archive.writestr(name, b"{}")
+        archive.writestr("x", b"")
+    path = tmp_path / f"a{suffix}"
+    data = path.read_bytes()
+    place = data.rindex(b"PK\1\2")
+    path.write_bytes(data[: place + 28] + b"\0\0" + data[place + 30 : place + 46] + data[place + 47 :])
+    spoilt = bytearray(path.read_bytes())
+    struct.pack_into("<I", spoilt, len(spoilt) - 10, struct.unpack_from("<I", spoilt, len(spoilt) - 10)[0] - 1)
+    path.write_bytes(spoilt)
+    with pytest.raises(DataError, match=r"\(a member has no name\)"):
+        open_file(str(path))

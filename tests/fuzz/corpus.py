@@ -10,10 +10,12 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from tests.fuzz.mutations import with_checksums
 from tests.small_files import safetensors_bytes
@@ -32,7 +34,7 @@ def values(*shape, dtype="f4", seed=0):
 
 def corpus():
     """Return name -> bytes; the end of the name tells the kind."""
-    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_raw(), **_arrow(), **_reports()}
+    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_raw(), **_arrow(), **_zarr(), **_matlab(), **_reports()}
 
 
 def other_files():
@@ -327,6 +329,82 @@ def write(path, data):
     Path(sidecar).write_bytes(said.replace(b"NAME.bin", os.path.basename(path).encode()))
     Path(path).write_bytes(raw)
     return [path, sidecar]
+
+
+def _zarr():
+    """Archives of Zarr by hand, so that nothing but the codecs is needed: every codec, shards, and what xarray says."""
+    numcodecs = pytest.importorskip("numcodecs")
+    of_2, of_3 = {".zgroup": {"zarr_format": 2}}, {"zarr.json": {"zarr_format": 3, "node_type": "group"}}
+    for name in ("blosc", "zstd", "lz4", "gzip", "zlib", "bz2", "lzma", ""):
+        array, codec = values(N_EXAMPLES, 6), name and numcodecs.get_codec({"id": name})
+        for place in range(3):
+            rows = array[8 * place : 8 * place + 8].tobytes()
+            of_2[f"{name or 'plain'}/{place}.0"] = bytes(codec.encode(rows)) if codec else rows
+        of_2[f"{name or 'plain'}/.zarray"] = {
+            "zarr_format": 2, "shape": [N_EXAMPLES, 6], "chunks": [8, 6], "dtype": "<f4", "fill_value": 0.0,
+            "order": "F", "compressor": {"id": name} if name else None,
+            "filters": [{"id": "delta", "dtype": "<f4"}] if name == "lz4" else None,
+        }  # fmt: skip
+    of_2["zlib/.zattrs"] = {"_FillValue": -9.0, "scale_factor": 0.5, "_ARRAY_DIMENSIONS": ["a", "b"]}
+    sum_of = numcodecs.get_codec({"id": "crc32c", "location": "end"})
+    plain = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    shards = {"chunk_shape": [4, 3], "codecs": [*plain, "zstd"], "index_codecs": [*plain, "crc32c"]}
+    for name, codecs in (
+        ("shards", [{"name": "sharding_indexed", "configuration": shards}]),
+        ("packed", [*plain, "gzip"]),
+    ):
+        for place in range(3):
+            array = values(8, 6, seed=place)
+            packed = [
+                bytes(numcodecs.Zstd().encode(array[row : row + 4, at : at + 3].tobytes()))
+                for row in (0, 4)
+                for at in (0, 3)
+            ]
+            ends = np.cumsum([len(each) for each in packed])
+            index = np.array([ends - [len(each) for each in packed], [len(each) for each in packed]], "<u8").T.tobytes()
+            whole = b"".join(packed) + bytes(sum_of.encode(index))
+            of_3[f"{name}/c/{place}/0"] = whole if name == "shards" else bytes(numcodecs.GZip().encode(array.tobytes()))
+        of_3[f"{name}/zarr.json"] = {
+            "zarr_format": 3, "node_type": "array", "shape": [N_EXAMPLES, 6], "data_type": "float32",
+            "fill_value": "NaN",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [8, 6]}}, "codecs": codecs,
+            "chunk_key_encoding": {"name": "default"}, "attributes": {"add_offset": 2} if name == "packed" else {},
+        }  # fmt: skip
+    return {"v2.zarrzip": zip_of(of_2), "v3.zarrzip": zip_of(of_3)}
+
+
+def zip_of(members):
+    """Return an archive of members, of bytes or what is written as JSON."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data if isinstance(data, bytes) else json.dumps(data))
+    return stream.getvalue()
+
+
+def _matlab():
+    """Files of MATLAB 5: a header, and an element for each array, plain and packed."""
+
+    def element(kind, data):
+        return np.array([kind, len(data)], "<u4").tobytes() + data + bytes(-len(data) % 8)
+
+    def matrix(name, array, of_class, kind, flags=0):
+        head = element(6, np.array([of_class | flags, 0], "<u4").tobytes()) + element(
+            5, np.array(array.shape, "<i4").tobytes()
+        )
+        return element(14, head + element(1, name.encode()) + element(kind, array.tobytes(order="F")))
+
+    arrays = [
+        matrix("conv1", values(N_EXAMPLES, 2, 3), 7, 7), matrix("fc", values(N_EXAMPLES, 6, dtype="u1"), 6, 2),
+        matrix("ids", np.arange(N_EXAMPLES, dtype="i4")[None], 12, 5),
+        matrix("mask", values(N_EXAMPLES, 2, dtype="u1"), 9, 2, 0x200),
+        matrix("text", np.zeros((1, 5), "u2"), 4, 4), matrix("waves", values(N_EXAMPLES, 3, dtype="f8"), 6, 9, 0x800),
+    ]  # fmt: skip
+    header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\1IM"
+    packed = [zlib.compress(array) for array in arrays]
+    return {"plain.mat": header + b"".join(arrays),
+            "packed.mat": header
+            + b"".join(np.array([15, len(each)], "<u4").tobytes() + each for each in packed)}  # fmt: skip
 
 
 def _reports():

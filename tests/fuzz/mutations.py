@@ -1,8 +1,10 @@
 """Ways to spoil a file: chance, and a hand that knows the format. The same random state gives the same bytes."""
 
+import io
 import json
 import re
 import struct
+import zipfile
 
 BOUNDARIES = (
     0, 1, 2, 3, 7, 8, 16, 23, 24, 25, 127, 128, 255, 256, 1000, 32767, 32768, 65535, 65536,
@@ -39,6 +41,7 @@ def mutated(name, data, others, random):
     """
     special = {
         "h5": _HDF5, "npy": _NPY, "npz": _ZIP, "safetensors": _SAFETENSORS, "csv": _TEXT, "json": _TEXT, "bin": _RAW,
+        "mat": _GENERIC, "zarrzip": _ZARR,
     }.get(name.rpartition(".")[2], _NUMBERED)  # fmt: skip
     for _ in range(1 + min(3, int(random.expovariate(1.2)))):
         choose = special if random.random() < 0.6 else _GENERIC
@@ -396,3 +399,35 @@ def edit_sidecar(data, others, random):
 
 _TEXT = (exchange_number, exchange_number, exchange_lines, insert_text, encode_otherwise, repeat_cells)
 _RAW = (edit_sidecar, edit_sidecar, edit_sidecar, exchange_number, insert_text, flip_bits)
+
+
+def edit_zarr_member(data, others, random):
+    """Spoil one member, most often metadata, of an archive whose sums are right again after that."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        name = random.choice([each for each in members if ".z" in each or random.random() < 0.5] or list(members))
+    except Exception:  # spoilt already
+        return flip_bits(data, others, random)
+    is_text = ".z" in name or name.endswith(".json")
+    if is_text and random.random() < 0.4:
+        words = re.findall(rb'"[a-z_0-9<]+"', b" ".join(members.values()))
+        old, new = (
+            random.choice(words),
+            random.choice([*words, b'"pickle"', b'"|O"', b'"json2"', b'"vlen-utf8"', b'"<f8"']),
+        )
+        members[name] = members[name].replace(old, new)
+    else:
+        members[name] = random.choice((exchange_number, exchange_number, insert_text) if is_text else _GENERIC)(
+            members[name], others, random
+        )
+    if random.random() < 0.1:
+        del members[random.choice(list(members))]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for each, content in members.items():
+            archive.writestr(zipfile.ZipInfo(each), content)
+    return stream.getvalue()
+
+
+_ZARR = (edit_zarr_member,) * 9 + (edit_zip_field,)
