@@ -4,12 +4,12 @@ import re
 
 from cka_cli.files.layer import Layer
 
-_WORDS = frozenset(
-    "mask masks id ids ind inds index indexes indices idx idxs label labels target targets tokens length lengths lens"
-    .split()
-)  # fmt: skip
+_WORDS = {
+    "mask", "masks", "id", "ids", "ind", "inds", "index", "indexes", "indices", "idx", "idxs", "label", "labels",
+    "target", "targets", "tokens", "length", "lengths", "lens",
+}  # fmt: skip
 # May follow: labels_train is as train_labels.
-_SPLITS = frozenset("train training val valid validation dev test eval".split())
+_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "eval"}
 
 
 def is_beside_layers(array: Layer) -> bool:

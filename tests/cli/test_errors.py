@@ -110,7 +110,7 @@ WRONG_LAYERS = [
     ("compare sparse.npz", 1, "sparse.npz::data: cannot be a layer: the values of a sparse matrix (beside indices and indptr); save what its toarray() gives"),
     ("compare gptq.npz", 1, "gptq.npz::fc.qweight: quantised integers (beside scales); save the values that they stand for"),
     ("compare gptq.npz::fc.scales", 1, "gptq.npz::fc.scales: of quantised integers (qweight); save the values that they stand for"),
-    ("compare sentences.h5", 1, "sentences.h5: each array looks like one example, with layers on its first axis (found 64 arrays of shape (13, 3 to 13, 2)); say --keys examples --layer-axis 0, or name layers in --layers to take them as they are"),
+    ("compare sentences.h5", 1, "sentences.h5: each array looks like one example, with layers on its first axis (found 64 arrays of shape (13, 3 to 13, 2)); save each layer by itself, of all examples, pooled over tokens; or name layers in --layers to take them as they are"),
     ("compare masks.npz", 1, "masks.npz: holds no array that is a layer without being named (found with one axis labels; integers named attention_mask, input_ids); name one in --layers to use it"),
     ("compare masks.npz::conv1", 1, "masks.npz::conv1: no such layer (the file has no layers; with one axis labels; integers named attention_mask, input_ids)"),
     ("compare masked.npz --ids input_ids", 1, "masked.npz::input_ids: no such one-axis array of ids (the file has labels); save the ids beside the layers, or leave out --ids"),

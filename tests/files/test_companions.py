@@ -11,11 +11,12 @@ from tests.cli.command import run_here
 from tests.small_files import values
 
 ONES = np.ones((12, 4), int)
-BESIDE = (
-    "mask attention_mask loss_mask padding-mask attn.mask masks token_ids input_ids token_type_ids ids id ID inputIds "
-    "labels train_labels labels_train targets y_target inds index indices topk_indices idx batch_idx idx0 tokens "
-    "a/b/ids a/b/train_labels IDS seq_lengths"
-).split()
+BESIDE = [
+    "mask", "attention_mask", "loss_mask", "padding-mask", "attn.mask", "masks", "token_ids", "input_ids", "ids", "id",
+    "token_type_ids", "ID", "inputIds", "labels", "train_labels", "labels_train", "targets", "y_target", "inds",
+    "index", "indices", "topk_indices", "idx", "batch_idx", "idx0", "tokens", "a/b/ids", "a/b/train_labels",
+    "seq_lengths",
+]  # fmt: skip
 LAYERS = "conv1 embed masked_conv ids_embedding mask/conv1 index/values hidden labelsmooth valid fluids bass id_map_out"
 
 
