@@ -33,7 +33,7 @@ test: lint types
 # What hypothesis draws is the same in every `make test`, and new each time here. The seed in the line of pytest repeats
 # it: make test-all SEED=1234
 SEED ?= $(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**32))')
-test-all: lint types test-oldest
+test-all: lint types test-oldest $(VENV)/tested-all
 	$(BIN)/pytest -m '' -n auto --dist worksteal --hypothesis-profile=fresh --hypothesis-seed=$(SEED)
 
 # The tests with the least version of every required package that pyproject.toml allows; these are built for Python 3.11.
@@ -83,6 +83,10 @@ $(VENV)/installed: $(VENV)/python pyproject.toml
 $(VENV)/tested: $(VENV)/python pyproject.toml
 	$(BIN)/pip install --quiet --no-compile --editable '.[test]'
 	@touch $(VENV)/installed $@
+
+$(VENV)/tested-all: $(VENV)/tested
+	$(BIN)/pip install --quiet --no-compile --editable '.[test-all]'
+	@touch $@
 
 LEAST := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")
 $(OLDEST)/tested: pyproject.toml

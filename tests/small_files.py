@@ -16,6 +16,7 @@ import pytest
 
 from cka_cli.reductions.factors import factorise_layer
 from cka_cli.reductions.source import CentredLayer
+from tests.torch_files import Made, Named, tensor, torch_bytes
 
 
 def values(*shape, seed=0, dtype="float32"):
@@ -224,6 +225,12 @@ def _make_pickles(folder):
     with zipfile.ZipFile(folder / "model.pt", "w") as archive:  # as torch.save writes it
         archive.writestr("model/data.pkl", pickle.dumps({"conv1": 0}))
         archive.writestr("model/data/0", bytes(64))
+    whole = Made(Named("torch.nn.modules.linear", "Linear"))
+    (folder / "whole.pt").write_bytes(torch_bytes(whole))
+    (folder / "old.pt").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + pickle.dumps(1001, protocol=2))
+    sparse = Made(Named("torch._utils", "_rebuild_sparse_tensor"))
+    (folder / "sparse.pt").write_bytes(torch_bytes({"conv1": tensor(values(12, 5)), "conv2": sparse}))
+    cut(folder / "sparse.pt", folder / "cut.pt", -40)
 
 
 def _make_wrong_arrays(folder):

@@ -48,6 +48,7 @@ def test_checksums_of_hdf5_are_those_of_the_library():
         *mutations._NPY,
         *mutations._ZIP,
         *mutations._SAFETENSORS,
+        *mutations._TORCH,
         *mutations._RAW,
         *mutations._TEXT,
         mutations.edit_zarr_member,

@@ -52,8 +52,8 @@ class _OrderOfUse(click.Group):
 def cli(context: click.Context) -> None:
     """How similar is what two neural networks have learned, layer by layer?
 
-    Reads activations saved on disk: HDF5, NPY, NPZ, safetensors, Parquet, Arrow, Zarr, MATLAB, or a folder of NPY, one
-    row per example, the same examples in the same order in every layer. A layer is addressed FILE::LAYER, as in
+    Reads activations saved on disk: HDF5, NPY, NPZ, safetensors, PyTorch, Parquet, Arrow, Zarr, MATLAB, or a folder,
+    one row per example, the same examples in the same order in every layer. A layer is addressed FILE::LAYER, as in
     'a.h5::conv*'.
 
     \b

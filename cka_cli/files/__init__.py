@@ -16,6 +16,9 @@ five ways to read HDF5, and `hdf5` chooses:
 | all else: other filters, text, MATLAB | the library in a child (`hdf5_worker`) | a bad chunk ends a process |
 | the same where no child can be had | the library here (`hdf5_worker`) | there is no other way |
 
+A file of `torch.save` is an archive (`torch_file`) with a pickle, which `torch_pickle` reads and never runs; what its
+tensors show of their storages is read by `strided` where it is not in one piece.
+
 A chunk too large for memory is unpacked into a nameless file by `spill`, as arrays of archives are. `hdf5_superblock`
 knows where a file ends, `hdf5_filters` which package brings a filter, `netcdf` and `matlab` what numbers and axes mean.
 

@@ -16,6 +16,8 @@ from cka_cli.files.source_file import Origin
 _MOST_DEFLATED = 1032
 _LOCAL_HEADER_BYTES = 30
 _END_BYTES = 22
+# Of the name of a member that is looked at.
+_MOST_NAME_BYTES = 1 << 12
 # Of a data descriptor, which follows a member whose length was not known before, at most: with sizes of 64 bits.
 _DESCRIPTOR_BYTES = 24
 
@@ -38,6 +40,8 @@ def check_whole(archive: zipfile.ZipFile, origin: Origin) -> None:
             raise zipfile.BadZipFile(f"{info.filename} promises more bytes than the archive holds")
         _check_between(origin.path, info.header_offset - end, end)
         end = max(least_end, data_offset(origin.path, info) + info.compress_size)
+    if archive.start_dir < end:
+        raise zipfile.BadZipFile("its last member lies over the directory")
     _check_between(origin.path, archive.start_dir - end, end)
     with Path(origin.path).open("rb") as stream:
         stream.seek(-_END_BYTES - len(archive.comment), 2)
@@ -67,3 +71,20 @@ def data_offset(path: str, info: zipfile.ZipInfo) -> int:
         header = stream.read(_LOCAL_HEADER_BYTES)
     name_length, extra_length = struct.unpack("<HH", header[26:30])
     return int(info.header_offset + _LOCAL_HEADER_BYTES + name_length + extra_length)
+
+
+def is_torch(path: str) -> bool:
+    """Whether a zip archive is one of `torch.save`; where it is cut short, whether it begins so. Raises OSError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return torch_folder(archive.namelist()) != ""
+    except (zipfile.BadZipFile, ValueError, RuntimeError, EOFError, OverflowError, struct.error):
+        with Path(path).open("rb") as stream:
+            header = stream.read(_LOCAL_HEADER_BYTES + _MOST_NAME_BYTES)
+        return header[_LOCAL_HEADER_BYTES:][: int.from_bytes(header[26:28], "little")].endswith(b"/data.pkl")
+
+
+def torch_folder(names: list[str]) -> str:
+    """Return the folder that all members of an archive of `torch.save` stand in; empty where it is another's."""
+    folder = names[0].partition("/")[0] if names else ""
+    return folder if {f"{folder}/data.pkl", f"{folder}/version"} <= set(names) else ""

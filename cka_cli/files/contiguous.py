@@ -16,11 +16,11 @@ from cka_cli.files.layer import Reader
 from cka_cli.files.source_file import Origin
 
 # Bytes read at once to take parts out of.
-_WINDOW_BYTES = 1 << 22
+WINDOW_BYTES = 1 << 22
 # Parts of rows that lie closer than this are read together with what is between them.
-_NEAR_BYTES = 1 << 14
+NEAR_BYTES = 1 << 14
 _MOST_AT_ONCE = 1 << 30
-_PAGE_BYTES = 1 << 12
+PAGE_BYTES = 1 << 12
 
 
 class Form(NamedTuple):
@@ -41,7 +41,7 @@ class Form(NamedTuple):
     @property
     def n_first_axis(self) -> int:
         """The least of rows that can be read: fewer cost as much, as a value of a column costs the page it lies on."""
-        return max(1, _PAGE_BYTES // self.dtype.itemsize) if self.column_order else 1
+        return max(1, PAGE_BYTES // self.dtype.itemsize) if self.column_order else 1
 
 
 class PlainRows(Reader):
@@ -95,22 +95,23 @@ def _read_segments(stream: RawIOBase, out: Array, offset: int, stride: int) -> N
     """Fill each row of `out` with the bytes that begin at `offset`, `offset + stride`, ..."""
     n_segments, segment = out.shape
     if segment == stride:
-        _read_into(stream, out.reshape(-1), offset)
+        read_into(stream, out.reshape(-1), offset)
         return
-    if stride > max(_NEAR_BYTES, 4 * segment):
+    if stride > max(NEAR_BYTES, 4 * segment):
         for place in range(n_segments):
-            _read_into(stream, out[place], offset + place * stride)
+            read_into(stream, out[place], offset + place * stride)
         return
-    n_at_once = max(1, min(n_segments, _WINDOW_BYTES // stride))
+    n_at_once = max(1, min(n_segments, WINDOW_BYTES // stride))
     window = np.empty(n_at_once * stride, np.uint8)
     for start in range(0, n_segments, n_at_once):
         n_rows = min(n_at_once, n_segments - start)
         n_bytes = (n_rows - 1) * stride + segment  # not beyond the last part, where the file may end
-        _read_into(stream, window[:n_bytes], offset + start * stride)
+        read_into(stream, window[:n_bytes], offset + start * stride)
         out[start : start + n_rows] = window[: n_rows * stride].reshape(n_rows, stride)[:, :segment]
 
 
-def _read_into(stream: RawIOBase, values: Array, offset: int) -> None:
+def read_into(stream: RawIOBase, values: Array, offset: int) -> None:
+    """Fill an array of bytes with those that begin at `offset`. Raises EOFError."""
     out: Any = memoryview(values)  # type: ignore[arg-type]
     stream.seek(offset)
     done = 0

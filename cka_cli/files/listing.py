@@ -11,8 +11,7 @@ from cka_cli.errors import DataError
 from cka_cli.files import registry
 from cka_cli.text import first_few
 
-# How the names of files end that hold arrays, and that nobody here reads; and how they end once packed.
-_FOREIGN = (".pt", ".pth")
+# How the names of files end once packed.
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _OF_SYSTEMS = {"thumbs.db", "desktop.ini"}
 _MOST_SHOWN = 3
@@ -124,7 +123,7 @@ class Others:
         known = name.lower()
         for ending in _PACKED:
             known = known.removesuffix(ending)
-        may_hold_arrays = registry.may_hold_arrays(known, head) or known.endswith(_FOREIGN)
+        may_hold_arrays = registry.may_hold_arrays(known, head)
         (self.arrays if may_hold_arrays else self.plain).append(name)
 
     def note(self, rule: str, advice: str) -> tuple[str, ...]:

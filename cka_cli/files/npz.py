@@ -27,8 +27,8 @@ from cka_cli.files.source_file import Origin, origin_of
 from cka_cli.files.spill import IN_MEMORY_BYTES, unpacked
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
-# IndexError: of a member without a name, which `ZipInfo.is_dir` does not expect.
-_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, *_DAMAGE)
+# What damage to an archive raises; IndexError: of a member without a name, which `ZipInfo.is_dir` does not expect.
+READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, *_DAMAGE)
 # What the highest preset of LZMA takes.
 _MOST_DICTIONARY_BYTES = 1 << 26
 _AT_ONCE = 1 << 20
@@ -52,9 +52,9 @@ def open_npz(path: str) -> ActivationFile:
                 raise DataError(f"{path}::{doubled}: stands more than once in the archive; save it again")
             sorted_out = SortedOut()
             for info, name in zip(members, names, strict=True):
-                with sorted_out.sorting(name, _READ_ERRORS):
+                with sorted_out.sorting(name, READ_ERRORS):
                     sorted_out.add(*_member_layer(origin, archive, info, name))
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         raise DataError(
             f"{path}: is not a readable NPZ archive ({reason(error)}); it may be cut short: copy or save it again"
         ) from error
@@ -85,7 +85,7 @@ def _head_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(info) as stream:
             return stream.read(HEAD_BYTES)
-    except _READ_ERRORS:
+    except READ_ERRORS:
         return b""
 
 
@@ -102,7 +102,7 @@ def _member_layer(
         damage = damage_of(stream, info.file_size - header_bytes, form)
     shape, dtype, _ = form
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
-        stored = _StoredRows(origin, info, header_bytes, form)
+        stored = StoredRows(origin, info, header_bytes, form)
         return Layer(path, name, shape, dtype, "contiguous", stored, n_first_axis=form.n_first_axis), damage
     packed = _Unpacker(origin, info.filename, form)
     return Layer(path, name, shape, dtype, "compressed", packed, n_second_axis=(*shape, 1, 1)[1]), damage
@@ -117,7 +117,7 @@ def _check_dictionary(path: str, info: zipfile.ZipInfo) -> None:
         raise zipfile.BadZipFile(f"it asks for a dictionary of {n_bytes >> 20} MiB")
 
 
-class _StoredRows(PlainRows):
+class StoredRows(PlainRows):
     """Reads rows of a member that is not compressed, and sums them up while they come in order from the first."""
 
     def __init__(self, origin: Origin, info: zipfile.ZipInfo, header_bytes: int, form: Form):
@@ -130,6 +130,7 @@ class _StoredRows(PlainRows):
         self._can_be_summed = not form.column_order and info.file_size == header_bytes + form.n_bytes
 
     def __call__(self, start: int, stop: int, part: slice, out: Array | None = None) -> Array:
+        """Return rows, of their second axis a part. Raises OSError where the sum is not that of the values."""
         rows = super().__call__(start, stop, part, out)
         if self._can_be_summed and rows.size and rows.shape[1:] == self._form.shape[1:]:
             with self._lock:

@@ -102,11 +102,19 @@ def _is_zarr_archive(head: bytes, path: str) -> bool:
         return False
 
 
+def _is_torch(head: bytes, path: str) -> bool:
+    if not head.startswith(ZIP_MEMBER):
+        return False
+    found: bool = _function("archive:is_torch")(path)
+    return found
+
+
 # Asked in this order: what begins as another kind of file is no user block of an HDF5 file that was joined to it, and
 # raw values begin as anything.
 FORMATS = [
     Format("NPY", "npy:open_npy", (NPY_MAGIC,), (".npy",)),
     Format("zip of Zarr", "zarr:open_zarr_archive", (), (".zarr.zip",), _is_zarr_archive, extra="zarr"),
+    Format("PyTorch", "torch_file:open_torch", (), (".pt", ".pth", ".ckpt", ".bin"), _is_torch),
     Format("NPZ", "npz:open_npz", (ZIP_MEMBER, ZIP_END), (".npz",)),
     Format("safetensors", "safetensors:open_safetensors", (), (".safetensors",), _has_safetensors_header),
     Format("MATLAB 5", "matlab5:open_matlab5", (b"MATLAB 5.0 MAT-",), (".mat",)),
@@ -134,7 +142,10 @@ FORMATS = [
     Format("folder of NPY", "folder:open_folder", sniff=lambda *_: True, is_folder=True, takes_options=True,
            members="listing:members_of_folder"),
 ]  # fmt: skip
+_OLD_TORCH, _AGAIN = "a file of torch in the format before 1.6", "save it again with torch >= 1.6"
 _HINTS = {
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": f"{_OLD_TORCH}, a pickle, which could run code when loaded; {_AGAIN}",
+    b"sys_info\0": f"{_OLD_TORCH}, a tar archive; {_AGAIN}",
     b"\x80": "a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py",
     b"FEA1": "a Feather file of version 1; save it with version=2",
 }

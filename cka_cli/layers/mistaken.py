@@ -41,8 +41,8 @@ def _check_examples(file: ActivationFile, layers: Sequence[Layer]) -> str | None
     if len(layers) >= max(_LEAST_ARRAYS, first[0]) and len(set(lengths)) >= _LEAST_LENGTHS:
         raise DataError(
             f"{file.path}: each array looks like one example, with layers on its first axis (found {found}); "
-            "save each layer by itself, of all examples, pooled over tokens; or name layers in --layers to take them as "
-            "they are"
+            "save each layer by itself, of all examples, pooled over tokens; or name layers in --layers to take them "
+            "as they are"
         )
     return (
         f"{file.path}: axis 0 is taken for {first[0]} examples (found {found}); if it is layers, and each array an "

@@ -21,8 +21,8 @@ NO_FORMAT = "is of no format that its bytes tell (it begins with {library}); of 
 NO_REPORT = "make one with cka compare --format json"
 
 WRONG_FILES = [
-    ("compare text.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
-    ("inspect text.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("compare text.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, PyTorch, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("inspect text.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, PyTorch, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
     ("compare empty.h5", 1, "empty.h5: is empty (0 bytes); was the run that wrote it ended early?"),
     ("compare cut.zarr", 1, "cut.zarr::cut: cannot be read (it is no metadata: no object of JSON); copy or save it again"),
     ("compare pickle.zarr", 1, "pickle.zarr::pickle: cannot be a layer: saved with the codec 'pickle', which is not undone here; save it with zstd, blosc or gzip"),
@@ -82,6 +82,11 @@ WRONG_FILES = [
     ("compare negative.bin", 1, f"negative.bin: negative.json beside it says shape [-12, 5]; mend it, {SIDECAR}"),
     ("compare model.pkl", 1, "model.pkl: is a pickle, which could run code when loaded; save plain arrays with numpy.savez or h5py"),
     ("compare model.pt", 1, "model.pt: is a zip archive without NPY arrays (found model/data.pkl, model/data/0); save plain arrays with numpy.savez"),
+    ("compare whole.pt", 1, "whole.pt: holds more than tensors (torch.nn.modules.linear.Linear), and could run code when loaded; save its tensors alone, as torch.save(model.state_dict(), path) or torch.save({name: tensor}, path) does"),
+    ("compare old.pt", 1, "old.pt: is a file of torch in the format before 1.6, a pickle, which could run code when loaded; save it again with torch >= 1.6"),
+    ("compare cut.pt", 1, "cut.pt: is not a readable PyTorch file ({library}); it may be cut short: copy or save it again"),
+    ("inspect sparse.pt::conv3", 1, "sparse.pt::conv3: no such layer; did you mean 'conv2'? (the file has conv1, conv2)"),
+    ("compare sparse.pt --layers conv2", 1, "sparse.pt::conv2: cannot be a layer: a sparse tensor; save tensor.to_dense()"),
 ]  # fmt: skip
 
 WRONG_LAYERS = [
@@ -229,7 +234,7 @@ WRONG_WORDS = [
 ]  # fmt: skip
 
 WRONG_MATCHES = [
-    ("match text.h5 a.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
+    ("match text.h5 a.h5", 1, "text.h5: is not Arrow, HDF5, MATLAB 5, NPY, NPZ, Parquet, PyTorch, safetensors or zip of Zarr (it begins with b'conv1 0.'); give a file of saved activations"),
     ("match a.h5::conv1 b.h5", 1, "a.h5: 1 layer, which leaves no choice; give two layers or more"),
     ("match b.h5", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),
     ("match a.h5 b.h5 --report depth", 1, "b.h5: 1 layer has no depth (found conv1); give two layers or more"),

@@ -13,6 +13,8 @@ from cka_cli.files import open_file, registry
 from tests.files.arrow_files import saved_dataset, table_of, write_arrow, write_parquet
 from tests.files.format_tests import DTYPES, FormatTests
 from tests.small_files import safetensors_bytes, values, write_folder, write_hdf5, write_zarr
+from tests.torch_files import tensor as as_tensor
+from tests.torch_files import torch_bytes, write_torch
 
 
 class TestNpy(FormatTests):
@@ -49,6 +51,26 @@ class TestSafetensorsOfMlx(TestSafetensors):
         data = safetensors_bytes(layers, metadata={"format": "mlx"})
         end = 8 + int.from_bytes(data[:8], "little")
         path.write_bytes((end - 7).to_bytes(8, "little") + data[8:end] + b" " + data[end:])
+
+
+class TestTorch(FormatTests):
+    format, suffix = "PyTorch", ".pt"
+    dtypes = tuple(each for each in DTYPES if each[0] != ">" and each != "g")
+
+    def write(self, path, layers):
+        write_torch(path, layers)
+
+
+class TestTorchOfBigEndians(TestTorch):
+    dtypes = (">f4", ">f8", ">i4", "?", "i1", "u1")
+
+
+class TestTorchOfOneTensor(TestTorch):
+    holds_several = False
+
+    def write(self, path, layers):
+        (array,) = layers.values()
+        path.write_bytes(torch_bytes(as_tensor(array), protocol=4))
 
 
 class TestFolder(FormatTests):

@@ -77,6 +77,7 @@ BYTES = {
         "x.npz", SHARED[: SHARED.rindex(b"PK\x01\x02") + 42] + bytes(4) + SHARED[SHARED.rindex(b"PK\x01\x02") + 46 :],
         "b.npy lies over another member",
     ),
+    "a last member over the directory": ("x.npz", STORED[:28] + struct.pack("<H", 8) + STORED[30:], "its last member lies over the directory"),
     "a stored member that grows": ("x.npz", central(STORED, 24, struct.pack("<I", 10**9)), "a.npy promises more bytes than the archive holds"),
     "a member beyond the end": ("x.npz", central(STORED, 20, struct.pack("<I", 10**6)), "a.npy promises more bytes than the archive holds"),
     "more than deflate can hold": ("x.npz", central(DEFLATED, 24, struct.pack("<I", 10**9)), "a.npy promises more bytes than the archive holds"),

@@ -19,6 +19,7 @@ import pytest
 
 from tests.fuzz.mutations import with_checksums
 from tests.small_files import safetensors_bytes
+from tests.torch_files import Made, Named, Stored, View, stored, tensor, torch_bytes, without_sums
 
 N_EXAMPLES = 24
 # Files that stand beside every mutated one. Nothing may open them unless the command line names them.
@@ -34,7 +35,18 @@ def values(*shape, dtype="f4", seed=0):
 
 def corpus():
     """Return name -> bytes; the end of the name tells the kind."""
-    return {**_hdf5(), **_npy(), **_npz(), **_safetensors(), **_raw(), **_arrow(), **_zarr(), **_matlab(), **_reports()}
+    return {
+        **_hdf5(),
+        **_npy(),
+        **_npz(),
+        **_safetensors(),
+        **_torch(),
+        **_raw(),
+        **_arrow(),
+        **_zarr(),
+        **_matlab(),
+        **_reports(),
+    }
 
 
 def other_files():
@@ -405,6 +417,26 @@ def _matlab():
     return {"plain.mat": header + b"".join(arrays),
             "packed.mat": header
             + b"".join(np.array([15, len(each)], "<u4").tobytes() + each for each in packed)}  # fmt: skip
+
+
+def _torch():
+    base = values(N_EXAMPLES, 6)
+    halves = Stored(values(N_EXAMPLES, 3, dtype="i2").tobytes(), "BFloat16Storage", N_EXAMPLES * 3)
+    layers = {
+        "conv1": tensor(values(N_EXAMPLES, 2, 3, 3), "cuda:0"),
+        "blocks": [tensor(np.asfortranarray(values(N_EXAMPLES, 7, dtype="f8"))), (tensor(values(N_EXAMPLES, 4)), 1.5)],
+        "sliced": View(stored(base), 1, (N_EXAMPLES, 2), (6, 3)),
+        "half": View(halves, 0, (N_EXAMPLES, 3), (3, 1)),
+        "unsigned": tensor(values(N_EXAMPLES, 3, dtype="u2")),
+        "ids": tensor(np.arange(N_EXAMPLES)),
+        "sparse": Made(Named("torch._utils", "_rebuild_sparse_tensor")),
+    }
+    model = Made(Named("collections", "OrderedDict"), (), {"_metadata": {}}, {**layers, "epoch": 3, "labels": [1, 2]})
+    return {
+        "model.pt": without_sums(torch_bytes(model)),  # so that what is changed in a description is looked at
+        "late.pt": without_sums(torch_bytes(layers, protocol=4)),
+        "big.pt": torch_bytes([tensor(values(N_EXAMPLES, 5, dtype=">f4"))], is_big=True),
+    }
 
 
 def _reports():

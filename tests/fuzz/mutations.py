@@ -41,7 +41,7 @@ def mutated(name, data, others, random):
     """
     special = {
         "h5": _HDF5, "npy": _NPY, "npz": _ZIP, "safetensors": _SAFETENSORS, "csv": _TEXT, "json": _TEXT, "bin": _RAW,
-        "mat": _GENERIC, "zarrzip": _ZARR,
+        "mat": _GENERIC, "zarrzip": _ZARR, "pt": _TORCH,
     }.get(name.rpartition(".")[2], _NUMBERED)  # fmt: skip
     for _ in range(1 + min(3, int(random.expovariate(1.2)))):
         choose = special if random.random() < 0.6 else _GENERIC
@@ -336,6 +336,49 @@ def edit_safetensors_header(data, others, random):
 
 
 _SAFETENSORS = (edit_safetensors_header, edit_safetensors_header, set_number)
+
+
+def edit_description(data, others, random):
+    """Change the pickle of an archive of torch: an opcode, a number, a name or a place."""
+    begin, end = data.find(b"\x80"), data.find(b"PK\x07\x08")
+    end = data.find(b"PK", max(begin, 30)) if end < 0 else end
+    if begin < 0 or end <= begin:
+        return flip_bits(data, others, random)
+    spoilt = bytearray(data)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        place = random.randrange(begin, end)
+        if random.random() < 0.5:
+            spoilt[place] = random.choice(
+                b"(.0123NRbcdehijloqrstu])}aQXKMJG\x80\x81\x82\x85\x86\x87\x88\x8a\x8c\x93\x94\x95"
+            )
+        else:
+            size = random.choice((1, 1, 2, 4))
+            spoilt[place : place + size] = (random.choice(BOUNDARIES) % (1 << 8 * size)).to_bytes(size, "little")
+    return bytes(spoilt[: len(data)])
+
+
+def edit_names_of_torch(data, others, random):
+    """Give a name in the pickle another, of the same length, or an opcode other numbers."""
+    old, new = random.choice(
+        (
+            (b"FloatStorage", b"Int32Storage"),
+            (b"FloatStorage", b"DoubleStorag"),
+            (b"_rebuild_tensor_v2", b"_rebuild_qtensor__"),
+            (b"OrderedDict", b"defaultdict"),
+            (b"BFloat16Storage", b"ComplexFStorage"),
+            (b"storage", b"garbage"),
+            (b"K\x18", b"K\xff"),
+            (b"K\x18K\x07", b"K\x07K\x18"),
+            (b"K\x06K\x03", b"K\x03K\x06"),
+            (b"K\x06K\x03", b"K\x00K\x00"),
+            (b"little", b"middle"),
+            (b"uint16", b"int128"),
+        )
+    )
+    return data.replace(old, new)
+
+
+_TORCH = (edit_description, edit_description, edit_names_of_torch, edit_zip_field)
 
 
 def exchange_number(data, others, random):
