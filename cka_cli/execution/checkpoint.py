@@ -190,33 +190,40 @@ class Checkpoint:
                     raise foreign
                 digest, body = stream.read(_DIGEST_BYTES), _Digested(stream)
                 try:
-                    facts = self._read_body(body)
+                    difference = self._read_body(body)
                 except OSError:
                     raise
                 except Exception:  # anything may come of damaged bytes: numpy reads headers of arrays as Python
-                    facts = None
+                    difference = None
                 is_whole = not stream.read(1) and body.digest.hexdigest().encode() == digest
+                size = os.fstat(stream.fileno()).st_size
         except OSError as error:
             raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror}); give another name") from error
-        if facts is None or not is_whole:
-            size = os.path.getsize(path)
+        if difference is None or not is_whole:
             raise DataError(f"{path}: the checkpoint is damaged ({size} bytes); remove it to start anew")
-        if difference := _difference(facts, self._facts):
+        if difference:
             raise DataError(f"{path}: is the checkpoint of another run ({difference}); give another name, or remove it")
 
-    def _read_body(self, stream: "_Digested") -> Any:
-        """Read plan and states, and return what the run is of."""
+    def _read_body(self, stream: "_Digested") -> str:
+        """Read plan and states of this run; of another one read to the end, and return what differs."""
         import json
+        import warnings
 
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        facts, self.plan = header["facts"], dict(header["plan"])
-        for name in list(header["arrays"]):
+        facts, self.plan, names = header["facts"], dict(header["plan"]), list(header["arrays"])
+        if difference := _difference(facts, self._facts):
+            while stream.read(_BLOCK_BYTES):
+                pass
+            return difference
+        for name in names:
             stage, _, key = name.rpartition("/")
-            values = np.lib.format.read_array(stream, allow_pickle=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of damaged headers, which are errors anyway
+                values = np.lib.format.read_array(stream, allow_pickle=False)
             if values.dtype.kind not in "fi":
                 raise ValueError("no numbers")
             self._stages.setdefault(stage, {})[key] = values
-        return facts
+        return ""
 
 
 # The run that goes on, or that went on last.
@@ -252,7 +259,7 @@ def _write_array(stream: _Digested, values: Array) -> None:
     header = np.lib.format.header_data_from_array_1_0(values)
     np.lib.format.write_array_header_1_0(stream, header)
     rows = values.T if header["fortran_order"] else values
-    for some in pieces(len(rows), _BLOCK_BYTES * len(rows) // max(1, rows.nbytes)):
+    for some in pieces(len(rows), _BLOCK_BYTES * len(rows) // max(1, rows.nbytes)):  # of one axis or more
         stream.write(np.ascontiguousarray(rows[some]).reshape(-1).data)
 
 

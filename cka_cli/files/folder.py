@@ -67,7 +67,7 @@ def open_folder(path: str, options: ReadOptions) -> ActivationFile:
         instead = [*others.arrays, *(f"a link to a folder, {name}" for name in links), *others.plain]
         raise DataError(
             f"{path}: is a folder without files of activations{f' (found {shown(instead)})' if instead else ''}; "
-            "give an HDF5 or NPZ file, or a folder of NPY"
+            "give one of its files, or a folder of files of one format"
         )
     ((kind, files),) = by_format.items() if by_format else [(_NPY, [])]
     stems = [os.path.splitext(file)[0] for file in files]
@@ -160,7 +160,7 @@ class _Folder:
 
     def _join(self, run: Run, members: Sequence[Member], name: str) -> None:
         """Join the arrays of a run one by one."""
-        self._notes += members[0].notes
+        self._notes += [note for member in members for note in member.notes]
         keys = dict.fromkeys(key for each in members for key in (*each.arrays, *each.refused, *each.unreadable))
         for key in keys:
             full = _full(name, key) or run.word or shards.name_of_folder(self._path)

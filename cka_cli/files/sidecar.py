@@ -131,7 +131,11 @@ def _found(path: str) -> Iterator[tuple[str, Facts]]:
 
 def _is_only_one(path: str) -> bool:
     """Whether a file, by its name raw, is the only such one of its folder."""
-    raw = [name for name in os.listdir(os.path.dirname(path) or ".") if name.lower().endswith(ENDINGS)]
+    try:
+        names = os.listdir(os.path.dirname(path) or ".")
+    except OSError:  # a folder that may be searched but not listed
+        return False
+    raw = [name for name in names if name.lower().endswith(ENDINGS)]
     return raw == [os.path.basename(path)]
 
 

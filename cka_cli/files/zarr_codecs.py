@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from math import prod
 from typing import Any
@@ -135,8 +136,8 @@ def _of_stream(opened: Callable[[BytesIO], Any]) -> Callable[[bytes, int], bytes
     return unpack
 
 
-def _inflated(data: bytes, n_bytes: int) -> bytes:
-    inflate = zlib.decompressobj()
+def _inflated(data: bytes, n_bytes: int, lzma_bytes: int = 0) -> bytes:
+    inflate = lzma.LZMADecompressor(memlimit=lzma_bytes) if lzma_bytes else zlib.decompressobj()
     unpacked = inflate.decompress(data, n_bytes + 1)
     if not inflate.eof:
         raise ValueError("it is cut short, or longer than it should be")
@@ -182,5 +183,5 @@ _UNPACKERS: dict[str, Callable[[Any, int], Any]] = {
     "zlib": _inflated,
     "gzip": _of_stream(lambda stream: gzip.GzipFile(fileobj=stream)),
     "bz2": _of_stream(bz2.BZ2File),
-    "lzma": lambda data, n_bytes: lzma.LZMADecompressor(memlimit=_LZMA_BYTES).decompress(data, n_bytes + 1),
+    "lzma": partial(_inflated, lzma_bytes=_LZMA_BYTES),
 }

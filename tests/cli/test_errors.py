@@ -28,7 +28,7 @@ WRONG_FILES = [
     ("compare pickle.zarr", 1, "pickle.zarr::pickle: cannot be a layer: saved with the codec 'pickle', which is not undone here; save it with zstd, blosc or gzip"),
     ("compare a.h5 nowhere.h5", 1, "nowhere.h5: no such file or folder; check the name"),
     ("compare a.h5/conv1", 1, "a.h5/conv1: no such file or folder; a layer is addressed FILE::LAYER"),
-    ("compare nothing", 1, "nothing: is a folder without files of activations (found notes.txt); give an HDF5 or NPZ file, or a folder of NPY"),
+    ("compare nothing", 1, "nothing: is a folder without files of activations (found notes.txt); give one of its files, or a folder of files of one format"),
     ("compare shards", 1, "shards::conv1: of its shards number 2 is missing between conv1_batch_1 and conv1_batch_3; add what is missing, or give --shards join to take them all the same, or --shards separate if they are layers"),
     ("compare doubled", 1, "doubled::batch: its shards cannot be joined: batch_01 and batch_1 have the same number, so nobody can tell which comes first; move one away, or give --shards separate if they are layers"),
     ("compare widths", 1, "widths::conv1: its shards cannot be joined: rows of batch_1 have the shape (4,), those of batch_0 (5,); save them alike, or give --shards separate if they are layers"),
