@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cka_cli.errors import DataError, reason
-from cka_cli.files import bfloat16
+from cka_cli.files.bfloat16 import as_bfloat16
 from cka_cli.files.contiguous import Form, PlainRows
 from cka_cli.files.layer import ActivationFile, Layer
 from cka_cli.files.sidecar import ADVICE, Sidecar, sidecar_of
@@ -54,11 +54,11 @@ def open_raw(path: str) -> ActivationFile:
             f"takes {needed}; mend {beside}, {ADVICE}, or save the values again"
         )
     form, is_bfloat16 = fitting[0]
-    rows, dtype = PlainRows(origin, said.offset, form), bfloat16.DTYPE if is_bfloat16 else form.dtype
-    storage = ("bfloat16, " if is_bfloat16 else "") + ("column order" if form.column_order else "contiguous")
-    read_rows = bfloat16.WidenedRows(rows) if is_bfloat16 else rows
-    layer = Layer(path, Path(path).stem, said.shape, dtype, storage, read_rows, n_first_axis=form.n_first_axis)
-    return SortedOut([layer]).file(path, "raw values", _notes(path, beside, said, is_bfloat16=is_bfloat16))
+    rows, storage = PlainRows(origin, said.offset, form), "column order" if form.column_order else "contiguous"
+    layer = Layer(path, Path(path).stem, said.shape, form.dtype, storage, rows, n_first_axis=form.n_first_axis)
+    return SortedOut([as_bfloat16(layer) if is_bfloat16 else layer]).file(
+        path, "raw values", _notes(path, beside, said, is_bfloat16=is_bfloat16)
+    )
 
 
 def _meant(said: Sidecar) -> list[tuple[np.dtype[Any], bool]]:

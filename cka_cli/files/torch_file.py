@@ -14,7 +14,7 @@ import numpy as np
 
 from cka_cli.errors import DataError, one_line, reason
 from cka_cli.files.archive import check_whole, data_offset, torch_folder
-from cka_cli.files.bfloat16 import DTYPE, WidenedRows
+from cka_cli.files.bfloat16 import as_bfloat16
 from cka_cli.files.contiguous import Form, PlainRows
 from cka_cli.files.layer import ActivationFile, Layer, ReadRows
 from cka_cli.files.npz import READ_ERRORS, StoredRows
@@ -171,9 +171,8 @@ def _layer(archive: _Archive, name: str, tensor: Tensor, storage: Storage) -> La
         rows, least = strided, strided.least
     elif info.CRC and not tensor.offset:
         rows = StoredRows(origin, info, 0, form)
-    if is_bfloat16:
-        rows, dtype, lies = WidenedRows(rows), DTYPE, f"{_BFLOAT16}, {lies}"
-    return Layer(origin.path, name, shape, dtype, lies, rows, n_first_axis=least[0], n_second_axis=least[1])
+    layer = Layer(origin.path, name, shape, dtype, lies, rows, n_first_axis=least[0], n_second_axis=least[1])
+    return as_bfloat16(layer) if is_bfloat16 else layer
 
 
 def _are_in_a_row(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
